@@ -1,0 +1,49 @@
+"""The feed: one continuous `tf.data` stream of batches, and the batches of an evaluation.
+
+`fit` calls `iter()` on a finite dataset more than once an epoch, and a dataset that reshuffles
+itself then trains on other batches than a loop would. This stream shuffles by a rule of its own.
+"""
+
+import itertools
+
+import tensorflow as tf
+
+from shared.seeds import epoch_order
+
+__all__ = ["evaluation_batches", "training_batches"]
+
+EVALUATION_BATCH = 500
+
+
+def training_batches(x, config, step=0):
+    """Batches of every epoch in the order f(seed, epoch), from step `step` on, without end.
+
+    Args:
+        x: (n, input_dim) float32.
+        config: shared.config.Config.
+        step: steps already done.
+    Returns:
+        tf.data.Dataset of (batch, input_dim); the last batch of an epoch holds what is left.
+    """
+    n, per_epoch = len(x), config.steps_per_epoch(len(x))
+
+    def orders():
+        for epoch in itertools.count(step // per_epoch + 1):
+            yield epoch_order(config.seed, epoch, n)
+
+    with tf.device("CPU"):
+        x = tf.constant(x)
+    orders = tf.data.Dataset.from_generator(orders, output_signature=tf.TensorSpec((n,), tf.int32))
+    batches = orders.flat_map(
+        lambda order: tf.data.Dataset.from_tensor_slices(order).batch(config.batch_size)
+    ).skip(step % per_epoch)
+    return batches.map(lambda indices: tf.gather(x, indices)).prefetch(tf.data.AUTOTUNE)
+
+
+def evaluation_batches(x):
+    """The images of a set in their own order, every one of them.
+
+    Returns:
+        tf.data.Dataset of (batch, input_dim); the last batch holds what is left.
+    """
+    return tf.data.Dataset.from_tensor_slices(x).batch(EVALUATION_BATCH).prefetch(tf.data.AUTOTUNE)

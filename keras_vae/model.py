@@ -1,0 +1,196 @@
+"""The VAE as a functional graph of Keras layers.
+
+x → encoder → (z_mean, z_log_var) → sampling → z → decoder → logits → objective. The graph ends in
+the two terms of the ELBO, so `fit`, `evaluate` and `predict` need nothing but x.
+"""
+
+import keras
+from keras import ops
+
+from shared.elbo import (
+    bernoulli_log_likelihood,
+    kl_to_standard_normal,
+    negative_elbo,
+    reparameterize,
+)
+from shared.seeds import seed_of
+
+__all__ = ["VAE", "build", "decode", "encode"]
+
+PREDICT_BATCH = 500  # examples a call of encode and decode
+
+
+def build(config, input_dim):
+    """A VAE with the initial weights of `config.seed`, not yet compiled.
+
+    Args:
+        config: shared.config.Config.
+        input_dim: pixels of an image.
+    Returns:
+        VAE: maps x (batch, input_dim) to {"log_likelihood", "kl"}, each (batch,) nats.
+    """
+
+    def dense(path, units, activation=None):
+        kernel_seed = seed_of(config.seed, "weights", f"{path}/kernel")
+        if config.initializer == "glorot_uniform":
+            initializer = keras.initializers.GlorotUniform(seed=kernel_seed)
+        else:
+            initializer = keras.initializers.TruncatedNormal(
+                stddev=config.initializer_stddev, seed=kernel_seed
+            )
+        return keras.layers.Dense(
+            units, activation=activation, kernel_initializer=initializer, name=path.split("/")[1]
+        )
+
+    # encode
+    x = keras.Input((input_dim,), name="x")
+    h = x
+    for number, hidden_dim in enumerate(config.hidden_dims, start=1):
+        h = dense(f"encoder/hidden_{number}", hidden_dim, config.activation)(h)
+    z_mean = dense("encoder/z_mean", config.latent_dim)(h)
+    z_log_var = dense("encoder/z_log_var", config.latent_dim)(h)
+    encoder = keras.Model(x, [z_mean, z_log_var], name="encoder")
+
+    # decode
+    z = keras.Input((config.latent_dim,), name="z")
+    h = z
+    for number, hidden_dim in enumerate(reversed(config.hidden_dims), start=1):
+        h = dense(f"decoder/hidden_{number}", hidden_dim, config.activation)(h)
+    decoder = keras.Model(z, dense("decoder/logits", input_dim)(h), name="decoder")
+
+    # sample
+    z_mean, z_log_var = encoder(x)
+    z = Sampling(config.seed, name="sampling")([z_mean, z_log_var])
+
+    # objective
+    terms = Objective(config.beta, config.step_losses, name="objective")([x, decoder(z), z_mean, z_log_var])
+    return VAE(x, terms, name="vae")
+
+
+@keras.saving.register_keras_serializable("keras_vae")
+class VAE(keras.Model):
+    """The functional graph with the objective in place of a loss that compares x with a target.
+
+    No `__init__` and no `compile` of its own: with either, Keras cannot reload the saved model.
+    """
+
+    def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
+        """-mean(elbo), in training and in validation alike."""
+        return self.get_layer("objective").loss(**y_pred, training=training)
+
+
+@keras.saving.register_keras_serializable("keras_vae")
+class Sampling(keras.layers.Layer):
+    """z ~ q(z|x), by two streams of noise: training never sees evaluation's, nor shifts it."""
+
+    def __init__(self, seed, **kwargs):
+        super().__init__(**kwargs)
+        self.seed = seed
+        self.training_noise = keras.random.SeedGenerator(seed_of(seed, "noise"))
+        self.evaluation_noise = keras.random.SeedGenerator(seed_of(seed, "evaluation", 0))
+
+    def call(self, inputs, training=False):
+        z_mean, z_log_var = inputs
+        noise = self.training_noise if training else self.evaluation_noise
+        epsilon = keras.random.normal(ops.shape(z_mean), seed=noise)
+        return reparameterize(z_mean, z_log_var, epsilon)
+
+    def start_training_noise(self, seed, step):
+        """Draw the noise of training step `step` (0 is the first) next."""
+        self.training_noise.state.assign([seed_of(seed, "noise"), step])
+
+    def start_evaluation_noise(self, seed, sample=0):
+        """Draw the noise of the first batch of an evaluation next."""
+        self.evaluation_noise.state.assign([seed_of(seed, "evaluation", sample), 0])
+
+    def get_config(self):
+        return {**super().get_config(), "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("keras_vae")
+class Objective(keras.layers.Layer):
+    """The terms of the ELBO per example, their weight beta, and their running means."""
+
+    def __init__(self, beta=1.0, step_losses=False, **kwargs):
+        super().__init__(**kwargs)
+        self.beta = beta
+        self.log_likelihood_tracker = keras.metrics.Mean("log_likelihood")
+        self.kl_tracker = keras.metrics.Mean("kl")
+        self.step_losses = StepLosses("step_loss") if step_losses else None
+
+    def call(self, inputs):
+        x, logits, z_mean, z_log_var = inputs
+        return {
+            "log_likelihood": bernoulli_log_likelihood(x, logits),
+            "kl": kl_to_standard_normal(z_mean, z_log_var),
+        }
+
+    def loss(self, log_likelihood, kl, training):
+        """-mean(elbo); a batch counts in the trackers by its examples, as in Keras' own loss."""
+        n = ops.shape(kl)[0]
+        # Stacked: XLA makes one sum of a mean over images of a sum over pixels, and a running
+        # float32 sum of so many pixels loses 3e-3 nats.
+        means = ops.mean(ops.stack([log_likelihood, kl]), axis=1)
+        self.log_likelihood_tracker.update_state(means[0], sample_weight=n)
+        self.kl_tracker.update_state(means[1], sample_weight=n)
+        loss = negative_elbo(log_likelihood, kl, self.beta)
+        if training and self.step_losses is not None:
+            self.step_losses.update_state(loss)
+        return loss
+
+    def get_config(self):
+        return {
+            **super().get_config(),
+            "beta": self.beta,
+            "step_losses": self.step_losses is not None,
+        }
+
+
+@keras.saving.register_keras_serializable("keras_vae")
+class StepLosses(keras.metrics.Metric):
+    """The loss of each step since the last reset: the logs of `fit` are running means."""
+
+    CAPACITY = 128  # steps; a callback reads and resets after each compiled call
+
+    def __init__(self, name="step_loss", **kwargs):
+        super().__init__(name=name, **kwargs)
+        self.count = self.add_variable((), "zeros", dtype="int32", name="count")
+        self.losses = self.add_variable((self.CAPACITY,), "zeros", name="losses")
+
+    def update_state(self, loss):
+        start = ops.reshape(self.count, (1,))
+        self.losses.assign(ops.slice_update(self.losses, start, ops.reshape(loss, (1,))))
+        self.count.assign(self.count + 1)
+
+    def result(self):
+        # `take`, because indexing by a tensor makes XLA compile anew for every value of it.
+        return ops.take(self.losses, ops.maximum(self.count - 1, 0))
+
+
+def encode(model, x):
+    """The posterior q(z|x) of each image.
+
+    Args:
+        model: VAE.
+        x: (n, input_dim) float32 in [0, 1].
+    Returns:
+        z_mean, z_log_var: (n, latent_dim) float32 arrays.
+    """
+    return tuple(_predict(model.get_layer("encoder"), x))
+
+
+def decode(model, z):
+    """The mean image of p(x|z) at each z, for pictures.
+
+    Args:
+        model: VAE.
+        z: (n, latent_dim) float32.
+    Returns:
+        probs: (n, input_dim) float32 array in [0, 1].
+    """
+    return keras.ops.convert_to_numpy(ops.sigmoid(_predict(model.get_layer("decoder"), z)))
+
+
+def _predict(part, inputs):
+    part.jit_compile = True  # "auto" means no XLA on a CPU, and other bits
+    return part.predict(inputs, batch_size=PREDICT_BATCH, verbose=0)

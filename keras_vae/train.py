@@ -1,0 +1,183 @@
+"""Training by `compile` and `fit`: Keras owns the loop, callbacks do what happens beside it."""
+
+import dataclasses
+import itertools
+import math
+import time
+
+import keras
+import numpy as np
+
+from keras_vae.batches import evaluation_batches, training_batches
+from keras_vae.checkpoint import assign, gather, restore, snapshot
+from keras_vae.model import StepLosses, build
+from shared.run import Run
+
+__all__ = ["step_losses", "train"]
+
+
+def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_epoch=None):
+    """Train a VAE, or finish training it.
+
+    Args:
+        config: shared.config.Config.
+        data: shared.data.Data.
+        out: folder of the run (shared/run.py), or None to write nothing.
+        resume: go on from the folder's last finished epoch.
+        overwrite: replace the run in the folder.
+        verbose: 1 for a progress bar, 0 for silence.
+        on_epoch: called with each new row of the history, a dict with the keys of run.COLUMNS.
+    Returns:
+        model, run: the trained VAE, and its shared.run.Run, which holds the history.
+    Raises:
+        UsageError: the folder can't be used as asked.
+    """
+    with Run(out, config, data, "keras_vae", resume, overwrite) as run:
+        # build
+        model = build(config, data.input_dim)
+        optimizer = _compile(model, config, data)
+
+        # restore
+        if run.checkpoint:
+            restore(model, optimizer, run.checkpoint)
+
+        # loop
+        _fit(model, config, data, run.step, [Recorder(run, on_epoch)], verbose)
+
+        # finish
+        run.finish(gather(model))
+        if run.directory:
+            model.save(run.directory / "model.keras")
+    return model, run
+
+
+def step_losses(config, data, seeds):
+    """The training loss of every step, for several seeds, by one compiled function.
+
+    Args:
+        config: shared.config.Config; its own seed is passed over.
+        data: shared.data.Data.
+        seeds: the seeds.
+    Returns:
+        (len(seeds), steps) float32 array, nats an image.
+    """
+    # build
+    config = dataclasses.replace(config, step_losses=True)
+    model = build(config, data.input_dim)
+    optimizer = _compile(model, config, data)
+
+    # loop
+    losses = []
+    for seed in seeds:
+        seeded = dataclasses.replace(config, seed=seed)
+        assign(model, gather(build(seeded, data.input_dim)))
+        _reset(optimizer)
+        recorder = Recorder(Run(None, seeded, data, "keras_vae"))
+        _fit(model, seeded, data, 0, [recorder], verbose=0)
+        losses.append(recorder.run.step_losses)
+    return np.array(losses, dtype=np.float32)
+
+
+# update
+
+
+def _compile(model, config, data):
+    """Compile the model; returns its optimizer, whose slots are zero."""
+    kinds = {
+        "adam": keras.optimizers.Adam,
+        "rmsprop": keras.optimizers.RMSprop,
+        "sgd": keras.optimizers.SGD,
+    }
+    optimizer = kinds[config.optimizer](learning_rate=config.learning_rate)
+    optimizer.build(model.trainable_variables)
+    # Where the steps of an execution do not divide those of an epoch, `fit` overruns the epoch.
+    ends = config.epoch_ends(len(data.x_train))
+    common = math.gcd(*(end - start for _, start, end in ends))
+    model.compile(
+        optimizer=optimizer,
+        jit_compile=True,  # "auto" means no XLA on a CPU, and other bits
+        steps_per_execution=max(
+            d for d in range(1, StepLosses.CAPACITY + 1) if common % d == 0
+        ),
+    )
+    return optimizer
+
+
+def _reset(optimizer):
+    for variable in optimizer.variables:
+        if variable.name != "learning_rate":
+            variable.assign(np.zeros(variable.shape))
+
+
+# loop
+
+
+def _fit(model, config, data, step, callbacks, verbose):
+    """`fit` the epochs still to run after `step` steps, in stretches of epochs of one length."""
+    n = len(data.x_train)
+    ends = config.epoch_ends(n, step)
+    for steps, stretch in itertools.groupby(ends, key=lambda epoch: epoch[2] - epoch[1]):
+        stretch = list(stretch)
+        (first, start, _), (last, _, _) = stretch[0], stretch[-1]
+        model.fit(
+            training_batches(data.x_train, config, start),
+            initial_epoch=first - 1,
+            epochs=last,
+            steps_per_epoch=steps,
+            validation_data=evaluation_batches(data.x_test),
+            callbacks=[Noise(config.seed, start), *callbacks],
+            shuffle=False,  # the stream comes in its own order
+            verbose=verbose,
+        )
+
+
+class Noise(keras.callbacks.Callback):
+    """Sets the streams of noise: training noise is f(seed, step), evaluation's f(seed, batch)."""
+
+    def __init__(self, seed, step):
+        super().__init__()
+        self.seed = seed
+        self.step = step
+
+    def on_train_begin(self, logs=None):
+        self.model.get_layer("sampling").start_training_noise(self.seed, self.step)
+
+    def on_test_begin(self, logs=None):
+        self.model.get_layer("sampling").start_evaluation_noise(self.seed)
+
+
+class Recorder(keras.callbacks.Callback):
+    """Hands each finished epoch to the run: its row, its step losses, its checkpoint."""
+
+    def __init__(self, run, on_epoch=None):
+        super().__init__()
+        self.run = run
+        self.on_epoch = on_epoch
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.steps = 0
+        self.losses = []
+        self.started = time.perf_counter()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.seconds = time.perf_counter() - self.started  # of training alone, not of validation
+        self.steps = batch + 1
+        metric = self.model.get_layer("objective").step_losses
+        if metric is not None:
+            self.losses.extend(np.array(metric.losses)[: int(metric.count)])
+            metric.reset_state()
+
+    def on_epoch_end(self, epoch, logs=None):
+        step = self.run.step + self.steps
+        names = ("loss", "log_likelihood", "kl")
+        names = (*names, *(f"val_{name}" for name in names))
+        row = {"epoch": epoch + 1, "step": step, **{name: float(logs[name]) for name in names}}
+        row["seconds"] = self.seconds
+        self.run.finish_epoch(
+            row,
+            self.losses,
+            gather(self.model),
+            snapshot(self.model, self.model.optimizer, step),
+        )
+        if self.on_epoch:
+            self.on_epoch(row)

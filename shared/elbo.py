@@ -1,0 +1,153 @@
+"""The mathematics of the VAE, once, in the order of the derivation.
+
+`keras.ops` only, so it serves every Keras backend and a plain TensorFlow loop alike. Tensors are
+float32 or float64 and come back as they came; half precision is computed in float32, where a sum
+over 784 pixels still has digits. Per-example results are (batch,) in nats. Constants come from
+`math`: `ops.log` of a Python number is float32 and would not meet a float64 tensor.
+"""
+
+import math
+
+from keras import ops
+
+__all__ = [
+    "bernoulli_log_likelihood",
+    "elbo",
+    "importance_bound",
+    "kl_to_standard_normal",
+    "log_importance_weight",
+    "negative_elbo",
+    "reparameterize",
+]
+
+LOG_2PI = math.log(2 * math.pi)
+
+
+def reparameterize(z_mean, z_log_var, epsilon):
+    """A sample of q(z|x) that gradients pass through: z = z_mean + exp(z_log_var / 2) · epsilon.
+
+    Args:
+        z_mean: (batch, latent_dim), mean of q.
+        z_log_var: same shape; natural log of the variance of q.
+        epsilon: same shape; a draw from N(0, I).
+    Returns:
+        z, same shape.
+    Raises:
+        ValueError: the shapes differ.
+    Source: Kingma & Welling, arXiv:1312.6114, section 2.4.
+    """
+    z_mean, z_log_var, epsilon = _tensors(z_mean=z_mean, z_log_var=z_log_var, epsilon=epsilon)
+    return z_mean + ops.exp(0.5 * z_log_var) * epsilon
+
+
+def kl_to_standard_normal(z_mean, z_log_var):
+    """KL(q(z|x) || N(0, I)) of a diagonal Gaussian q, in closed form.
+
+    Args:
+        z_mean: (batch, latent_dim), mean of q.
+        z_log_var: same shape; natural log of the variance of q.
+    Returns:
+        (batch,) nats, >= 0: summed over latents, not averaged.
+    Raises:
+        ValueError: the shapes differ.
+    Source: Kingma & Welling, arXiv:1312.6114, appendix B.
+    """
+    z_mean, z_log_var = _tensors(z_mean=z_mean, z_log_var=z_log_var)
+    # exp(v) - 1 - v loses all its digits next to the prior and turns negative; expm1 keeps them.
+    return 0.5 * ops.sum(ops.expm1(z_log_var) - z_log_var + ops.square(z_mean), axis=-1)
+
+
+def bernoulli_log_likelihood(x, logits):
+    """log p(x|z) of independent Bernoulli pixels, from logits.
+
+    x · log p + (1 - x) · log(1 - p) with p = sigmoid(logits) is x · logits - softplus(logits):
+    no sigmoid that saturates, no log of zero, the exact gradient x - p.
+
+    Args:
+        x: (batch, input_dim) in [0, 1]; only for x in {0, 1} is this a normalised likelihood.
+        logits: same shape.
+    Returns:
+        (batch,) nats, summed over pixels.
+    Raises:
+        ValueError: the shapes differ.
+    """
+    x, logits = _tensors(x=x, logits=logits)
+    return ops.sum(x * logits - ops.softplus(logits), axis=-1)
+
+
+def log_importance_weight(log_likelihood, z, z_mean, z_log_var):
+    """log p(x|z) + log p(z) - log q(z|x) at a sample z of q.
+
+    Args:
+        log_likelihood: (batch,) nats, log p(x|z).
+        z: (batch, latent_dim).
+        z_mean: same shape; mean of q.
+        z_log_var: same shape; natural log of the variance of q.
+    Returns:
+        (batch,) nats; its mean under q is the ELBO.
+    Raises:
+        ValueError: the shapes differ.
+    Source: Burda et al., arXiv:1509.00519, section 3.
+    """
+    z, z_mean, z_log_var = _tensors(z=z, z_mean=z_mean, z_log_var=z_log_var)
+    log_prior = -0.5 * (ops.square(z) + LOG_2PI)
+    log_q = -0.5 * (ops.square(z - z_mean) * ops.exp(-z_log_var) + z_log_var + LOG_2PI)
+    ratio = ops.sum(log_prior - log_q, axis=-1)
+    log_likelihood, ratio = _tensors(log_likelihood=log_likelihood, log_ratio=ratio)
+    return log_likelihood + ratio
+
+
+def elbo(log_likelihood, kl, beta=1.0):
+    """The evidence lower bound log p(x|z) - beta · KL, per example.
+
+    Args:
+        log_likelihood: (batch,) nats.
+        kl: (batch,) nats.
+        beta: weight of the KL; only 1 gives a bound on log p(x).
+    Returns:
+        (batch,) nats.
+    Raises:
+        ValueError: the shapes differ ((batch,) and (batch, 1) would broadcast to a matrix).
+    """
+    log_likelihood, kl = _tensors(log_likelihood=log_likelihood, kl=kl)
+    return log_likelihood - beta * kl
+
+
+def negative_elbo(log_likelihood, kl, beta=1.0):
+    """The loss: -mean(elbo), a scalar in nats per example; the only reduction over the batch."""
+    return -ops.mean(elbo(log_likelihood, kl, beta))
+
+
+def importance_bound(log_weights, axis=0):
+    """log-mean-exp of K importance weights: a bound on log p(x) that grows with K.
+
+    Args:
+        log_weights: nats, with the K samples along `axis`.
+        axis: the axis that is reduced.
+    Returns:
+        nats, without that axis.
+    Source: Burda et al., arXiv:1509.00519, equation 8.
+    """
+    (log_weights,) = _tensors(log_weights=log_weights)
+    return ops.logsumexp(log_weights, axis=axis) - math.log(log_weights.shape[axis])
+
+
+def _tensors(**named):
+    """The arguments as tensors of one shape and of at least single precision."""
+    tensors = [ops.convert_to_tensor(value) for value in named.values()]
+    first, *others = [tuple(tensor.shape) for tensor in tensors]
+    for shape in others:
+        # A dimension unknown while a graph is traced (None) is checked when it is known.
+        agree = len(shape) == len(first) and all(
+            a is None or b is None or a == b for a, b in zip(first, shape, strict=True)
+        )
+        if not agree:
+            found = ", ".join(f"{name} {tuple(t.shape)}" for name, t in zip(named, tensors, strict=True))
+            raise ValueError(f"shapes differ: {found}; expected one shape")
+    return [_at_least_single(tensor) for tensor in tensors]
+
+
+def _at_least_single(tensor):
+    # On TensorFlow the dtype is an object, on JAX and NumPy a dtype, on PyTorch a name: str is common.
+    # float16 and bfloat16 both hold the name.
+    return ops.cast(tensor, "float32") if "float16" in str(tensor.dtype) else tensor

@@ -1,0 +1,204 @@
+"""Pictures: arrays in, matplotlib Figure out. No model, no data, no files but in `save`."""
+
+import numpy as np
+from matplotlib import color_sequences
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
+from scipy.stats import norm
+
+__all__ = [
+    "image_grid",
+    "latent_limit",
+    "latent_scatter",
+    "loss_by_epoch",
+    "loss_by_step",
+    "manifold",
+    "manifold_z",
+    "reconstructions",
+    "save",
+]
+
+MANIFOLD_SIDE = 15
+QUANTILES = (0.05, 0.95)
+DPI = 130
+INK = "#222222"
+TRAIN, TEST = color_sequences["petroff10"][0], color_sequences["petroff10"][1]
+
+
+def latent_limit(*z_means):
+    """Half the side of a square about the origin that holds 99.8 % of the points of every set."""
+    return max(float(np.quantile(np.abs(z_mean), 0.998)) for z_mean in z_means) * 1.05
+
+
+def latent_scatter(z_mean, labels, limit, caption):
+    """The posterior means of a set in the plane, one colour a class.
+
+    Args:
+        z_mean: (n, 2).
+        labels: (n,) integers.
+        limit: both axes run from -limit to limit, so that pictures of two epochs compare.
+        caption: version, recipe, epoch, data, seed.
+    """
+    figure, axes = _figure((6.4, 6.6), caption)
+    colours = color_sequences["petroff10"]
+    classes = np.unique(labels)
+    # In one shuffled call: drawn class by class, the last class would hide the others.
+    order = np.random.RandomState(0).permutation(len(z_mean))
+    index = np.searchsorted(classes, labels) % len(colours)
+    axes.scatter(
+        *z_mean[order].T,
+        c=np.array(colours, dtype=object)[index][order].tolist(),
+        s=max(3.0, 9e3 / (len(z_mean) + 1000)),
+        alpha=0.65,
+        linewidths=0,
+    )
+    for number, label in enumerate(classes):
+        centre = np.median(z_mean[labels == label], axis=0)
+        axes.annotate(
+            str(label),
+            np.clip(centre, -0.95 * limit, 0.95 * limit),
+            ha="center",
+            va="center",
+            fontsize=17,
+            fontweight="bold",
+            color=colours[number % len(colours)],
+            path_effects=[withStroke(linewidth=3.5, foreground="white")],
+        )
+    axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+    axes.set(xlabel="z[0], mean of q(z|x)", ylabel="z[1], mean of q(z|x)")
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def manifold_z():
+    """The grid of Gaussian quantiles that the manifold is decoded on.
+
+    Returns:
+        (225, 2): rows from the top (z[1] large) down, columns from z[0] small to large.
+    """
+    ticks = norm.ppf(np.linspace(*QUANTILES, MANIFOLD_SIDE))
+    first, second = np.meshgrid(ticks, ticks[::-1])
+    return np.stack([first.ravel(), second.ravel()], axis=1).astype(np.float32)
+
+
+def manifold(images, image_shape, caption):
+    """The decoder's mean image at each z of `manifold_z`: z[0] to the right, z[1] upward.
+
+    Args:
+        images: (225, input_dim) in [0, 1].
+        image_shape: rows and columns of an image.
+        caption: version, recipe, epoch, data, seed.
+    """
+    figure, axes = _figure((6.4, 6.6), caption)
+    side = MANIFOLD_SIDE
+    axes.imshow(_tiled(images, side, image_shape), cmap="gray", vmin=0, vmax=1, aspect="auto")
+    axes.set_box_aspect(image_shape[0] / image_shape[1])
+    ticks = norm.ppf(np.linspace(*QUANTILES, side))
+    shown = np.arange(0, side, 2)
+    rows, columns = image_shape
+    axes.set_xticks((shown + 0.5) * columns - 0.5, [f"{tick:.1f}" for tick in ticks[shown]])
+    axes.set_yticks((shown + 0.5) * rows - 0.5, [f"{tick:.1f}" for tick in ticks[::-1][shown]])
+    axes.set(xlabel="z[0], at quantiles 0.05 to 0.95 of N(0, 1)", ylabel="z[1], likewise")
+    return figure
+
+
+def image_grid(images, image_shape, caption, columns=15):
+    """Images in rows of `columns`; the last row is filled up with black."""
+    missing = -len(images) % columns
+    images = np.concatenate([images, np.zeros((missing, images.shape[1]), images.dtype)])
+    rows = len(images) // columns
+    height = 6.4 * rows * image_shape[0] / (columns * image_shape[1])
+    figure, axes = _figure((6.4, height + 0.4), caption)
+    axes.imshow(_tiled(images, columns, image_shape), cmap="gray", vmin=0, vmax=1)
+    axes.set_axis_off()
+    return figure
+
+
+def reconstructions(x, probs, image_shape, caption):
+    """Pairs of rows: images, and below each its reconstruction."""
+    columns = 15
+    pairs = [
+        part[start : start + columns]
+        for start in range(0, len(x) - len(x) % columns, columns)
+        for part in (x, probs)
+    ]
+    return image_grid(np.concatenate(pairs), image_shape, caption, columns)
+
+
+def loss_by_epoch(history, caption):
+    """Loss of the training set (a running mean) and of the test set after each epoch.
+
+    Args:
+        history: rows of a history (dicts with the keys of run.COLUMNS).
+        caption: version, recipe, data, seed.
+    """
+    figure, axes = _figure((6.4, 4.4), caption)
+    epochs = [row["epoch"] for row in history]
+    axes.plot(epochs, [r["loss"] for r in history], ".-", color=TRAIN, label="training, running mean")
+    axes.plot(epochs, [r["val_loss"] for r in history], ".-", color=TEST, label="test, end of epoch")
+    axes.set(xlabel="epoch", ylabel="loss = −ELBO, nats per image")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def loss_by_step(lines, bands, caption, limits=None):
+    """The training loss of every step.
+
+    Args:
+        lines: {label: (steps,)}, drawn thin.
+        bands: {label: (seeds, steps)}, drawn as the range over seeds about its median.
+        caption: recipe, data, seeds.
+        limits: of the loss axis; the first steps of a run lie far above all others.
+    """
+    figure, axes = _figure((7.2, 4.8), caption)
+    colours = iter(color_sequences["petroff10"])
+    for label, losses in bands.items():
+        colour = next(colours)
+        losses = _smoothed(losses)
+        steps = np.arange(1, losses.shape[1] + 1)
+        axes.fill_between(steps, losses.min(0), losses.max(0), color=colour, alpha=0.25, linewidth=0)
+        axes.plot(steps, np.median(losses, axis=0), color=colour, label=label)
+    for number, (label, losses) in enumerate(lines.items()):
+        # Two equal lines are both seen when the upper one is dashed.
+        style = {"linestyle": (0, (4, 4)), "linewidth": 0.9} if number else {"linewidth": 0.9}
+        colour = next(colours)
+        axes.plot(np.arange(1, len(losses) + 1), losses, color=colour, label=label, **style)
+    axes.set(xlabel="step", ylabel="training loss = −ELBO, nats per image")
+    if limits:
+        axes.set_ylim(limits)
+    axes.legend(frameon=False, fontsize="small")
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def save(figure, path):
+    """Write a figure as PNG; equal figures give equal bytes."""
+    # Without metadata the file does not name the matplotlib that drew it.
+    figure.savefig(path, dpi=DPI, format="png", metadata={"Software": None})
+
+
+def _figure(size, caption):
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.add_subplot()
+    figure.suptitle(caption, fontsize=9.5, color=INK)
+    return figure, axes
+
+
+def _tiled(images, columns, image_shape):
+    """(n, input_dim) images as one picture with `columns` images a row."""
+    rows = len(images) // columns
+    tiles = np.reshape(images, (rows, columns, *image_shape))
+    return tiles.transpose(0, 2, 1, 3).reshape(rows * image_shape[0], columns * image_shape[1])
+
+
+def _smoothed(losses, window=10):
+    """A running mean over `window` steps: the range over seeds, not over batches."""
+    if losses.shape[1] < window:
+        return losses
+    sums = np.cumsum(np.pad(losses.astype(np.float64), ((0, 0), (1, 0))), axis=1)
+    counts = np.minimum(np.arange(1, losses.shape[1] + 1), window)
+    starts = np.arange(1, losses.shape[1] + 1) - counts
+    return (sums[:, 1:] - sums[:, starts]) / counts

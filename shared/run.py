@@ -1,0 +1,383 @@
+"""The run directory: what a training run writes, how it is locked, and how it is resumed.
+
+Every file is written whole or not at all, and the checkpoint of an epoch last of what the epoch
+writes: whatever moment the power fails, the folder says which epoch was finished, and a resumed
+run goes on from there to the same bits. The files are shared; each version only gathers and
+assigns its variables, so either version can finish what the other began.
+"""
+
+import contextlib
+import csv
+import dataclasses
+import io
+import json
+import os
+import platform
+from importlib import metadata
+from pathlib import Path
+
+import filelock
+import numpy as np
+
+from shared.config import UsageError, from_dict
+from shared.weights import read_weights, weight_shapes
+
+__all__ = [
+    "COLUMNS",
+    "Run",
+    "read_checkpoint",
+    "read_config",
+    "read_history",
+    "read_metrics",
+    "read_run_weights",
+    "read_step_losses",
+    "versions",
+    "write_atomically",
+    "write_json",
+    "write_npz",
+]
+
+COLUMNS = (
+    "epoch",
+    "step",
+    "loss",
+    "log_likelihood",
+    "kl",
+    "val_loss",
+    "val_log_likelihood",
+    "val_kl",
+    "seconds",
+)
+CHECKPOINT = Path("checkpoints") / "last.npz"
+# What --overwrite removes; a folder that holds anything else is not ours to clear.
+FILES = (
+    "config.json",
+    "history.csv",
+    "steps.csv",
+    "metrics.json",
+    "weights.npz",
+    "model.keras",
+    "samples.png",
+    "samples.npz",
+)
+PATTERNS = (
+    *FILES,
+    "weights_epoch_*.npz",
+    "checkpoints/*.npz",
+    "figures/*.png",
+    ".lock",
+    ".*.partial",
+    "*/.*.partial",
+)
+LENGTH = {"epochs", "steps"}  # a resumed run may be longer than it was begun
+
+
+class Run:
+    """One training run and, where `directory` is given, its folder.
+
+    The constructor only reads and checks, so a command can refuse before it loads TensorFlow;
+    the folder is locked and written to inside `with run:`.
+
+    Attributes:
+        step: steps already done (0 for a new run).
+        history: a dict per finished epoch, with the keys of COLUMNS.
+        step_losses: the loss of each step done, where the config asks for them.
+        complete: the folder already holds the whole run.
+    Raises:
+        UsageError: the folder can't be used as asked.
+    """
+
+    def __init__(self, directory, config, data, version, resume=False, overwrite=False):
+        self.directory = None if directory is None else Path(directory)
+        self.config = config
+        self.data = data
+        self.version = version
+        self.step = 0
+        self.history = []
+        self.step_losses = []
+        self.trained_by = [version]
+        self.complete = False
+        self._overwrite = overwrite
+        self._lock = None
+        if self.directory is not None:
+            self._check(resume, overwrite)
+
+    # ---- what is there
+
+    def _check(self, resume, overwrite):
+        folder = self.directory
+        if resume and overwrite:
+            raise UsageError("--resume and --overwrite exclude each other; give one")
+        if folder.exists() and not folder.is_dir():
+            raise UsageError(f"{folder} is a file; expected a folder for the run")
+        found = [path for path in folder.glob("*") if path.name != ".lock"] if folder.exists() else []
+        found = [path for path in found if not path.name.endswith(".partial")]
+        if not found:
+            return
+        if not (folder / "config.json").exists():
+            raise UsageError(f"{folder} holds {found[0].name} and no run; give an empty or new folder")
+        if not (resume or overwrite):
+            raise UsageError(
+                f"{folder} already holds a run; give --resume, --overwrite or another --out"
+            )
+        if resume:
+            self._check_resume()
+
+    def _check_resume(self):
+        folder, written = self.directory, read_config(self.directory)
+        begun, wanted = from_dict(written), self.config
+        for field in dataclasses.fields(wanted):
+            old, new = getattr(begun, field.name), getattr(wanted, field.name)
+            if old != new and field.name not in LENGTH:
+                raise UsageError(
+                    f"{folder} was begun with {field.name} {old}, not {new};"
+                    " resume it as it was begun, or give another --out"
+                )
+        if written["data"]["sha256"] != self.data.sha256:
+            raise UsageError(
+                f"{folder} was begun on {written['data']['name']}, other data than"
+                f" {self.data.name}; resume it on its own data"
+            )
+        if not (folder / CHECKPOINT).exists():
+            return
+        self.step = read_checkpoint_step(folder)
+        n = len(self.data.x_train)
+        total, per_epoch = wanted.total_steps(n), wanted.steps_per_epoch(n)
+        if self.step > total:
+            raise UsageError(
+                f"{folder} has run {self.step} steps, more than the {total} asked for;"
+                " give a longer run or another --out"
+            )
+        if self.step < total and self.step % per_epoch:
+            raise UsageError(
+                f"{folder} ended inside an epoch (step {self.step}, {per_epoch} an epoch); only a"
+                " run that ended with an epoch can be made longer: give another --out"
+            )
+        # A crash may have come between an epoch's rows and its checkpoint: keep what it covers.
+        self.history = [row for row in read_history(folder) if row["step"] <= self.step]
+        if wanted.step_losses:
+            self.step_losses = read_step_losses(folder)[: self.step]
+        before = written["trained_by"]
+        self.trained_by = before if self.version in before else [*before, self.version]
+        metrics = read_metrics(folder)
+        self.complete = self.step == total and any(m["step"] == total for m in metrics.values())
+        if self.complete:
+            self.trained_by = before
+
+    @property
+    def checkpoint(self):
+        """Path of the checkpoint file to go on from, or None at step 0."""
+        return self.directory / CHECKPOINT if self.step else None
+
+    # ---- what is written
+
+    def __enter__(self):
+        if self.directory is None:
+            return self
+        self.directory.mkdir(parents=True, exist_ok=True)
+        self._lock = filelock.FileLock(self.directory / ".lock", timeout=0)
+        try:
+            self._lock.acquire()
+        except filelock.Timeout:
+            raise UsageError(f"{self.directory} is in use by another process; wait for it") from None
+        try:
+            for partial in [*self.directory.glob(".*.partial"), *self.directory.glob("*/.*.partial")]:
+                partial.unlink()
+            if self._overwrite:
+                self._clear()
+            write_json(self.directory / "config.json", self.describe())
+        except BaseException:
+            self._lock.release()
+            raise
+        return self
+
+    def __exit__(self, *exception):
+        if self._lock is not None:
+            self._lock.release()
+
+    def _clear(self):
+        # The checkpoint goes first: a folder caught half cleared then resumes from step 0.
+        with contextlib.suppress(FileNotFoundError):
+            (self.directory / CHECKPOINT).unlink()
+        for pattern in PATTERNS:
+            for path in self.directory.glob(pattern):
+                if path.name != ".lock":
+                    path.unlink()
+
+    def describe(self):
+        """What config.json holds: every config field, the data, who trained, with which versions."""
+        return {
+            **dataclasses.asdict(self.config),
+            "data": self.data.describe(),
+            "trained_by": self.trained_by,
+            "versions": versions(),
+        }
+
+    def finish_epoch(self, row, step_losses, weights, checkpoint):
+        """Record one finished epoch.
+
+        Args:
+            row: dict with the keys of COLUMNS.
+            step_losses: the loss of each of its steps, or an empty sequence where none is asked.
+            weights: {canonical name: array}; kept where the epoch is to be pictured.
+            checkpoint: {name: array}: weights, optimizer slots and step.
+        """
+        self.step = row["step"]
+        self.history.append(row)
+        self.step_losses.extend(float(loss) for loss in step_losses)
+        if self.directory is None:
+            return
+        if row["epoch"] in self.config.pictured(len(self.data.x_train)):
+            write_npz(self.directory / f"weights_epoch_{row['epoch']:03d}.npz", weights)
+        write_csv(self.directory / "history.csv", COLUMNS, map(_formatted, self.history))
+        if self.config.step_losses:
+            # Nine digits bring every float32 back.
+            rows = ((step, f"{loss:.9g}") for step, loss in enumerate(self.step_losses, start=1))
+            write_csv(self.directory / "steps.csv", ("step", "loss"), rows)
+        write_npz(self.directory / CHECKPOINT, checkpoint)
+
+    def finish(self, weights):
+        """Write the weights of the finished run."""
+        if self.directory is not None:
+            write_npz(self.directory / "weights.npz", weights)
+
+
+def _formatted(row):
+    """A row of the history as text: 9 digits bring a float32 back, time needs no more than ms."""
+    texts = [f"{row[column]:.9g}" for column in COLUMNS[2:-1]]
+    return (row["epoch"], row["step"], *texts, f"{row['seconds']:.3f}")
+
+
+# ---- reading a run
+
+
+def read_config(directory):
+    """The dict in config.json.
+
+    Raises:
+        UsageError: the folder holds no run.
+    """
+    path = Path(directory) / "config.json"
+    try:
+        values = json.loads(path.read_text())
+        from_dict(values)
+        if not {"data", "trained_by"} <= values.keys():
+            raise UsageError("it lacks data or trained_by")
+    except OSError:
+        raise UsageError(f"{directory} holds no run (no config.json)") from None
+    except (ValueError, AttributeError, TypeError) as error:
+        raise UsageError(f"{path} is not the config of a run: {error}") from error
+    return values
+
+
+def read_run_weights(directory, epoch=None):
+    """(config dict, {canonical name: array}) of a run at the end of `epoch`, or at its end.
+
+    Raises:
+        UsageError: no run there, or it has no such weights.
+    """
+    values = read_config(directory)
+    name = "weights.npz" if epoch is None else f"weights_epoch_{epoch:03d}.npz"
+    path = Path(directory) / name
+    if not path.exists():
+        raise UsageError(f"{directory} has no {name}; finish the run with --resume")
+    input_dim = int(np.prod(values["data"]["image_shape"]))
+    return values, read_weights(path, weight_shapes(from_dict(values), input_dim))
+
+
+def read_checkpoint_step(directory):
+    """Steps done at the checkpoint of a run."""
+    path = Path(directory) / CHECKPOINT
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return int(file["step"])
+    except (OSError, ValueError, KeyError, EOFError) as error:
+        raise UsageError(f"cannot read the checkpoint {path}: {error}") from error
+
+
+def read_checkpoint(path, shapes):
+    """The arrays of a checkpoint, by either version: the variables `shapes` names, and "step".
+
+    Raises:
+        UsageError: a variable is missing or has another shape.
+    """
+    with np.load(path, allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    for name, shape in {**shapes, "step": ()}.items():
+        found = arrays[name].shape if name in arrays else "missing"
+        if found != shape:
+            raise UsageError(f"{path}: {name} is {found}; expected {shape}")
+    return arrays
+
+
+def read_history(directory):
+    """The rows of history.csv as dicts of numbers."""
+    path = Path(directory) / "history.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [
+            {key: int(value) if key in ("epoch", "step") else float(value) for key, value in row.items()}
+            for row in csv.DictReader(file)
+        ]
+
+
+def read_step_losses(directory):
+    """The losses in steps.csv, step 1 first."""
+    path = Path(directory) / "steps.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="") as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
+
+
+def read_metrics(directory):
+    """The dict in metrics.json; empty where there is none yet."""
+    path = Path(directory) / "metrics.json"
+    return json.loads(path.read_text()) if path.exists() else {}
+
+
+def versions():
+    """What a number depends on beside its config: the machine's kind and the packages' versions."""
+    packages = {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
+    return {"python": platform.python_version(), "machine": platform.machine(), **packages}
+
+
+# ---- writing whole files
+
+
+def write_atomically(path, content):
+    """Write bytes to `path`, whole or not at all, and onto the disk before this returns."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.partial")
+    with partial.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(partial, path)
+    if os.name == "posix":  # the new name itself must reach the disk; Windows has no such call
+        folder = os.open(path.parent, os.O_RDONLY)
+        os.fsync(folder)
+        os.close(folder)
+
+
+def write_json(path, values):
+    """Write a dict as indented JSON, atomically."""
+    write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())
+
+
+def write_npz(path, arrays):
+    """Write named arrays as .npz, atomically; equal arrays give equal bytes."""
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    write_atomically(path, buffer.getvalue())
+
+
+def write_csv(path, header, rows):
+    """Write rows below a header as CSV, atomically."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(header)
+    writer.writerows(rows)
+    write_atomically(path, text.getvalue().encode())

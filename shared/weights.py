@@ -1,0 +1,52 @@
+"""Canonical names and shapes of the weights, and weights.npz: either version reads the other's."""
+
+import numpy as np
+
+from shared.config import UsageError
+
+__all__ = ["read_weights", "weight_shapes"]
+
+
+def weight_shapes(config, input_dim):
+    """{canonical name: shape} of a config's weights, in the order of the computation.
+
+    The decoder mirrors the encoder: its `hidden_1` is nearest z.
+    """
+    shapes = {}
+
+    def dense(name, width_in, width_out):
+        shapes[f"{name}/kernel"] = (width_in, width_out)
+        shapes[f"{name}/bias"] = (width_out,)
+        return width_out
+
+    width = input_dim
+    for number, hidden_dim in enumerate(config.hidden_dims, start=1):
+        width = dense(f"encoder/hidden_{number}", width, hidden_dim)
+    dense("encoder/z_mean", width, config.latent_dim)
+    dense("encoder/z_log_var", width, config.latent_dim)
+    width = config.latent_dim
+    for number, hidden_dim in enumerate(reversed(config.hidden_dims), start=1):
+        width = dense(f"decoder/hidden_{number}", width, hidden_dim)
+    dense("decoder/logits", width, input_dim)
+    return shapes
+
+
+def read_weights(path, shapes):
+    """{canonical name: float32 array} from an .npz of weights.
+
+    Raises:
+        UsageError: no such file, or its names or shapes are not those of `shapes`.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            weights = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError) as error:
+        raise UsageError(f"cannot read weights from {path}: {error}") from error
+    found = {name: array.shape for name, array in weights.items()}
+    for name in sorted(found.keys() | shapes.keys()):
+        if found.get(name) != shapes.get(name):
+            raise UsageError(
+                f"{path}: {name} is {found.get(name, 'missing')};"
+                f" expected {shapes.get(name, 'no such weight')}"
+            )
+    return {name: weights[name] for name in shapes}
