@@ -51,13 +51,14 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
     return model, run
 
 
-def step_losses(config, data, seeds):
+def step_losses(config, data, seeds, on_seed=None):
     """The training loss of every step, for several seeds, by one compiled function.
 
     Args:
         config: shared.config.Config; its own seed is passed over.
         data: shared.data.Data.
         seeds: the seeds.
+        on_seed: called with each seed that is done.
     Returns:
         (len(seeds), steps) float32 array, nats an image.
     """
@@ -75,6 +76,8 @@ def step_losses(config, data, seeds):
         recorder = Recorder(Run(None, seeded, data, "keras_vae"))
         _fit(model, seeded, data, 0, [recorder], verbose=0)
         losses.append(recorder.run.step_losses)
+        if on_seed:
+            on_seed(seed)
     return np.array(losses, dtype=np.float32)
 
 

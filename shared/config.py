@@ -12,8 +12,11 @@ from typing import Literal
 __all__ = ["RECIPES", "Config", "UsageError", "from_dict", "recipe"]
 
 
-class UsageError(ValueError):
-    """Bad usage or bad input, in one line: what was found, what was wanted, what to do."""
+class UsageError(Exception):
+    """Bad usage or bad input, in one line: what was found, what was wanted, what to do.
+
+    No ValueError: tyro would print one in a box of its own.
+    """
 
 
 @dataclass(frozen=True)

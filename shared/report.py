@@ -1,8 +1,9 @@
 """What is told of a finished run: its metrics and its figures.
 
-The caller gives the version's own functions, since nothing here imports a version.
+Functions of a version come as arguments, since nothing in `shared` imports a version.
 """
 
+import dataclasses
 import io
 import time
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from shared import plots
-from shared.config import UsageError, from_dict
+from shared.config import RECIPES, UsageError, from_dict
 from shared.data import load_data
 from shared.run import (
     read_config,
@@ -21,11 +22,11 @@ from shared.run import (
     write_atomically,
     write_json,
 )
+from shared.seeds import seed_of
 
-__all__ = ["caption", "draw_figures", "run_data", "save_figure", "write_metrics"]
+__all__ = ["caption", "draw_figures", "measure", "prior_samples", "run_data", "save_figure", "x_kind"]
 
-UNIT = "nats per image"
-X_KIND = {"none": "grey"}  # Bernoulli on grey pixels is no normalised likelihood: every report says so
+NOT_IN_CAPTION = {"recipe", "seed", "epochs", "steps", "picture_epochs", "step_losses"}
 
 
 def run_data(directory):
@@ -37,19 +38,137 @@ def run_data(directory):
     written = read_config(directory)["data"]
     data = load_data(written["source"])
     if data.sha256 != written["sha256"]:
-        raise UsageError(f"{written['source']} has changed since {directory} was trained on it")
+        raise UsageError(f"{written['source']} is not the data that {directory} was trained on")
     return data
 
 
+def x_kind(config):
+    """What the pixels are: Bernoulli on grey ones is not a normalised likelihood."""
+    return "grey" if config.binarization == "none" else "binary"
+
+
 def caption(values, epoch=None):
-    """One line that says what a picture shows: version, recipe, epoch, data and seed."""
-    version = " then ".join(values["trained_by"])
-    parts = [version, values["recipe"]]
-    changed = _changed(values)
-    if changed:
-        parts.append(changed)
+    """One line on what a picture shows: version, recipe, epoch, data and seed.
+
+    Args:
+        values: the dict in a run's config.json.
+        epoch: of the weights that are drawn, if any.
+    """
+    config, data = from_dict(values), values["data"]
+    changes = [
+        f"{field.name} {getattr(config, field.name)}"
+        for field in dataclasses.fields(config)
+        if field.name not in NOT_IN_CAPTION
+        and getattr(config, field.name) != getattr(RECIPES[config.recipe], field.name)
+    ]
+    recipe = f"{config.recipe} ({', '.join(changes)})" if changes else config.recipe
+    parts = [" then ".join(values["trained_by"]), recipe]
     if epoch is not None:
         parts.append(f"epoch {epoch}")
-    data = values["data"]
-    parts += [f"{data['name']} ({data['n_train']:,} + {data['n_test']:,})", f"seed {values['seed']}"]
-    return " · ".join(parts)
+    parts += [f"{data['name']} ({data['n_train']:,} + {data['n_test']:,})", f"seed {config.seed}"]
+    line = " · ".join(parts)
+    return line if len(line) < 90 else f"{line[:line.rindex(' · ', 0, 90)]}\n{line[line.rindex(' · ', 0, 90) + 3:]}"
+
+
+def measure(directory, model, evaluate, data, samples=1):
+    """Evaluate a run's model and write metrics.json: the last file of a run, so its mark of an end.
+
+    Args:
+        directory: folder of the run.
+        model: its model, at the run's end.
+        evaluate: the version's `evaluate`.
+        data: shared.data.Data; the run's own, or others of the same size.
+        samples: samples of q(z|x) an image.
+    Returns:
+        the dict in metrics.json.
+    """
+    values = read_config(directory)
+    config = from_dict(values)
+    own = data.sha256 == values["data"]["sha256"]
+    metrics = read_metrics(directory)
+    for part, x in (("test", data.x_test), ("train", data.x_train)):
+        started = time.perf_counter()
+        terms = evaluate(model, x, config, samples)
+        seconds = time.perf_counter() - started
+        for name, value in terms.items():
+            key = f"{part}_{name}" if own else f"{part}_{name}_on_{data.name}"
+            metrics[key] = {
+                "value": value,
+                "unit": "nats per image",
+                "n": len(x),
+                "samples": samples,
+                "data": data.name,
+                "x": x_kind(config),
+                "seed": config.seed,
+                "step": config.total_steps(values["data"]["n_train"]),
+                "versions": versions(),
+                "seconds": round(seconds, 3),
+            }
+    write_json(Path(directory) / "metrics.json", metrics)
+    return metrics
+
+
+def draw_figures(directory, data, load, encode, decode):
+    """Draw every figure of a finished run into its `figures/`.
+
+    Latent scatter and manifold where z is in the plane, else samples and reconstructions; of each
+    pictured epoch, all scatters on the same axes; and the loss.
+
+    Args:
+        directory: folder of the run.
+        data: the run's own data.
+        load, encode, decode: the version's functions.
+    Returns:
+        list of the paths written.
+    """
+    values = read_config(directory)
+    config = from_dict(values)
+    folder = Path(directory) / "figures"
+    epochs = config.pictured(len(data.x_train))
+    models = {epoch: load(directory, epoch)[0] for epoch in epochs}
+    paths = []
+
+    def keep(name, figure):
+        paths.append(folder / name)
+        save_figure(figure, folder / name)
+
+    if config.latent_dim == 2:
+        z_means = {epoch: encode(model, data.x_test)[0] for epoch, model in models.items()}
+        limit = plots.latent_limit(*z_means.values())
+        for epoch, z_mean in z_means.items():
+            text = caption(values, epoch)
+            figure = plots.latent_scatter(z_mean, data.y_test, limit, f"{text}\ntest set")
+            keep(f"latent_epoch_{epoch:03d}.png", figure)
+            images = decode(models[epoch], plots.manifold_z())
+            keep(f"manifold_epoch_{epoch:03d}.png", plots.manifold(images, data.image_shape, text))
+    else:
+        for epoch, model in models.items():
+            text = caption(values, epoch)
+            images = decode(model, prior_samples(config, 150))
+            figure = plots.image_grid(images, data.image_shape, f"{text}\nsamples, z ~ N(0, I)")
+            keep(f"samples_epoch_{epoch:03d}.png", figure)
+            x = data.x_test[:75]
+            probs = decode(model, encode(model, x)[0])
+            text += "\ntest images, and below each its reconstruction from z_mean"
+            figure = plots.reconstructions(x, probs, data.image_shape, text)
+            keep(f"reconstructions_epoch_{epoch:03d}.png", figure)
+    if config.step_losses:
+        losses = np.array(read_step_losses(directory))
+        label = f"loss of each step, batches of {config.batch_size}"
+        keep("loss.png", plots.loss_by_step({label: losses}, {}, caption(values)))
+    else:
+        keep("loss.png", plots.loss_by_epoch(read_history(directory), caption(values)))
+    return paths
+
+
+def prior_samples(config, count, seed=None):
+    """z ~ N(0, I) for pictures: (count, latent_dim) float32, a function of the seed."""
+    state = np.random.RandomState(seed_of(config.seed if seed is None else seed, "sample"))
+    return state.standard_normal((count, config.latent_dim)).astype(np.float32)
+
+
+def save_figure(figure, path):
+    """Save a figure as PNG, whole or not at all."""
+    buffer = io.BytesIO()
+    plots.save(figure, buffer)
+    write_atomically(path, buffer.getvalue())

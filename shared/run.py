@@ -265,7 +265,7 @@ def read_config(directory):
             raise UsageError("it lacks data or trained_by")
     except OSError:
         raise UsageError(f"{directory} holds no run (no config.json)") from None
-    except (ValueError, AttributeError, TypeError) as error:
+    except (UsageError, ValueError, AttributeError, TypeError) as error:
         raise UsageError(f"{path} is not the config of a run: {error}") from error
     return values
 

@@ -4,7 +4,7 @@ import numpy as np
 
 from shared.config import UsageError
 
-__all__ = ["read_weights", "weight_shapes"]
+__all__ = ["compare", "read_weights", "weight_shapes"]
 
 
 def weight_shapes(config, input_dim):
@@ -50,3 +50,18 @@ def read_weights(path, shapes):
                 f" expected {shapes.get(name, 'no such weight')}"
             )
     return {name: weights[name] for name in shapes}
+
+
+def compare(weights, others):
+    """How two sets of weights differ, per canonical name.
+
+    Returns:
+        {name: {"max_abs_difference": float, "bit_identical": bool}}
+    """
+    return {
+        name: {
+            "max_abs_difference": float(np.max(np.abs(weights[name] - others[name]))),
+            "bit_identical": weights[name].tobytes() == others[name].tobytes(),
+        }
+        for name in weights
+    }

@@ -54,13 +54,14 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
     return model, run
 
 
-def step_losses(config, data, seeds):
+def step_losses(config, data, seeds, on_seed=None):
     """The training loss of every step, for several seeds, by one compiled function.
 
     Args:
         config: shared.config.Config; its own seed is passed over.
         data: shared.data.Data.
         seeds: the seeds.
+        on_seed: called with each seed that is done.
     Returns:
         (len(seeds), steps) float32 array, nats an image.
     """
@@ -76,7 +77,9 @@ def step_losses(config, data, seeds):
         assign(model, gather(build(seeded, data.input_dim)))
         _reset(optimizer)
         epochs = _loop(model, run_steps, seeded, data, 0, verbose=0, validate=False)
-        losses.append(np.concatenate([losses for _, losses in epochs]))
+        losses.append(np.concatenate([each for _, each in epochs]))
+        if on_seed:
+            on_seed(seed)
     return np.array(losses, dtype=np.float32)
 
 

@@ -1,0 +1,247 @@
+"""One command line for both versions: `python -m keras_vae …` and `python -m tf_vae …`.
+
+Config, run folder and data are checked before TensorFlow is imported, so a mistake is answered
+at once and `--help` in no time.
+"""
+
+import importlib
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Annotated
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcommand
+
+from shared.backend import check_backend
+from shared.config import RECIPES, Config, UsageError, from_dict, recipe
+
+__all__ = ["exit_status", "import_version", "main"]
+
+
+@dataclass
+class Train:
+    """Train a VAE, evaluate it and draw its figures."""
+
+    config: OmitArgPrefixes[Config]
+    data: str = "auto"
+    """auto, mnist, mnist-5k, or the path of an .npz with x_train, y_train, x_test, y_test."""
+    out: Path | None = None
+    """Folder of the run; without it runs/VERSION-RECIPE-seedS."""
+    resume: FlagCreatePairsOff[bool] = False
+    """Go on from the last finished epoch of the run in the folder."""
+    overwrite: FlagCreatePairsOff[bool] = False
+    """Replace the run in the folder."""
+
+
+@dataclass
+class Evaluate:
+    """Loss, log-likelihood and KL of a finished run, into its metrics.json."""
+
+    dir: Positional[Path]
+    """Folder of the run."""
+    data: str | None = None
+    """Other data than the run's own, named as for train."""
+    samples: int = 1
+    """Samples of q(z|x) an image."""
+
+
+@dataclass
+class Figures:
+    """Draw the figures of a finished run again."""
+
+    dir: Positional[Path]
+    """Folder of the run."""
+
+
+@dataclass
+class Sample:
+    """Decode draws from the prior N(0, I) into samples.png and samples.npz."""
+
+    dir: Positional[Path]
+    """Folder of the run."""
+    count: int = 150
+    """How many."""
+    seed: int | None = None
+    """Seed of the draws; without it the run's."""
+
+
+def main(package, argv=None):
+    """Run one command of a version; returns the exit status.
+
+    Args:
+        package: "keras_vae" or "tf_vae".
+        argv: arguments, without the program's name; those of the process where None.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    return exit_status(lambda: _run(package, list(argv)))
+
+
+def exit_status(command):
+    """Call `command` and turn what ends it into an exit status: 0, its own, 2 or 130."""
+    try:
+        return command() or 0
+    except UsageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\ninterrupted; finished epochs are saved, --resume goes on", file=sys.stderr)
+        return 130
+
+
+def import_version(package):
+    """The functions of a version; this is where TensorFlow is loaded."""
+    # Before the import: TensorFlow's notes on this machine's processor are no news to a user.
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    check_backend(("tensorflow",))
+    modules = {
+        name: importlib.import_module(f"{package}.{name}")
+        for name in ("model", "train", "evaluate", "checkpoint")
+    }
+    return SimpleNamespace(
+        name=package,
+        build=modules["model"].build,
+        encode=modules["model"].encode,
+        decode=modules["model"].decode,
+        train=modules["train"].train,
+        step_losses=modules["train"].step_losses,
+        evaluate=modules["evaluate"].evaluate,
+        load=modules["checkpoint"].load,
+        gather=modules["checkpoint"].gather,
+    )
+
+
+def _run(package, argv):
+    commands = (
+        Annotated[Train, subcommand("train", default=Train(config=_recipe(argv)))]
+        | Annotated[Evaluate, subcommand("evaluate")]
+        | Annotated[Figures, subcommand("figures")]
+        | Annotated[Sample, subcommand("sample")]
+    )
+    prog = f"python -m {package}"
+    command = tyro.cli(commands, args=argv, prog=prog, description=_DESCRIPTION[package])
+    return {Train: _train, Evaluate: _evaluate, Figures: _figures, Sample: _sample}[type(command)](
+        package, command
+    )
+
+
+_DESCRIPTION = {
+    "keras_vae": "A variational autoencoder in Keras' functional API, trained with fit.",
+    "tf_vae": "A variational autoencoder in plain TensorFlow, trained with tf.GradientTape.",
+}
+
+
+def _recipe(argv):
+    """The defaults of `train`: the recipe that the arguments name, its length in their unit."""
+    name = _value_of("--recipe", argv) or "post-keras"
+    units = [unit for unit in ("epochs", "steps") if _value_of(f"--{unit}", argv) is not None]
+    if len(units) == 2:
+        raise UsageError("--epochs and --steps exclude each other; give one")
+    if units and getattr(RECIPES.get(name), units[0], None) is None:
+        return recipe(name, **{units[0]: 1})  # only the unit counts: tyro fills in the number
+    return recipe(name)
+
+
+def _value_of(flag, argv):
+    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+        if word == flag:
+            return following
+        if word.startswith(f"{flag}="):
+            return word.split("=", 1)[1]
+    return None
+
+
+def _train(package, command):
+    from shared.data import load_data
+    from shared.run import Run
+
+    config = command.config
+    out = command.out or Path("runs") / f"{package}-{config.recipe}-seed{config.seed}"
+    data = load_data(command.data)
+    run = Run(out, config, data, package, command.resume, command.overwrite)
+    if run.complete:
+        print(f"{out}: already complete")
+        return 0
+    version = import_version(package)
+    model, _ = version.train(config, data, out, command.resume, command.overwrite)
+    _finish(version, out, model, data)
+    print(f"{out}: finished")
+    return 0
+
+
+def _finish(version, directory, model, data):
+    from shared.report import draw_figures, measure
+
+    draw_figures(directory, data, version.load, version.encode, version.decode)
+    _print_metrics(measure(directory, model, version.evaluate, data))
+
+
+def _print_metrics(metrics):
+    for name, metric in metrics.items():
+        print(
+            f"{name:>24} {metric['value']:10.4f} {metric['unit']}"
+            f" (n {metric['n']:,}, samples {metric['samples']}, data {metric['data']},"
+            f" x: {metric['x']}, seed {metric['seed']})"
+        )
+
+
+def _evaluate(package, command):
+    from shared.data import load_data
+    from shared.report import measure, run_data
+    from shared.run import read_config, read_run_weights
+
+    if command.samples < 1:
+        raise UsageError(f"--samples is {command.samples}; expected an integer >= 1")
+    values, weights = read_run_weights(command.dir)
+    data = run_data(command.dir) if command.data is None else load_data(command.data)
+    if data.input_dim != weights["decoder/logits/bias"].size:
+        raise UsageError(
+            f"{data.name} has {data.input_dim} pixels; {command.dir} was trained on"
+            f" {weights['decoder/logits/bias'].size}"
+        )
+    if data.name == "mnist-5k" and values["data"]["name"] == "mnist":
+        print("note: the mnist-5k digits are training images of mnist: this is not held out")
+    version = import_version(package)
+    model, _ = version.load(command.dir)
+    _print_metrics(measure(command.dir, model, version.evaluate, data, command.samples))
+    return 0
+
+
+def _figures(package, command):
+    from shared.report import draw_figures, run_data
+    from shared.run import read_run_weights
+
+    values, _ = read_run_weights(command.dir)
+    for epoch in from_dict(values).pictured(values["data"]["n_train"]):
+        read_run_weights(command.dir, epoch)
+    data = run_data(command.dir)
+    version = import_version(package)
+    for path in draw_figures(command.dir, data, version.load, version.encode, version.decode):
+        print(path)
+    return 0
+
+
+def _sample(package, command):
+    from shared import plots
+    from shared.report import caption, prior_samples, save_figure
+    from shared.run import read_run_weights, write_npz
+
+    if command.count < 1:
+        raise UsageError(f"--count is {command.count}; expected an integer >= 1")
+    if command.seed is not None and command.seed < 0:
+        raise UsageError(f"--seed is {command.seed}; expected an integer >= 0")
+    values, _ = read_run_weights(command.dir)
+    version = import_version(package)
+    model, config = version.load(command.dir)
+    z = prior_samples(config, command.count, command.seed)
+    probs = version.decode(model, z)
+    seed = config.seed if command.seed is None else command.seed
+    text = f"{caption(values)}\nsamples, z ~ N(0, I), seed {seed}"
+    columns = min(15, command.count)
+    figure = plots.image_grid(probs, tuple(values["data"]["image_shape"]), text, columns)
+    save_figure(figure, command.dir / "samples.png")
+    write_npz(command.dir / "samples.npz", {"z": z, "probs": probs})
+    print(command.dir / "samples.png")
+    return 0
