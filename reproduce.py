@@ -225,7 +225,9 @@ def _draw_seeds(job, config, data, version, advance):
     top = float(np.quantile(losses["recipe"][:, min(20, job.steps - 1) :], 0.995))
     bottom = min(float(each.min()) for each in losses.values())
     text = f"post-tf · {data.name} · bands: running means over 10 steps"
-    save_figure(plots.loss_by_step(lines, bands, text, (0.95 * bottom, 1.05 * top)), job.out / "seeds.png")
+    save_figure(
+        plots.loss_by_step(lines, bands, text, (0.95 * bottom, 1.05 * top)), job.out / "seeds.png"
+    )
 
 
 # ---- the proof
@@ -281,7 +283,9 @@ def _verdict(comparisons):
 def _rows(job, configs, data):
     """Header and rows of the results table: each pictured epoch of each run."""
     header = ["recipe", "version", "epoch", "step"]
-    header += [f"{part} {name}" for name in ("loss", "log-lik.", "KL") for part in ("train", "test")]
+    header += [
+        f"{part} {name}" for name in ("loss", "log-lik.", "KL") for part in ("train", "test")
+    ]
     header += ["reference test loss"]
     rows = []
     for name, config in configs.items():
@@ -330,7 +334,9 @@ def _write_page(job, configs, data, parity):
         sections.append((f"{name}: the two versions", [("figures", figures), ("figures", losses)]))
     if not job.quick:
         figure = (job.out / "seeds.png", f"post-tf, every step of {job.steps}, over {SEEDS} seeds")
-        sections.append(("The 2018 TensorFlow recipe is a lottery", [("text", LOTTERY), ("figures", [figure])]))
+        sections.append(
+            ("The 2018 TensorFlow recipe is a lottery", [("text", LOTTERY), ("figures", [figure])])
+        )
     sections.append(("Results", [("text", GREY), ("table", _rows(job, configs, data))]))
     weights = [
         [name, weight, each["max_abs_difference"], "yes" if each["bit_identical"] else "NO"]

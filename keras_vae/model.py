@@ -63,7 +63,9 @@ def build(config, input_dim):
     z = Sampling(config.seed, name="sampling")([z_mean, z_log_var])
 
     # objective
-    terms = Objective(config.beta, config.step_losses, name="objective")([x, decoder(z), z_mean, z_log_var])
+    terms = Objective(config.beta, config.step_losses, name="objective")(
+        [x, decoder(z), z_mean, z_log_var]
+    )
     return VAE(x, terms, name="vae")
 
 

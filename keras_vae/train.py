@@ -99,9 +99,7 @@ def _compile(model, config, data):
     model.compile(
         optimizer=optimizer,
         jit_compile=True,  # "auto" means no XLA on a CPU, and other bits
-        steps_per_execution=max(
-            d for d in range(1, StepLosses.CAPACITY + 1) if common % d == 0
-        ),
+        steps_per_execution=max(d for d in range(1, StepLosses.CAPACITY + 1) if common % d == 0),
     )
     return optimizer
 

@@ -4,9 +4,12 @@ Config, run folder and data are checked before TensorFlow is imported, so a mist
 at once and `--help` in no time.
 """
 
+import contextlib
 import importlib
+import logging
 import os
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -93,13 +96,12 @@ def exit_status(command):
 
 def import_version(package):
     """The functions of a version; this is where TensorFlow is loaded."""
-    # Before the import: TensorFlow's notes on this machine's processor are no news to a user.
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     check_backend(("tensorflow",))
-    modules = {
-        name: importlib.import_module(f"{package}.{name}")
-        for name in ("model", "train", "evaluate", "checkpoint")
-    }
+    with _quiet():
+        modules = {
+            name: importlib.import_module(f"{package}.{name}")
+            for name in ("model", "train", "evaluate", "checkpoint")
+        }
     return SimpleNamespace(
         name=package,
         build=modules["model"].build,
@@ -111,6 +113,32 @@ def import_version(package):
         load=modules["checkpoint"].load,
         gather=modules["checkpoint"].gather,
     )
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keep TensorFlow's notes on the machine from the user: it writes them past Python's stderr.
+
+    What is written while the import fails is shown after all.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # a note for each new model it traces
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as notes:
+        os.dup2(notes.fileno(), 2)
+        try:
+            yield
+            import keras
+
+            keras.ops.zeros(())  # the first tensor looks for a GPU, and says so
+        except BaseException:
+            notes.seek(0)
+            os.write(stderr, notes.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)
 
 
 def _run(package, argv):

@@ -84,7 +84,12 @@ class Config:
         _integers("epochs", () if self.epochs is None else (self.epochs,))
         _integers("steps", () if self.steps is None else (self.steps,))
         for name in (
-            "recipe", "activation", "initializer", "optimizer", "likelihood", "binarization",
+            "recipe",
+            "activation",
+            "initializer",
+            "optimizer",
+            "likelihood",
+            "binarization",
         ):
             choices = typing.get_args(Config.__annotations__[name])
             if getattr(self, name) not in choices:

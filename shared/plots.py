@@ -97,8 +97,9 @@ def manifold(images, image_shape, caption):
     ticks = norm.ppf(np.linspace(*QUANTILES, side))
     shown = np.array([0, 2, 4, 7, 10, 12, 14])  # the outermost and z = 0 among them
     rows, columns = image_shape
-    axes.set_xticks((shown + 0.5) * columns - 0.5, [f"{tick:.1f}" for tick in ticks[shown]])
-    axes.set_yticks((shown + 0.5) * rows - 0.5, [f"{tick:.1f}" for tick in ticks[::-1][shown]])
+    texts = [f"{abs(tick):.1f}" if tick > -0.05 else f"−{-tick:.1f}" for tick in ticks[shown]]
+    axes.set_xticks((shown + 0.5) * columns - 0.5, texts)
+    axes.set_yticks((side - shown - 0.5) * rows - 0.5, texts)  # rows count downward, z[1] upward
     axes.set(xlabel="z[0], at quantiles 0.05 to 0.95 of N(0, 1)", ylabel="z[1], likewise")
     return figure
 
@@ -135,8 +136,12 @@ def loss_by_epoch(history, caption):
     """
     figure, axes = _figure((6.4, 4.4), caption)
     epochs = [row["epoch"] for row in history]
-    axes.plot(epochs, [r["loss"] for r in history], ".-", color=TRAIN, label="training, running mean")
-    axes.plot(epochs, [r["val_loss"] for r in history], ".-", color=TEST, label="test, end of epoch")
+    axes.plot(
+        epochs, [r["loss"] for r in history], ".-", color=TRAIN, label="training, running mean"
+    )
+    axes.plot(
+        epochs, [r["val_loss"] for r in history], ".-", color=TEST, label="test, end of epoch"
+    )
     axes.set(xlabel="epoch", ylabel="loss = −ELBO, nats per image")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)
@@ -159,7 +164,9 @@ def loss_by_step(lines, bands, caption, limits=None):
         colour = next(colours)
         losses = _smoothed(losses)
         steps = np.arange(1, losses.shape[1] + 1)
-        axes.fill_between(steps, losses.min(0), losses.max(0), color=colour, alpha=0.25, linewidth=0)
+        axes.fill_between(
+            steps, losses.min(0), losses.max(0), color=colour, alpha=0.25, linewidth=0
+        )
         axes.plot(steps, np.median(losses, axis=0), color=colour, label=label)
     for number, (label, losses) in enumerate(lines.items()):
         # Two equal lines are both seen when the upper one is dashed.
@@ -169,7 +176,7 @@ def loss_by_step(lines, bands, caption, limits=None):
     axes.set(xlabel="step", ylabel="training loss = −ELBO, nats per image")
     if limits:
         axes.set_ylim(limits)
-    axes.legend(frameon=False, fontsize="small")
+    axes.legend(fontsize="small", loc="upper right")
     axes.grid(alpha=0.25)
     return figure
 

@@ -24,7 +24,15 @@ from shared.run import (
 )
 from shared.seeds import seed_of
 
-__all__ = ["caption", "draw_figures", "measure", "prior_samples", "run_data", "save_figure", "x_kind"]
+__all__ = [
+    "caption",
+    "draw_figures",
+    "measure",
+    "prior_samples",
+    "run_data",
+    "save_figure",
+    "x_kind",
+]
 
 NOT_IN_CAPTION = {"recipe", "seed", "epochs", "steps", "picture_epochs", "step_losses"}
 
@@ -67,7 +75,11 @@ def caption(values, epoch=None):
         parts.append(f"epoch {epoch}")
     parts += [f"{data['name']} ({data['n_train']:,} + {data['n_test']:,})", f"seed {config.seed}"]
     line = " · ".join(parts)
-    return line if len(line) < 90 else f"{line[:line.rindex(' · ', 0, 90)]}\n{line[line.rindex(' · ', 0, 90) + 3:]}"
+    return (
+        line
+        if len(line) < 90
+        else f"{line[: line.rindex(' · ', 0, 90)]}\n{line[line.rindex(' · ', 0, 90) + 3 :]}"
+    )
 
 
 def measure(directory, model, evaluate, data, samples=1):

@@ -110,12 +110,16 @@ class Run:
             raise UsageError("--resume and --overwrite exclude each other; give one")
         if folder.exists() and not folder.is_dir():
             raise UsageError(f"{folder} is a file; expected a folder for the run")
-        found = [path for path in folder.glob("*") if path.name != ".lock"] if folder.exists() else []
+        found = (
+            [path for path in folder.glob("*") if path.name != ".lock"] if folder.exists() else []
+        )
         found = [path for path in found if not path.name.endswith(".partial")]
         if not found:
             return
         if not (folder / "config.json").exists():
-            raise UsageError(f"{folder} holds {found[0].name} and no run; give an empty or new folder")
+            raise UsageError(
+                f"{folder} holds {found[0].name} and no run; give an empty or new folder"
+            )
         if not (resume or overwrite):
             raise UsageError(
                 f"{folder} already holds a run; give --resume, --overwrite or another --out"
@@ -179,9 +183,14 @@ class Run:
         try:
             self._lock.acquire()
         except filelock.Timeout:
-            raise UsageError(f"{self.directory} is in use by another process; wait for it") from None
+            raise UsageError(
+                f"{self.directory} is in use by another process; wait for it"
+            ) from None
         try:
-            for partial in [*self.directory.glob(".*.partial"), *self.directory.glob("*/.*.partial")]:
+            for partial in [
+                *self.directory.glob(".*.partial"),
+                *self.directory.glob("*/.*.partial"),
+            ]:
                 partial.unlink()
             if self._overwrite:
                 self._clear()
@@ -218,13 +227,14 @@ class Run:
 
         Args:
             row: dict with the keys of COLUMNS.
-            step_losses: the loss of each of its steps, or an empty sequence where none is asked.
+            step_losses: the loss of each of its steps; kept where the config asks for them.
             weights: {canonical name: array}; kept where the epoch is to be pictured.
             checkpoint: {name: array}: weights, optimizer slots and step.
         """
         self.step = row["step"]
         self.history.append(row)
-        self.step_losses.extend(float(loss) for loss in step_losses)
+        if self.config.step_losses:
+            self.step_losses.extend(float(loss) for loss in step_losses)
         if self.directory is None:
             return
         if row["epoch"] in self.config.pictured(len(self.data.x_train)):
@@ -317,7 +327,10 @@ def read_history(directory):
         return []
     with path.open(newline="") as file:
         return [
-            {key: int(value) if key in ("epoch", "step") else float(value) for key, value in row.items()}
+            {
+                key: int(value) if key in ("epoch", "step") else float(value)
+                for key, value in row.items()
+            }
             for row in csv.DictReader(file)
         ]
 

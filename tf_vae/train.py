@@ -154,15 +154,22 @@ def _loop(model, run_steps, config, data, step, verbose, validate=True):
         means = np.average(terms.astype(np.float64), axis=0, weights=sizes)
         row = {"epoch": epoch, "step": end, **_named("", *means)}
         if validate:
-            log_likelihood, kl = np.mean(elbo_terms(model, data.x_test, config), axis=1, dtype=np.float64)
+            log_likelihood, kl = np.mean(
+                elbo_terms(model, data.x_test, config), axis=1, dtype=np.float64
+            )
             row.update(_named("val_", config.beta * kl - log_likelihood, log_likelihood, kl))
         row["seconds"] = seconds
         if verbose:
-            shown = {key: value for key, value in row.items() if key not in ("epoch", "step", "seconds")}
+            shown = {
+                key: value for key, value in row.items() if key not in ("epoch", "step", "seconds")
+            }
             progress.update(end - start, values=list(shown.items()), finalize=True)
         yield row, terms[:, 0]
 
 
 def _named(prefix, loss, log_likelihood, kl):
     names = ("loss", "log_likelihood", "kl")
-    return {f"{prefix}{name}": float(v) for name, v in zip(names, (loss, log_likelihood, kl), strict=True)}
+    return {
+        f"{prefix}{name}": float(v)
+        for name, v in zip(names, (loss, log_likelihood, kl), strict=True)
+    }

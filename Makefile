@@ -1,0 +1,38 @@
+# Every target makes its own .venv with the pinned requirements.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: setup quick reproduce test test-mnist lint bench
+
+setup: .venv/.ready
+
+.venv/.ready: requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
+	"Python %d.%d found; TensorFlow 2.21 wants 3.11 to 3.13: make PYTHON=python3.12 ..." % v)'
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	touch $@
+
+.venv/.ready-test: .venv/.ready requirements-test.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	touch $@
+
+quick: setup            # a first result in a minute, on 5,000 digits
+	$(BIN)/python reproduce.py --quick --overwrite
+
+reproduce: setup        # the main job; where it was interrupted, it goes on
+	$(BIN)/python reproduce.py --resume
+
+lint: .venv/.ready-test
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+
+test: lint              # needs no network, no MNIST
+	$(BIN)/python -m pytest -m "not mnist"
+
+test-mnist: .venv/.ready-test   # needs all of MNIST: MNIST_NPZ=/absolute/path/mnist.npz make test-mnist
+	$(BIN)/python -m pytest -m mnist
+
+bench: setup            # seconds an epoch of both versions and of fit the tutorial way
+	$(BIN)/python benchmarks/epoch_time.py

@@ -1,0 +1,55 @@
+"""Fixtures: both versions, and small synthetic data."""
+
+import os
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before any test imports TensorFlow
+
+import numpy as np
+import pytest
+
+from shared.data import load_data
+
+VERSIONS = ("keras_vae", "tf_vae")
+
+
+@pytest.fixture(params=VERSIONS)
+def version(request):
+    """Each version in turn, as the functions of its modules."""
+    from shared.cli import import_version
+
+    return import_version(request.param)
+
+
+@pytest.fixture(scope="session")
+def versions():
+    """Both versions: {name: functions}."""
+    from shared.cli import import_version
+
+    return {name: import_version(name) for name in VERSIONS}
+
+
+@pytest.fixture(scope="session")
+def data_path(tmp_path_factory):
+    """An .npz of 330 + 620 grey 6 × 6 images: bars of three kinds, with noise.
+
+    330 is no multiple of the batch sizes in use, nor 620 of an evaluation's batch.
+    """
+    random = np.random.RandomState(0)
+
+    def images(n):
+        labels = random.randint(0, 3, n)
+        pixels = random.uniform(0, 0.3, (n, 6, 6))
+        for image, label in zip(pixels, labels, strict=True):
+            image[:, 2 * label : 2 * label + 2] += random.uniform(0.3, 0.7)
+        return (pixels * 255).astype(np.uint8), labels
+
+    (x_train, y_train), (x_test, y_test) = images(330), images(620)
+    path = tmp_path_factory.mktemp("data") / "bars.npz"
+    np.savez(path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    return path
+
+
+@pytest.fixture(scope="session")
+def data(data_path):
+    """The synthetic data, loaded."""
+    return load_data(str(data_path))

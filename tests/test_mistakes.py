@@ -1,0 +1,143 @@
+"""The field's mistakes: each wrong variant is rejected by the identity that guards against it.
+
+A guard takes an implementation and raises AssertionError where the identity fails. Ours must pass
+every guard, and each published mistake must fail its own: that tests the tests.
+"""
+
+import itertools
+
+import numpy as np
+import oracle
+import pytest
+from keras import ops
+from scipy import stats
+
+from shared import elbo, plots
+
+RANDOM = np.random.RandomState(2)
+MEAN, LOG_VAR = RANDOM.normal(0, 1, (8, 5)), RANDOM.uniform(-3, 1, (8, 5))
+
+
+def kl_is_additive(kl):
+    parts = [kl(MEAN[:, [i]], LOG_VAR[:, [i]]) for i in range(MEAN.shape[1])]
+    np.testing.assert_allclose(kl(MEAN, LOG_VAR), np.sum(parts, axis=0), rtol=1e-10)
+
+
+def kl_is_not_negative(kl):
+    log_var = np.logspace(-30, -1, 3000, dtype=np.float32)[:, None]
+    assert np.min(kl(np.zeros_like(log_var), log_var)) >= 0
+    assert np.min(kl(np.zeros_like(log_var), -log_var)) >= 0
+
+
+def likelihood_sums_to_one(log_likelihood):
+    x = np.array(list(itertools.product([0.0, 1.0], repeat=6)))
+    total = np.sum(np.exp(log_likelihood(x, np.broadcast_to(RANDOM.normal(0, 2, 6), x.shape))))
+    assert abs(total - 1) < 1e-6
+
+
+def likelihood_is_exact_at_large_logits(log_likelihood):
+    logits = np.array([[-1e4, -104, -20, 20, 104, 1e4]], dtype=np.float32).T
+    for x in (np.zeros_like(logits), np.ones_like(logits)):
+        exact = oracle.bernoulli_log_likelihood(x.astype(float), logits.astype(float))
+        # 2e-6: float32 keeps seven digits of a logit of 20, from which x · logit is taken.
+        np.testing.assert_allclose(log_likelihood(x, logits), exact, rtol=1e-6, atol=2e-6)
+
+
+def mean_ignores_batches(loss_of_set):
+    log_likelihood, kl = RANDOM.normal(-100, 20, 103), RANDOM.uniform(0, 9, 103)
+    whole = np.mean(kl - log_likelihood)
+    batches = [(log_likelihood[s : s + 50], kl[s : s + 50]) for s in range(0, 103, 50)]
+    assert abs(loss_of_set(batches) - whole) < 1e-9
+
+
+def bound_of_equal_weights_is_the_weight(bound):
+    np.testing.assert_allclose(bound(np.full((50, 3), -90.0)), -90.0, rtol=1e-12)
+
+
+def weight_of_an_exact_posterior_is_the_evidence(log_weight):
+    # x = z + noise of variance 1, both N(0, 1): p(z|x) = N(x/2, 1/2), p(x) = N(0, 2).
+    x, z = RANDOM.normal(size=(9, 1)), RANDOM.normal(size=(9, 1))
+    log_likelihood = stats.norm.logpdf(x, z, 1)[:, 0]
+    weights = log_weight(log_likelihood, z, x / 2, np.full_like(x, np.log(0.5)))
+    np.testing.assert_allclose(weights, stats.norm.logpdf(x[:, 0], 0, np.sqrt(2)), rtol=1e-11)
+
+
+def manifold_is_upright(grid):
+    # Row by row from the top: z[0] grows to the right, z[1] upward, as in the scatter.
+    z = grid.reshape(15, 15, 2)
+    assert (np.diff(z[:, :, 0], axis=1) > 0).all() and (np.diff(z[:, :, 1], axis=0) < 0).all()
+
+
+def saturated(x, logits):
+    probs = 1 / (1 + np.exp(-logits.clip(-80, 80)))
+    one, tiny = logits.dtype.type(1), logits.dtype.type(1e-8)
+    return np.sum(x * np.log(probs + tiny) + (1 - x) * np.log(one - probs + tiny), axis=-1)
+
+
+def weighted_mean(batches):
+    n = sum(len(kl) for _, kl in batches)
+    return sum(len(kl) * float(elbo.negative_elbo(ll, kl)) for ll, kl in batches) / n
+
+
+CASES = {
+    "KL averaged over latents": (
+        kl_is_additive,
+        elbo.kl_to_standard_normal,
+        lambda m, v: np.mean(0.5 * (np.exp(v) + m**2 - 1 - v), axis=-1),
+    ),
+    "KL by exp(v) - 1 - v": (
+        kl_is_not_negative,
+        elbo.kl_to_standard_normal,
+        lambda m, v: 0.5 * np.sum(np.exp(v) - 1 - v + m**2, axis=-1),
+    ),
+    "log-likelihood averaged over pixels": (
+        likelihood_sums_to_one,
+        elbo.bernoulli_log_likelihood,
+        lambda x, logits: oracle.bernoulli_log_likelihood(x, logits) / x.shape[-1],
+    ),
+    "log of a sigmoid plus epsilon": (
+        likelihood_is_exact_at_large_logits,
+        elbo.bernoulli_log_likelihood,
+        saturated,
+    ),
+    "partial batch weighted like a full one": (
+        mean_ignores_batches,
+        weighted_mean,
+        lambda batches: np.mean([float(elbo.negative_elbo(*batch)) for batch in batches]),
+    ),
+    "partial batch dropped": (
+        mean_ignores_batches,
+        weighted_mean,
+        lambda batches: weighted_mean(batches[:-1]),
+    ),
+    "importance bound: sum for mean": (
+        bound_of_equal_weights_is_the_weight,
+        elbo.importance_bound,
+        lambda w: ops.logsumexp(w, axis=0),
+    ),
+    "importance bound: count of another axis": (
+        bound_of_equal_weights_is_the_weight,
+        elbo.importance_bound,
+        lambda w: ops.logsumexp(w, axis=0) - np.log(w.shape[1]),
+    ),
+    "importance weight: sign of log q": (
+        weight_of_an_exact_posterior_is_the_evidence,
+        elbo.log_importance_weight,
+        lambda ll, z, m, v: (
+            ll + oracle.log_normal(z, 0.0, np.zeros_like(v)) + oracle.log_normal(z, m, v)
+        ),
+    ),
+    "manifold upside down": (
+        manifold_is_upright,
+        plots.manifold_z(),
+        plots.manifold_z().reshape(15, 15, 2)[::-1],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_ours_passes_the_guard_and_the_mistake_does_not(name):
+    guard, ours, mistake = CASES[name]
+    guard(ours)
+    with pytest.raises(AssertionError), np.errstate(all="ignore"):
+        guard(mistake)

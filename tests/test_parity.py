@@ -1,0 +1,265 @@
+"""The parity ladder: the two versions agree in every bit, rung by rung.
+
+On a CPU, with XLA on both sides. The oracle stands beside them, since a shared error would climb
+the whole ladder unseen.
+"""
+
+import dataclasses
+
+import keras
+import numpy as np
+import oracle
+import pytest
+import tensorflow as tf
+
+from shared import seeds
+from shared.config import recipe
+
+CONFIGS = {
+    "the post's Keras recipe, small": recipe("post-keras", epochs=3, hidden_dims=(32,)),
+    "Adam, two layers, partial batch": recipe(
+        "post-keras",
+        epochs=3,
+        hidden_dims=(24, 16),
+        latent_dim=7,
+        batch_size=64,
+        optimizer="adam",
+        activation="tanh",
+        beta=4.0,
+        seed=3,
+    ),
+    "the post's TensorFlow recipe, small": recipe(
+        "post-tf", steps=23, hidden_dims=(40,), latent_dim=5, batch_size=32, seed=11
+    ),
+    "SGD": recipe("post-keras", epochs=2, optimizer="sgd", learning_rate=1e-3, batch_size=33),
+}
+
+
+@pytest.fixture(params=CONFIGS.values(), ids=CONFIGS.keys())
+def config(request):
+    return request.param
+
+
+def same_bits(a, b):
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def differing(weights, others):
+    """Names of the weights that differ in any bit; their names and order must agree."""
+    assert list(weights) == list(others)
+    return [name for name in weights if not same_bits(weights[name], others[name])]
+
+
+@tf.function(jit_compile=True)
+def compiled_noise(like, noise_seed):
+    """Noise as a compiled step draws it: XLA's generator, other numbers than an eager call's."""
+    return tf.random.stateless_normal(tf.shape(like), noise_seed)
+
+
+def both(versions, function):
+    return [function(versions[name]) for name in ("keras_vae", "tf_vae")]
+
+
+def test_initial_weights(versions, config, data):
+    ours, theirs = both(versions, lambda v: v.gather(v.build(config, data.input_dim)))
+    assert differing(ours, theirs) == []
+    # Heads that start equal would move together; other seeds start elsewhere.
+    assert not same_bits(ours["encoder/z_mean/kernel"], ours["encoder/z_log_var/kernel"])
+    other = versions["keras_vae"]
+    moved = other.gather(other.build(dataclasses.replace(config, seed=99), data.input_dim))
+    assert set(differing(ours, moved)) == {name for name in ours if name.endswith("kernel")}
+
+
+def test_order_of_examples(config, data):
+    import keras_vae.batches
+    import tf_vae.batches
+
+    n, batch = len(data.x_train), config.batch_size
+    per_epoch = config.steps_per_epoch(n)
+    for step in (0, 2, per_epoch, per_epoch + 1):
+        stream = iter(keras_vae.batches.training_batches(data.x_train, config, step))
+        orders = tf_vae.batches.training_batches(data.x_train, config, step)
+        for order in (next(orders), next(orders)):
+            for start in range(0, len(order), batch):
+                rows = data.x_train[order[start : start + batch]]
+                assert same_bits(next(stream).numpy(), rows)
+
+
+def test_every_epoch_trains_on_every_training_image_once(config, data):
+    import tf_vae.batches
+
+    orders = tf_vae.batches.training_batches(data.x_train, config)
+    first, second = next(orders), next(orders)
+    assert sorted(first) == sorted(second) == list(range(len(data.x_train)))
+    assert (first != second).any()
+
+
+def test_noise(versions, config, data):
+    """Each step draws f(seed, step): z of `fit`'s graph less its mean, over its deviation."""
+    model = versions["keras_vae"].build(config, data.input_dim)
+    sampling = model.get_layer("sampling")
+    zeros = np.zeros((5, config.latent_dim), np.float32)
+    noise_seed = seeds.seed_of(config.seed, "noise")
+    for step in (0, 1, 600):
+        sampling.start_training_noise(config.seed, step)
+        for each in (step, step + 1):
+            drawn = sampling([zeros, zeros], training=True).numpy()
+            loop = tf.random.stateless_normal(zeros.shape, [noise_seed, each]).numpy()
+            assert same_bits(drawn, loop)
+    # An evaluation in between shifts nothing.
+    sampling.start_training_noise(config.seed, 7)
+    sampling([zeros, zeros], training=False)
+    drawn = sampling([zeros, zeros], training=True).numpy()
+    assert same_bits(drawn, tf.random.stateless_normal(zeros.shape, [noise_seed, 7]).numpy())
+
+
+def test_encoder_and_decoder_outputs(versions, config, data):
+    x = data.x_test
+    (mean, log_var), (other_mean, other_log_var) = both(
+        versions, lambda v: v.encode(v.build(config, data.input_dim), x)
+    )
+    assert same_bits(mean, other_mean) and same_bits(log_var, other_log_var)
+    probs, other_probs = both(versions, lambda v: v.decode(v.build(config, data.input_dim), mean))
+    assert same_bits(probs, other_probs)
+
+    weights = versions["tf_vae"].gather(versions["tf_vae"].build(config, data.input_dim))
+    out = oracle.forward(weights, x, np.zeros_like(mean), config.activation)
+    # 1e-5: float32 sums of some ten terms of order one.
+    np.testing.assert_allclose(mean, out["z_mean"], atol=1e-5)
+    np.testing.assert_allclose(log_var, out["z_log_var"], atol=1e-5)
+    np.testing.assert_allclose(probs, 1 / (1 + np.exp(-out["logits"])), atol=1e-5)
+
+
+class GradientKeeper(keras.optimizers.SGD):
+    """Keeps the gradient it is given, as a slot of its own; the weights stay where they are."""
+
+    def build(self, variables):
+        super().build(variables)
+        self.kept = self.add_optimizer_variables(variables, "gradient")
+
+    def update_step(self, gradient, variable, learning_rate):
+        self.assign(self.kept[self._get_variable_index(variable)], gradient)
+
+
+def first_batch(config, data):
+    """x and epsilon of the first step of training."""
+    order = seeds.epoch_order(config.seed, 1, len(data.x_train))[: config.batch_size]
+    like = np.zeros((len(order), config.latent_dim), np.float32)
+    noise = [seeds.seed_of(config.seed, "noise"), 0]
+    return data.x_train[order], compiled_noise(like, noise).numpy()
+
+
+def test_loss_and_gradients(versions, config, data, tmp_path, monkeypatch):
+    """What each version's own training step hands to its optimizer."""
+    monkeypatch.setattr(keras.optimizers, "SGD", GradientKeeper)
+    one_step = dataclasses.replace(config, optimizer="sgd", epochs=None, steps=1, step_losses=True)
+    losses, gradients = [], []
+    for name, version in versions.items():
+        _, run = version.train(one_step, data, tmp_path / name, verbose=0)
+        losses.append(np.float32(run.step_losses[0]))
+        with np.load(run.checkpoint) as slots:
+            prefix = "optimizer/gradient/"
+            kept = {key: slots[key] for key in slots.files if key.startswith(prefix)}
+            gradients.append({key.removeprefix(prefix): array for key, array in kept.items()})
+    assert same_bits(*losses)
+    assert differing(*gradients) == []
+
+    x, epsilon = first_batch(config, data)
+    weights = versions["tf_vae"].gather(versions["tf_vae"].build(config, data.input_dim))
+    exact = oracle.loss(weights, x, epsilon, config.activation, config.beta)
+    assert abs(losses[0] - exact) < 1e-5 * abs(exact)  # float32 sums over 36 pixels
+    by_hand = oracle.gradient(weights, x, epsilon, config.activation, config.beta)
+    assert list(gradients[0]) == list(weights) and set(by_hand) == set(weights)
+    for name, gradient in gradients[0].items():
+        # Against the largest entry of the same weight: float32 keeps seven digits of that. And
+        # 1e-10: exp(v) - 1 in the gradient of the KL is rounded to 6e-8, and comes here through
+        # kernels that are 1e-3 at the start of the post's TensorFlow recipe.
+        atol = 1e-5 * np.abs(by_hand[name]).max() + 1e-10
+        np.testing.assert_allclose(gradient, by_hand[name], rtol=0, atol=atol, err_msg=name)
+
+
+def test_weights_after_one_step(versions, config, data):
+    config = dataclasses.replace(config, epochs=None, steps=1)
+    trained = both(versions, lambda v: v.gather(v.train(config, data, verbose=0)[0]))
+    assert differing(*trained) == []
+    start = versions["tf_vae"].gather(versions["tf_vae"].build(config, data.input_dim))
+    assert len(differing(trained[0], start)) >= len(start) - 2  # it moved
+
+
+def test_training_and_evaluation(versions, config, data, tmp_path):
+    """Weights and optimizer after several epochs, the last batch partial; losses; evaluation."""
+    (fit, fit_run), (tape, tape_run) = both(
+        versions, lambda v: v.train(config, data, tmp_path / v.name, verbose=0)
+    )
+    gathered = versions["keras_vae"].gather(fit), versions["tf_vae"].gather(tape)
+    assert differing(*gathered) == []
+    files = ["weights.npz", "checkpoints/last.npz"]
+    files += [f"weights_epoch_{e:03d}.npz" for e in config.pictured(len(data.x_train))]
+    for name in files:
+        paths = [tmp_path / version / name for version in ("keras_vae", "tf_vae")]
+        assert paths[0].read_bytes() == paths[1].read_bytes(), name
+    assert fit_run.step_losses == tape_run.step_losses
+    assert len(fit_run.step_losses) == (config.steps or 0)
+    for ours, theirs in zip(fit_run.history, tape_run.history, strict=True):
+        for key in set(ours) - {"seconds"}:
+            # Keras' running means are float32, the loop's are float64.
+            assert ours[key] == pytest.approx(theirs[key], rel=1e-5), key
+
+    evaluated = [
+        versions[name].evaluate(model, data.x_test, config, samples=2)
+        for name, model in (("keras_vae", fit), ("tf_vae", tape))
+    ]
+    assert evaluated[0] == evaluated[1]
+
+
+def test_losses_of_every_step_over_seeds(versions, data):
+    config = CONFIGS["the post's TensorFlow recipe, small"]
+    ours, theirs = both(versions, lambda v: v.step_losses(config, data, [4, 5, 4]))
+    assert same_bits(ours, theirs)
+    assert ours.shape == (3, config.steps)
+    assert same_bits(ours[0], ours[2])  # nothing of seed 5 is left in the optimizer or the noise
+    assert (ours[0] != ours[1]).any()
+    alone = versions["tf_vae"].train(dataclasses.replace(config, seed=4), data, verbose=0)[1]
+    assert np.array_equal(np.float32(alone.step_losses), ours[0])
+
+
+def test_without_xla_the_versions_agree_only_closely(versions, config, data):
+    """Kernels are fused in other ways then, so bits cannot agree; a step still does, to 1e-5."""
+    x = data.x_train[: config.batch_size]
+    noise = [seeds.seed_of(config.seed, "noise"), 0]
+    fit = versions["keras_vae"].build(config, data.input_dim)
+    fit.get_layer("sampling").start_training_noise(config.seed, 0)
+    terms = fit(x, training=True)
+    tape = versions["tf_vae"].build(config, data.input_dim)
+    tf.config.run_functions_eagerly(True)
+    try:
+        log_likelihood, kl = tape(tf.constant(x), tf.constant(noise))
+    finally:
+        tf.config.run_functions_eagerly(False)
+    # float32 sums over 36 pixels in another order.
+    np.testing.assert_allclose(terms["log_likelihood"], log_likelihood, rtol=1e-5)
+    np.testing.assert_allclose(terms["kl"], kl, rtol=1e-5, atol=1e-7)
+
+
+def test_the_optimizers_are_those_of_keras(versions, config, data):
+    """One step of the config's optimizer, by its textbook formula, from the oracle's gradient."""
+    config = dataclasses.replace(config, epochs=None, steps=1)
+    weights = versions["tf_vae"].gather(versions["tf_vae"].build(config, data.input_dim))
+    x, epsilon = first_batch(config, data)
+    gradients = oracle.gradient(weights, x, epsilon, config.activation, config.beta)
+    trained = versions["tf_vae"].gather(versions["tf_vae"].train(config, data, verbose=0)[0])
+    rate = config.learning_rate
+    for name, g in gradients.items():
+        size = {
+            "sgd": g,
+            "rmsprop": g / np.sqrt(0.1 * g**2 + 1e-7),
+            # Bias-corrected moments of one gradient are the gradient and its square.
+            "adam": g / (np.sqrt(g**2) + 1e-7 / np.sqrt(1 - 0.999)),
+        }[config.optimizer]
+        clear = np.abs(g) > 1e-4  # below, an error of float32 in g turns the step about
+        step = (trained[name] - weights[name])[clear]
+        np.testing.assert_allclose(step, (-rate * size)[clear], rtol=2e-3, atol=1e-7, err_msg=name)
+
+
+def test_keras_is_on_its_tensorflow_backend():
+    assert keras.backend.backend() == "tensorflow"
