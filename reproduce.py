@@ -249,8 +249,9 @@ def _parity(job, configs, data, relay):
         parity[name] = {"steps": steps, "weights": compare(*weights), "epochs": by_epoch}
         numbers = sum(array.size for array in weights[0].values())
         verdict = _verdict({**by_epoch, "end": parity[name]["weights"]})
-        detail = f"{name}: {' and '.join(VERSIONS.values())}, {len(weights[0])} weights, {numbers:,} numbers"
-        parity["lines"].append(f"{steps:,} steps: {verdict} ({detail})")
+        what = f"{name}: {' and '.join(VERSIONS.values())}"
+        size = f"{len(weights[0])} weights, {numbers:,} numbers"
+        parity["lines"].append(f"{steps:,} steps: {verdict} ({what}, {size})")
         parity["bit_identical"] &= verdict == IDENTICAL
     if relay:
         verdict = _verdict({"end": relay})
@@ -355,12 +356,12 @@ def _write_page(job, configs, data, parity):
 LOTTERY = (
     "Adam with a step size of 0.01 on initial weights of standard deviation 0.001 leaves some seeds"
     " with dead hidden units and a KL near zero: the encoder then says nothing about the image. The"
-    " recipe is kept as it was; the second band shows what Glorot's initial weights and Adam 1e-3 do."
+    " recipe is kept as it was; the second band shows what Glorot's weights and Adam 1e-3 do."
 )
 GREY = (
     "Nats per image; lower loss is better. The pixels are grey, so the Bernoulli likelihood is not"
     " normalised: these numbers compare with each other and with the 2018 code, not with published"
-    " tables on binary MNIST. Train is the running mean over the epoch, test is measured at its end."
+    " tables on binary MNIST. Train is a running mean over the epoch, test is measured at its end."
 )
 
 

@@ -218,7 +218,7 @@ def _print_metrics(metrics):
 def _evaluate(package, command):
     from shared.data import load_data
     from shared.report import measure, run_data
-    from shared.run import read_config, read_run_weights
+    from shared.run import read_run_weights
 
     if command.samples < 1:
         raise UsageError(f"--samples is {command.samples}; expected an integer >= 1")

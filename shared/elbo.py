@@ -150,6 +150,5 @@ def _tensors(**named):
 
 
 def _at_least_single(tensor):
-    # On TensorFlow the dtype is an object, on JAX and NumPy a dtype, on PyTorch a name: str is common.
-    # float16 and bfloat16 both hold the name.
+    # Backends have dtypes of their own; the text is common to all, and bfloat16 holds it too.
     return ops.cast(tensor, "float32") if "float16" in str(tensor.dtype) else tensor

@@ -7,8 +7,8 @@ from pathlib import Path
 __all__ = ["page"]
 
 STYLE = """
-:root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fbfaf7; --line: #d8d4ca; --mute: #6b675e;
-        --good: #1b6e3c; --bad: #b00020; }
+:root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fbfaf7; --line: #d8d4ca;
+        --mute: #6b675e; --good: #1b6e3c; --bad: #b00020; }
 @media (prefers-color-scheme: dark) {
   :root { --ink: #e8e6e1; --paper: #17181a; --line: #3a3b3e; --mute: #a09c92;
           --good: #6fcf97; --bad: #ff6b81; }
@@ -48,10 +48,10 @@ def page(title, lines, good, sections):
         HTML, every text escaped.
     """
     proof = "".join(f"<p>{escape(line)}</p>" for line in lines)
-    body = "".join(
-        f"<section><h2>{escape(heading)}</h2>{''.join(_block(*block) for block in blocks)}</section>"
-        for heading, blocks in sections
-    )
+    body = ""
+    for heading, blocks in sections:
+        content = "".join(_block(*block) for block in blocks)
+        body += f"<section><h2>{escape(heading)}</h2>{content}</section>"
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -77,7 +77,8 @@ def _figures(figures):
     def figure(path, text):
         data = base64.b64encode(Path(path).read_bytes()).decode()
         source = f"data:image/png;base64,{data}"
-        return f'<figure><img src="{source}" alt="{escape(text)}"><figcaption>{escape(text)}</figcaption></figure>'
+        image = f'<img src="{source}" alt="{escape(text)}">'
+        return f"<figure>{image}<figcaption>{escape(text)}</figcaption></figure>"
 
     return f'<div class="figures">{"".join(figure(*each) for each in figures)}</div>'
 
@@ -89,4 +90,5 @@ def _table(content):
         return f"<tr>{''.join(f'<{tag}>{escape(str(cell))}</{tag}>' for cell in cells)}</tr>"
 
     body = "".join(row(cells, "td") for cells in rows)
-    return f'<div class="scroll"><table><thead>{row(header, "th")}</thead><tbody>{body}</tbody></table></div>'
+    table = f"<table><thead>{row(header, 'th')}</thead><tbody>{body}</tbody></table>"
+    return f'<div class="scroll">{table}</div>'

@@ -214,7 +214,7 @@ class Run:
                     path.unlink()
 
     def describe(self):
-        """What config.json holds: every config field, the data, who trained, with which versions."""
+        """What config.json holds: every config field, the data, who trained, with what."""
         return {
             **dataclasses.asdict(self.config),
             "data": self.data.describe(),
