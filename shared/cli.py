@@ -110,8 +110,10 @@ def import_version(package):
         train=modules["train"].train,
         step_losses=modules["train"].step_losses,
         evaluate=modules["evaluate"].evaluate,
+        elbo_terms=modules["evaluate"].elbo_terms,
         load=modules["checkpoint"].load,
         gather=modules["checkpoint"].gather,
+        assign=modules["checkpoint"].assign,
     )
 
 

@@ -28,6 +28,7 @@ MNIST_SHA256 = {
 # The download that Keras itself uses, and the SHA-256 that Keras states for that file.
 MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_FILE_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
+WANTED = "expected values in [0, 255] (uint8) or [0, 1] (float)"
 TIMEOUT = 10  # seconds, to connect and between two reads
 
 
@@ -174,6 +175,8 @@ def _checked(name, source, arrays, hashes, where):
             raise UsageError(
                 f"{where}: x_{part} has shape {x.shape}; expected (n, rows, columns) or (n, pixels)"
             )
+        if x.dtype != np.uint8 and x.dtype.kind not in "bf":
+            raise UsageError(f"{where}: x_{part} is {x.dtype}; {WANTED}")
         if y.shape != (len(x),) or y.dtype.kind not in "iu":
             raise UsageError(
                 f"{where}: y_{part} is {y.dtype} of shape {y.shape};"
@@ -210,20 +213,17 @@ def _to_float(x, white, where):
 
     `white` is the value of a white pixel where pixels are integers.
     """
-    wanted = "expected values in [0, 255] (uint8) or [0, 1] (float)"
     x = x.reshape(len(x), -1)
     if x.dtype.kind == "b":
         return x.astype(np.float32)
     if x.dtype == np.uint8:
         return x.astype(np.float32) / np.float32(white)
-    if x.dtype.kind != "f":
-        raise UsageError(f"{where} is {x.dtype}; {wanted}")
     bad = ~((x >= 0) & (x <= 1))  # NaN fails both
     if bad.any():
         image = int(np.flatnonzero(bad.any(axis=1))[0])
         value = x[image][bad[image]][0]
         found = "NaN" if np.isnan(value) else f"{value:g}"
-        raise UsageError(f"{where} holds {found} at image {image}; {wanted}")
+        raise UsageError(f"{where} holds {found} at image {image}; {WANTED}")
     return np.ascontiguousarray(x, dtype=np.float32)
 
 

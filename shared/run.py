@@ -341,7 +341,8 @@ def read_step_losses(directory):
     if not path.exists():
         return []
     with path.open(newline="") as file:
-        return [float(row["loss"]) for row in csv.DictReader(file)]
+        # By way of float32: the text has nine digits, the loss had 24 bits.
+        return [float(np.float32(row["loss"])) for row in csv.DictReader(file)]
 
 
 def read_metrics(directory):

@@ -1,0 +1,161 @@
+"""Data: known by content, split by a fixed rule, converted once, refused with one clear line."""
+
+import http.server
+import threading
+
+import numpy as np
+import pytest
+
+from shared import data as module
+from shared.config import UsageError
+from shared.data import load_data
+
+
+def write(path, **changes):
+    """A small valid .npz with some arrays replaced (None leaves one out)."""
+    arrays = {
+        "x_train": np.arange(5 * 4, dtype=np.uint8).reshape(5, 2, 2) * 12,
+        "y_train": np.arange(5),
+        "x_test": np.full((3, 2, 2), 255, np.uint8),
+        "y_test": np.arange(3),
+    }
+    arrays.update(changes)
+    np.savez(path, **{key: value for key, value in arrays.items() if value is not None})
+    return str(path)
+
+
+@pytest.fixture(autouse=True)
+def nowhere(monkeypatch, tmp_path):
+    """No MNIST anywhere, and a download that finds nobody at home."""
+    monkeypatch.delenv("MNIST_NPZ", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
+    monkeypatch.setattr(module, "MNIST_URL", "http://127.0.0.1:9/mnist.npz")
+
+
+def test_the_five_thousand_digits():
+    data = load_data("mnist-5k")
+    assert (data.x_train.shape, data.x_test.shape) == ((4000, 784), (1000, 784))
+    assert np.bincount(data.y_train).tolist() == [400] * 10
+    assert np.bincount(data.y_test).tolist() == [100] * 10
+    assert data.x_train.dtype == np.float32
+    assert (data.x_train.min(), data.x_train.max()) == (0, 1)
+    # No image is in both parts.
+    train = {image.tobytes() for image in data.x_train}
+    assert not any(image.tobytes() in train for image in data.x_test)
+    # Upright digits: a one is taller than it is wide.
+    one = data.x_train[data.y_train == 1].mean(axis=0).reshape(28, 28)
+    assert (one.sum(axis=1) > 1).sum() > (one.sum(axis=0) > 1).sum()
+
+
+def test_auto_says_in_one_line_that_it_falls_back():
+    said = []
+    data = load_data("auto", said.append)
+    assert data.name == "mnist-5k"
+    (line,) = said
+    assert "no MNIST" in line and "mnist-5k" in line and "\n" not in line
+
+
+def test_mnist_is_refused_where_it_is_not_to_be_had():
+    with pytest.raises(UsageError, match=r"cannot be downloaded.*MNIST_NPZ"):
+        load_data("mnist")
+
+
+def test_integers_become_floats_by_255_and_keep_their_shape(tmp_path):
+    data = load_data(write(tmp_path / "own.npz"))
+    assert data.name == "own" and data.image_shape == (2, 2)
+    expected = np.arange(20, dtype=np.float64).reshape(5, 4) * 12 / 255
+    np.testing.assert_allclose(data.x_train, expected, rtol=1e-7)  # float32
+    assert data.x_test.max() == 1
+
+
+def test_binary_integers_stay_binary(tmp_path):
+    x = np.array([[0, 1, 1, 0]] * 5, np.uint8)
+    data = load_data(write(tmp_path / "b.npz", x_train=x, x_test=x[:3] > 0))
+    assert set(data.x_train.ravel()) == set(data.x_test.ravel()) == {0, 1}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"x_train": None}, "lacks x_train"),
+        ({"y_test": np.arange(4)}, "y_test.*expected one integer label for each of 3"),
+        ({"y_test": np.linspace(0, 1, 3)}, "y_test is float64"),
+        ({"x_test": np.zeros((3, 3, 3), np.uint8)}, "expected one size"),
+        ({"x_train": np.zeros((0, 2, 2), np.uint8), "y_train": np.arange(0)}, "has shape"),
+        ({"x_train": np.full((5, 2, 2), 300, np.int64)}, "x_train is int64; expected values"),
+        ({"x_train": np.full((5, 2, 2), 1.5)}, "x_train holds 1.5 at image 0; expected values"),
+        ({"x_train": np.full((5, 2, 2), "a")}, "x_train is <U1; expected values"),
+    ],
+)
+def test_broken_data_are_refused(tmp_path, changes, message):
+    with pytest.raises(UsageError, match=message) as refusal:
+        load_data(write(tmp_path / "own.npz", **changes))
+    assert "\n" not in str(refusal.value)
+
+
+def test_the_image_that_holds_nan_is_named(tmp_path):
+    x = np.zeros((30, 2, 2))
+    x[17, 1, 0] = np.nan
+    path = write(tmp_path / "own.npz", x_train=x, y_train=np.arange(30))
+    with pytest.raises(UsageError, match="x_train holds NaN at image 17; expected values in"):
+        load_data(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 cut off"])
+def test_a_file_that_is_no_npz_is_refused(tmp_path, content):
+    path = tmp_path / "own.npz"
+    path.write_bytes(content)
+    with pytest.raises(UsageError, match=r"own\.npz") as refusal:
+        load_data(str(path))
+    assert "\n" not in str(refusal.value)
+
+
+def test_pickled_objects_are_refused(tmp_path):
+    path = write(tmp_path / "own.npz", y_train=np.array([{}] * 5, dtype=object))
+    with pytest.raises(UsageError, match="cannot read"):
+        load_data(path)
+
+
+def test_a_file_called_mnist_must_be_mnist(tmp_path, monkeypatch):
+    path = write(tmp_path / "mnist.npz")
+    with pytest.raises(UsageError, match="is not MNIST: x_train has SHA-256"):
+        load_data(path)
+    # Set but bad is refused, not passed over.
+    monkeypatch.setenv("MNIST_NPZ", write(tmp_path / "copy.npz"))
+    for name in ("auto", "mnist"):
+        with pytest.raises(UsageError, match="is not MNIST"):
+            load_data(name)
+    monkeypatch.setenv("MNIST_NPZ", str(tmp_path / "gone.npz"))
+    with pytest.raises(UsageError, match="no data at"):
+        load_data("auto")
+
+
+def test_a_download_with_a_wrong_hash_is_refused_and_not_kept(tmp_path, monkeypatch):
+    class Wrong(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"not the file")
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.HTTPServer(("127.0.0.1", 0), Wrong) as server:
+        threading.Thread(target=server.handle_request, daemon=True).start()
+        monkeypatch.setattr(module, "MNIST_URL", f"http://127.0.0.1:{server.server_port}/m")
+        with pytest.raises(UsageError, match="SHA-256"):
+            load_data("auto", lambda line: None)
+    assert not list(tmp_path.glob("keras/**/*.npz"))
+
+
+@pytest.mark.mnist
+def test_mnist_is_known_by_its_content(monkeypatch, request):
+    import os
+
+    monkeypatch.undo()  # the fixture hides MNIST_NPZ
+    data = load_data("auto")
+    assert (data.name, data.source) == ("mnist", "mnist")
+    assert data.sha256 == module.MNIST_SHA256
+    assert (data.x_train.shape, data.x_test.shape) == ((60000, 784), (10000, 784))
+    # By path it is MNIST as well.
+    assert load_data(os.environ["MNIST_NPZ"]).name == "mnist"
