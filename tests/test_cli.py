@@ -1,0 +1,184 @@
+"""The command line, end to end on small real data, and what it refuses."""
+
+import json
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from shared.run import COLUMNS, read_config, read_history
+
+SMALL = ["--hidden-dims", "32", "--epochs", "2", "--picture-epochs", "1", "--data", "mnist-5k"]
+
+
+def run(package, *arguments, cwd, **environment):
+    """A command as a user gives it, in a folder of its own."""
+    return subprocess.run(
+        [sys.executable, "-m", package, *map(str, arguments)],
+        cwd=cwd,
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory):
+    """A folder with a run of each version at its default place."""
+    folder = tmp_path_factory.mktemp("cli")
+    for package in ("keras_vae", "tf_vae"):
+        done = run(package, "train", *SMALL, "--seed", 4, cwd=folder)
+        assert done.returncode == 0, done.stderr
+        assert "seed 4" in done.stdout and "mnist-5k" in done.stdout and "x: grey" in done.stdout
+        assert done.stderr == ""
+    return folder / "runs"
+
+
+@pytest.mark.parametrize("package", ["keras_vae", "tf_vae"])
+def test_train_writes_the_run_directory(trained, package):
+    folder = trained / f"{package}-post-keras-seed4"
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} >= {
+        "config.json",
+        "history.csv",
+        "metrics.json",
+        "weights.npz",
+        "weights_epoch_001.npz",
+        "weights_epoch_002.npz",
+        "checkpoints/last.npz",
+        "figures/latent_epoch_001.png",
+        "figures/latent_epoch_002.png",
+        "figures/manifold_epoch_001.png",
+        "figures/manifold_epoch_002.png",
+        "figures/loss.png",
+    }
+    assert (folder / "history.csv").read_text().splitlines()[0] == ",".join(COLUMNS)
+    assert [row["step"] for row in read_history(folder)] == [40, 80]
+    config = read_config(folder)
+    assert (config["seed"], config["hidden_dims"], config["trained_by"]) == (4, [32], [package])
+    assert config["data"]["name"] == "mnist-5k"
+    metric = json.loads((folder / "metrics.json").read_text())["test_loss"]
+    assert metric["n"] == 1000 and metric["x"] == "grey" and metric["seed"] == 4
+    assert {"value", "unit", "samples", "data", "versions", "seconds"} <= metric.keys()
+    # Validation of the last epoch is the same measurement, as a float32 running mean.
+    assert metric["value"] == pytest.approx(read_history(folder)[-1]["val_loss"], rel=1e-5)
+    with np.load(folder / "weights.npz") as weights:
+        assert weights["encoder/hidden_1/kernel"].shape == (784, 32)
+        assert weights["decoder/logits/kernel"].shape == (32, 784)
+    assert Image.open(folder / "figures" / "latent_epoch_001.png").size[0] > 600
+
+
+def test_the_two_command_lines_make_the_same_weights(trained):
+    paths = [trained / f"{p}-post-keras-seed4" / "weights.npz" for p in ("keras_vae", "tf_vae")]
+    assert paths[0].read_bytes() == paths[1].read_bytes()
+
+
+def test_either_version_serves_the_others_run(trained):
+    folder = trained / "keras_vae-post-keras-seed4"
+    before = json.loads((folder / "metrics.json").read_text())
+    done = run("tf_vae", "evaluate", folder, cwd=trained)
+    assert done.returncode == 0, done.stderr
+    after = json.loads((folder / "metrics.json").read_text())
+    assert after["test_loss"]["value"] == before["test_loss"]["value"]
+
+    done = run("tf_vae", "sample", folder, "--count", 6, "--seed", 1, cwd=trained)
+    assert done.returncode == 0, done.stderr
+    with np.load(folder / "samples.npz") as samples:
+        assert samples["z"].shape == (6, 2) and samples["probs"].shape == (6, 784)
+        first = samples["probs"]
+    done = run("keras_vae", "sample", folder, "--count", 6, "--seed", 1, cwd=trained)
+    with np.load(folder / "samples.npz") as samples:
+        assert samples["probs"].tobytes() == first.tobytes()
+
+    pictures = {path: path.read_bytes() for path in (folder / "figures").iterdir()}
+    for path in pictures:
+        path.unlink()
+    done = run("tf_vae", "figures", folder, cwd=trained)
+    assert done.returncode == 0, done.stderr
+    assert {path: path.read_bytes() for path in (folder / "figures").iterdir()} == pictures
+
+
+def test_a_finished_run_is_said_to_be_complete_and_can_be_made_longer(trained):
+    arguments = ["train", *SMALL, "--seed", 4, "--resume"]
+    done = run("keras_vae", *arguments, cwd=trained.parent)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "already complete" in done.stdout
+    # A picture that is gone, or a crash before the last file, is made good.
+    longer = [*arguments, "--epochs", 3, "--out", "runs/tf_vae-post-keras-seed4"]
+    done = run("keras_vae", *longer, cwd=trained.parent)
+    assert done.returncode == 0, done.stderr
+    folder = trained / "tf_vae-post-keras-seed4"
+    assert [row["epoch"] for row in read_history(folder)] == [1, 2, 3]
+    assert read_config(folder)["trained_by"] == ["tf_vae", "keras_vae"]
+    assert (folder / "figures" / "latent_epoch_003.png").exists()
+
+
+def test_without_network_and_mnist_a_line_says_what_is_used(tmp_path):
+    done = run(
+        "tf_vae", "train", "--recipe", "post-tf", "--steps", 3, "--hidden-dims", 16,
+        cwd=tmp_path, MNIST_NPZ="", KERAS_HOME=str(tmp_path), https_proxy="http://127.0.0.1:9",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert len(done.stderr.splitlines()) == 1 and "mnist-5k" in done.stderr
+    folder = tmp_path / "runs" / "tf_vae-post-tf-seed0"
+    assert read_config(folder)["data"]["name"] == "mnist-5k"
+    assert len((folder / "steps.csv").read_text().splitlines()) == 4
+    assert (folder / "figures" / "samples_epoch_001.png").exists()
+    assert (folder / "figures" / "reconstructions_epoch_001.png").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environment", "message"),
+    [
+        (["train", "--epochs", "-1"], {}, "epochs is -1"),
+        (["train", "--latent-dim", "0"], {}, "latent_dim is 0"),
+        (["train", "--recipe", "nope"], {}, "recipe is 'nope'"),
+        (["train", "--epochs", "2", "--steps", "2"], {}, "exclude each other"),
+        (["train", "--data", "gone.npz"], {}, "no data at gone.npz"),
+        (["train", "--data", "bad.npz"], {}, "cannot read bad.npz"),
+        (["train", *SMALL, "--out", "taken"], {}, "already holds a run"),
+        (["train", *SMALL, "--out", "bad.npz"], {}, "bad.npz is a file"),
+        (["train", *SMALL], {"KERAS_BACKEND": "theano"}, "KERAS_BACKEND names"),
+        (["train"], {"MNIST_NPZ": "bad.npz"}, "cannot read bad.npz"),
+        (["evaluate", "gone"], {}, "holds no run"),
+        (["evaluate", "taken"], {}, "has no weights.npz"),
+        (["figures", "gone"], {}, "holds no run"),
+        (["sample", "gone"], {}, "holds no run"),
+        (["sample", "taken", "--count", "0"], {}, "--count is 0"),
+    ],
+)
+def test_bad_input_gets_one_line_and_writes_nothing(
+    trained, tmp_path, arguments, environment, message
+):
+    (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04")
+    (tmp_path / "taken").mkdir()
+    config = trained / "keras_vae-post-keras-seed4" / "config.json"
+    (tmp_path / "taken" / "config.json").write_bytes(config.read_bytes())
+    before = sorted(tmp_path.rglob("*"))
+    for package in ("keras_vae", "tf_vae"):
+        done = run(package, *arguments, cwd=tmp_path, **environment)
+        assert done.returncode == 2, done.stderr
+        assert done.stdout == ""
+        (line,) = done.stderr.splitlines()
+        assert message in line
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_users_keras_json_is_read(tmp_path):
+    (tmp_path / "keras.json").write_text('{"floatx": "float64"}')
+    done = run("tf_vae", "train", *SMALL, cwd=tmp_path, KERAS_HOME=str(tmp_path), KERAS_BACKEND="")
+    assert done.returncode == 2
+    assert "floatx 'float64'; expected 'float32'" in done.stderr
+    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
+    done = run("tf_vae", "train", *SMALL, cwd=tmp_path, KERAS_HOME=str(tmp_path), KERAS_BACKEND="")
+    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
+    assert "'jax'; expected tensorflow" in done.stderr
+
+
+def test_usage_errors_exit_with_2(tmp_path):
+    for arguments in ([], ["fly"], ["train", "--beta", "x"], ["train", "--wings", "2"]):
+        done = run("tf_vae", *arguments, cwd=tmp_path)
+        assert done.returncode == 2 and "Traceback" not in done.stderr

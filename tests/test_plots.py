@@ -1,0 +1,118 @@
+"""Pictures: which way is up, which axes, how many decoder calls."""
+
+import dataclasses
+
+import numpy as np
+from PIL import Image
+from scipy.stats import norm
+
+from shared import plots
+from shared.config import recipe
+from shared.report import caption, draw_figures
+from shared.run import read_config
+
+
+def test_the_grid_is_that_of_gaussian_quantiles():
+    z = plots.manifold_z()
+    assert z.shape == (225, 2)
+    quantiles = norm.cdf(np.unique(z[:, 0].astype(np.float64)))
+    np.testing.assert_allclose(quantiles, np.linspace(0.05, 0.95, 15), atol=1e-6)  # float32
+
+
+def test_the_manifold_stands_as_the_scatter_does():
+    """Images whose brightness is z[1] get brighter upward, and to the right with z[0]."""
+    z = plots.manifold_z()
+    for axis, direction in ((1, "up"), (0, "right")):
+        images = np.repeat(norm.cdf(z[:, [axis]]), 16, axis=1).astype(np.float32)
+        axes = plots.manifold(images, (4, 4), "caption").axes[0]
+        picture = axes.images[0].get_array()
+        assert axes.images[0].origin == "upper"
+        top, bottom = picture[:4].mean(), picture[-4:].mean()
+        left, right = picture[:, :4].mean(), picture[:, -4:].mean()
+        if direction == "up":
+            assert top > 0.9 > 0.1 > bottom and abs(left - right) < 1e-6
+        else:
+            assert right > 0.9 > 0.1 > left and abs(top - bottom) < 1e-6
+        # The tick labels say so too: y ticks lie at the rows they name.
+        texts = [float(t.get_text().replace("−", "-")) for t in axes.get_yticklabels()]
+        places = axes.get_yticks()
+        assert texts[np.argmin(places)] > 1.6 and texts[np.argmax(places)] < -1.6
+
+
+def test_a_tile_holds_its_image_upright():
+    image = np.zeros((1, 6), np.float32)
+    image[0, 1] = 1  # row 0, column 1 of 2 × 3
+    tiled = plots._tiled(np.repeat(image, 4, axis=0), 2, (2, 3))
+    assert tiled.shape == (4, 6)
+    assert [tuple(place) for place in np.argwhere(tiled)] == [(0, 1), (0, 4), (2, 1), (2, 4)]
+
+
+def test_a_scatter_has_equal_axes_and_a_colour_a_class():
+    random = np.random.RandomState(0)
+    z, labels = random.normal(size=(500, 2)), random.randint(0, 10, 500)
+    axes = plots.latent_scatter(z, labels, 3.0, "caption").axes[0]
+    assert axes.get_xlim() == axes.get_ylim() == (-3.0, 3.0)
+    assert axes.get_aspect() == 1
+    (points,) = axes.collections
+    offsets, colours = np.asarray(points.get_offsets()), points.get_facecolors()
+    assert len(np.unique(colours, axis=0)) == 10
+    # Each point has the colour of its own class.
+    by_place = {tuple(place): tuple(colour) for place, colour in zip(offsets, colours, strict=True)}
+    for label in range(10):
+        assert len({by_place[tuple(place)] for place in z[labels == label]}) == 1
+    texts = {text.get_text(): text.get_position() for text in axes.texts}
+    for label in range(10):
+        np.testing.assert_allclose(texts[str(label)], np.median(z[labels == label], axis=0))
+
+
+def test_a_smoothed_line_is_a_running_mean():
+    losses = np.random.RandomState(0).normal(size=(2, 30))
+    smoothed = plots._smoothed(losses, window=4)
+    np.testing.assert_allclose(smoothed[:, 10], losses[:, 7:11].mean(axis=1))
+    np.testing.assert_allclose(smoothed[:, 1], losses[:, :2].mean(axis=1))
+
+
+def test_figures_of_a_run(version, data, tmp_path):
+    config = recipe("post-keras", epochs=2, picture_epochs=(1,), hidden_dims=(8,))
+    version.train(config, data, tmp_path, verbose=0)
+    calls = []
+
+    def decode(model, z):
+        calls.append(len(z))
+        return version.decode(model, z)
+
+    paths = draw_figures(tmp_path, data, version.load, version.encode, decode)
+    assert calls == [225, 225]  # one batched call a manifold
+    assert [path.name for path in paths] == [
+        "latent_epoch_001.png",
+        "manifold_epoch_001.png",
+        "latent_epoch_002.png",
+        "manifold_epoch_002.png",
+        "loss.png",
+    ]
+    for path in paths:
+        assert Image.open(path).size[0] > 600
+    text = caption(read_config(tmp_path), 2)
+    for part in (version.name, "post-keras", "hidden_dims (8,)", "epoch 2", "bars", "seed 0"):
+        assert part in text
+
+
+def test_equal_pictures_are_equal_files(tmp_path):
+    random = np.random.RandomState(0)
+    z, labels = random.normal(size=(50, 2)), random.randint(0, 3, 50)
+    for name in ("a", "b"):
+        plots.save(plots.latent_scatter(z, labels, 3.0, "caption"), tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_samples_do_not_depend_on_the_model(data):
+    from shared.report import prior_samples
+
+    config = recipe("post-keras", latent_dim=3)
+    z = prior_samples(config, 4000)
+    assert z.dtype == np.float32 and z.shape == (4000, 3)
+    # Standard errors of mean and variance of 4000 standard normals.
+    assert np.abs(z.mean(axis=0)).max() < 5 / 4000**0.5
+    assert np.abs(z.var(axis=0) - 1).max() < 5 * (2 / 4000) ** 0.5
+    other = prior_samples(dataclasses.replace(config, seed=1), 4000)
+    assert (z != other).any() and (prior_samples(config, 4000, seed=1) == other).all()

@@ -1,0 +1,117 @@
+"""The main job, whole but small, and its proof: it must see a single bit."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+import reproduce
+from shared.run import read_config
+
+SMALL = ["--epochs", "1", "2", "--steps", "30"]
+
+
+@pytest.fixture(scope="module")
+def results(data_path, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("job") / "results"
+    assert reproduce.main([*SMALL, "--data", str(data_path), "--out", str(folder)]) == 0
+    return folder
+
+
+def test_the_job_leaves_what_the_contract_names(results):
+    for version, package in reproduce.VERSIONS.items():
+        for recipe in ("post-keras", "post-tf"):
+            folder = results / version / recipe
+            assert read_config(folder)["trained_by"] == [package]
+            assert (folder / "weights.npz").exists() and (folder / "figures/loss.png").exists()
+        assert (results / version / "post-keras" / "figures" / "latent_epoch_001.png").exists()
+        assert len((results / version / "post-tf" / "steps.csv").read_text().splitlines()) == 31
+    assert read_config(results / "relay")["trained_by"] == ["keras_vae", "tf_vae"]
+    with np.load(results / "seeds.npz") as seeds:
+        assert seeds["recipe"].shape == seeds["steady"].shape == (8, 30)
+        first = np.loadtxt(results / "tf" / "post-tf" / "steps.csv", delimiter=",", skiprows=1)
+        assert (seeds["recipe"][0] == np.float32(first[:, 1])).all()  # the asked seed is the first
+
+
+def test_the_proof_names_steps_and_weights(results):
+    parity = json.loads((results / "parity.json").read_text())
+    assert parity["bit_identical"] is True
+    # 330 images in batches of 100: 4 steps an epoch.
+    assert parity["lines"][0].startswith("8 steps: every weight bit-identical")
+    assert parity["lines"][1].startswith("30 steps: every weight bit-identical")
+    weight = parity["post-keras"]["weights"]["encoder/hidden_1/kernel"]
+    assert weight == {"max_abs_difference": 0.0, "bit_identical": True}
+    assert set(parity["post-keras"]["epochs"]) == {"1", "2"}
+
+
+def test_the_page_is_one_file_that_fetches_nothing(results):
+    text = (results / "index.html").read_text()
+    assert "8 steps: every weight bit-identical" in text and 'class="proof good"' in text
+    assert "http://" not in text and "https://" not in text and "<script src" not in text
+    assert text.count("data:image/png;base64,") == 2 * (4 + 1) + 2 * (2 * 3 + 1) + 1
+    assert "bars" in text and "keras_vae" in text and "tf_vae" in text
+
+
+def test_an_interrupted_job_goes_on_and_a_finished_one_is_not_overwritten(
+    results, data_path, tmp_path, capsys
+):
+    arguments = [*SMALL, "--data", str(data_path), "--out"]
+    before = (results / "parity.json").read_bytes()
+    assert reproduce.main([*arguments, str(results)]) == 2
+    assert "already holds results" in capsys.readouterr().err
+    copy = tmp_path / "results"
+    shutil.copytree(results, copy)
+    shutil.rmtree(copy / "tf" / "post-tf")
+    (copy / "parity.json").unlink()
+    assert reproduce.main([*arguments, str(copy), "--resume"]) == 0
+    assert (copy / "parity.json").read_bytes() == before
+
+
+def test_a_single_bit_is_seen_and_named(results, data_path, tmp_path, capsys):
+    copy = tmp_path / "results"
+    shutil.copytree(results, copy)
+    path = copy / "tf" / "post-keras" / "weights.npz"
+    with np.load(path) as file:
+        weights = {name: file[name] for name in file.files}
+    bits = weights["decoder/hidden_1/bias"].view(np.uint32)
+    bits[3] ^= 1
+    np.savez(path, **weights)
+    arguments = [*SMALL, "--data", str(data_path), "--out", str(copy), "--resume"]
+    assert reproduce.main(arguments) == 1
+    assert "A BIT DIFFERS in decoder/hidden_1/bias" in capsys.readouterr().out
+    parity = json.loads((copy / "parity.json").read_text())
+    assert parity["bit_identical"] is False
+    weight = parity["post-keras"]["weights"]["decoder/hidden_1/bias"]
+    assert weight["bit_identical"] is False and weight["max_abs_difference"] > 0
+    assert 'class="proof bad"' in (copy / "index.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--epochs", "0"], "epochs is 0"),
+        (["--steps", "0"], "steps is 0"),
+        (["--seed", "-1"], "seed is -1"),
+        (["--data", "gone.npz"], "no data at gone.npz"),
+        (["--out", "occupied"], "occupied holds notes.txt"),
+        (["--resume", "--overwrite"], "exclude each other"),
+    ],
+)
+def test_bad_input_is_refused(arguments, message, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "occupied").mkdir()
+    (tmp_path / "occupied" / "notes.txt").write_text("mine")
+    assert reproduce.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert message in error and len(error.splitlines()) == 1
+    assert [path.name for path in tmp_path.iterdir()] == ["occupied"]
+
+
+def test_text_on_the_page_is_escaped():
+    from shared.page import page
+
+    text = page(
+        "<b>", ["<i>&"], False, [("<h>", [("text", "<p>"), ("table", (["<t>"], [["<d>"]]))])]
+    )
+    assert not any(tag in text for tag in ("<b>", "<i>", "<h>", "<t>", "<d>"))

@@ -1,0 +1,106 @@
+"""The house: imports run one way, the two versions are twins, blocks carry the same headings."""
+
+import ast
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAIRS = ("model", "batches", "train", "evaluate", "checkpoint")
+
+
+def imports(path):
+    """Top-level names of the modules a file imports, anywhere in it."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            names.add(node.module)
+    return {name.split(".")[0] for name in names}
+
+
+def test_imports_run_one_way():
+    upward = {"keras_vae", "tf_vae", "reproduce", "tests", "benchmarks"}
+    for path in (ROOT / "shared").glob("*.py"):
+        assert not imports(path) & upward, path
+        assert "tensorflow" not in imports(path), path
+    for package, other in (("keras_vae", "tf_vae"), ("tf_vae", "keras_vae")):
+        for path in (ROOT / package).glob("*.py"):
+            assert not imports(path) & (upward - {package}), path
+            assert other not in imports(path)
+    # The one lazy step up: the command line imports the package that called it.
+    assert "importlib" in imports(ROOT / "shared" / "cli.py")
+
+
+def test_matplotlib_has_one_importer_and_keras_vae_one_door_to_tensorflow():
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("*_vae/*.py"), *(ROOT / "shared").glob("*.py")]:
+        assert ("matplotlib" in imports(path)) == (path.name == "plots.py"), path
+    for path in (ROOT / "keras_vae").glob("*.py"):
+        assert "tensorflow" not in imports(path) or path.name == "batches.py"
+        text = path.read_text()
+        assert "GradientTape" not in text or path.name == "__init__.py"
+        assert "tf.Variable" not in text and "Lambda" not in text
+    assert imports(ROOT / "shared" / "elbo.py") == {"math", "keras"}
+    standard = set(sys.stdlib_module_names)
+    assert imports(ROOT / "shared" / "config.py") <= standard
+
+
+@pytest.mark.parametrize("name", PAIRS)
+def test_twins(name):
+    import importlib
+
+    ours, theirs = (importlib.import_module(f"{p}.{name}") for p in ("keras_vae", "tf_vae"))
+    assert ours.__all__ == theirs.__all__ == sorted(ours.__all__)
+    for each in ours.__all__:
+        a, b = getattr(ours, each), getattr(theirs, each)
+        if inspect.isfunction(a):
+            assert inspect.signature(a) == inspect.signature(b), each
+            assert inspect.getdoc(a).split("Returns:")[0] == inspect.getdoc(b).split("Returns:")[
+                0
+            ] or (name == "batches" or each == "build"), each
+    order = [
+        [node.name for node in ast.parse(inspect.getsource(m)).body if hasattr(node, "name")]
+        for m in (ours, theirs)
+    ]
+    shared = [each for each in order[0] if each in order[1]]
+    assert shared == [each for each in order[1] if each in order[0]]
+    assert set(ours.__all__) <= set(shared)
+
+
+@pytest.mark.parametrize("name", ("model", "train"))
+def test_blocks_carry_the_same_headings(name):
+    headings = [
+        re.findall(r"^ *# ([a-z]+)$", (ROOT / package / f"{name}.py").read_text(), re.MULTILINE)
+        for package in ("keras_vae", "tf_vae")
+    ]
+    assert headings[0] == headings[1] != []
+
+
+def test_help_and_refusals_come_before_tensorflow(tmp_path):
+    code = """
+import sys
+from shared.cli import main
+for arguments in {arguments!r}:
+    try:
+        status = main("keras_vae", arguments)
+    except SystemExit as end:
+        status = end.code or 0
+    assert status == {status}, (arguments, status)
+    heavy = set(sys.modules) & {{"tensorflow", "keras", "matplotlib", "sklearn"}}
+    assert not heavy, (arguments, heavy)
+"""
+    refused = [
+        ["train", "--latent-dim", "0"],
+        ["train", "--recipe", "nope"],
+        ["train", "--data", str(tmp_path / "gone.npz")],
+        ["train", "--data", "mnist-5k", "--out", str(tmp_path)],
+    ]
+    (tmp_path / "file").write_text("")
+    for arguments, status in (([["--help"], ["train", "--help"]], 0), (refused, 2)):
+        source = code.format(arguments=arguments, status=status)
+        subprocess.run([sys.executable, "-c", source], check=True, cwd=ROOT)
