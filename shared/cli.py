@@ -175,9 +175,9 @@ def _recipe(argv):
 
 
 def _value_of(flag, argv):
-    for word, following in zip(argv, [*argv[1:], ""], strict=True):
+    for place, word in enumerate(argv):
         if word == flag:
-            return following
+            return argv[place + 1] if place + 1 < len(argv) else ""
         if word.startswith(f"{flag}="):
             return word.split("=", 1)[1]
     return None

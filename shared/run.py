@@ -13,6 +13,7 @@ import io
 import json
 import os
 import platform
+import zipfile
 from importlib import metadata
 from pathlib import Path
 
@@ -301,7 +302,7 @@ def read_checkpoint_step(directory):
     try:
         with np.load(path, allow_pickle=False) as file:
             return int(file["step"])
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError(f"cannot read the checkpoint {path}: {error}") from error
 
 

@@ -1,5 +1,7 @@
 """Canonical names and shapes of the weights, and weights.npz: either version reads the other's."""
 
+import zipfile
+
 import numpy as np
 
 from shared.config import UsageError
@@ -40,7 +42,7 @@ def read_weights(path, shapes):
     try:
         with np.load(path, allow_pickle=False) as file:
             weights = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError(f"cannot read weights from {path}: {error}") from error
     found = {name: array.shape for name, array in weights.items()}
     for name in sorted(found.keys() | shapes.keys()):
