@@ -129,8 +129,9 @@ def test_the_ten_lines_of_the_readme(data_path, tmp_path, monkeypatch):
 
     text = (Path(__file__).parent.parent / "README.md").read_text()
     code = text.split("<!-- library -->\n```python\n")[1].split("```")[0]
-    monkeypatch.chdir(tmp_path)
     for name in ("keras_vae", "tf_vae"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
         source = code.replace("keras_vae", name).replace('"auto"', repr(str(data_path)))
         scope = {}
         exec(source, scope)
