@@ -1,10 +1,14 @@
 """Seconds an epoch of the two versions, beside `fit` the way the tutorials have it.
 
-All run in turn, round after round, in one process, so that a noisy machine disturbs them alike; the
-minimum over the rounds is the figure that noise can only raise.
+In turn, round after round, so that a noisy machine disturbs all alike, and each in a process of its
+own, so that none works beside the threads that another left. The minimum over rounds is the figure
+that noise can only raise.
 """
 
-import dataclasses
+import concurrent.futures
+import contextlib
+import multiprocessing
+import os
 import platform
 import sys
 import time
@@ -17,6 +21,9 @@ from shared.config import UsageError, recipe
 from shared.data import load_data
 from shared.run import versions
 
+TUTORIAL = "fit, the tutorial way"
+EPOCHS = 5  # a process; the first compiles and is not counted
+
 
 @dataclass
 class Bench:
@@ -27,49 +34,34 @@ class Bench:
     recipe: str = "post-keras"
     """Recipe that is timed."""
     rounds: int = 5
-    """Epochs of each, in turn, after one that compiles."""
+    """Rounds, in each of which every one has its turn."""
+
+
+def seconds_of(name, recipe_name, data_name):
+    """Seconds of the best epoch of a version or of the tutorial way, in this process."""
+    config = recipe(recipe_name, epochs=EPOCHS, step_losses=False)
+    data = load_data(data_name)
+    # All as a user runs them, with the progress bar that is each one's default, unseen here.
+    with open(os.devnull, "w") as unseen, contextlib.redirect_stdout(unseen):
+        if name == TUTORIAL:
+            return min(tutorial(config, data)[1:])
+        _, run = import_version(name).train(config, data)
+        return min(row["seconds"] for row in run.history[1:])
 
 
 def tutorial(config, data):
-    """One epoch of the same model by `fit` with its defaults: a call a step, no XLA, arrays."""
+    """The same model by `fit` with its defaults: a call a step, no XLA, arrays handed over."""
+    model = import_version("keras_vae").build(config, data.input_dim)
     import keras
 
-    from keras_vae.model import build
-
-    model = build(config, data.input_dim)
     kinds = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}
     model.compile(optimizer=kinds[config.optimizer](config.learning_rate))
-
-    def epoch():
+    seconds = []
+    for _ in range(EPOCHS):
         started = time.perf_counter()
-        model.fit(data.x_train, batch_size=config.batch_size, epochs=1, verbose=0)
-        return time.perf_counter() - started
-
-    return epoch
-
-
-def version(module, config, data):
-    """Epochs of one version, as its own `train` runs and times them, one a call."""
-    import queue
-    import threading
-
-    seconds, turn = queue.Queue(), threading.Semaphore(0)
-
-    def on_epoch(row):
-        seconds.put(row["seconds"])
-        turn.acquire()  # the others have their turn
-
-    def train():
-        turn.acquire()
-        module.train(config, data, verbose=0, on_epoch=on_epoch)
-
-    threading.Thread(target=train, daemon=True).start()
-
-    def epoch():
-        turn.release()
-        return seconds.get()
-
-    return epoch
+        model.fit(data.x_train, batch_size=config.batch_size, epochs=1)
+        seconds.append(time.perf_counter() - started)
+    return seconds
 
 
 def main():
@@ -77,23 +69,17 @@ def main():
     bench = tyro.cli(Bench, prog="benchmarks/epoch_time.py")
     if bench.rounds < 1:
         raise UsageError(f"--rounds is {bench.rounds}; expected an integer >= 1")
-    config = dataclasses.replace(
-        recipe(bench.recipe, epochs=bench.rounds + 1), picture_epochs=(), step_losses=False
-    )
-    data = load_data(bench.data)
-    modules = [import_version(package) for package in ("keras_vae", "tf_vae")]
-    epochs = {"fit, the tutorial way": tutorial(config, data)}
-    epochs |= {module.name: version(module, config, data) for module in modules}
+    config, data = recipe(bench.recipe, epochs=EPOCHS), load_data(bench.data)
 
-    times = {name: [] for name in epochs}
-    for number in range(bench.rounds + 1):
-        for name, epoch in epochs.items():
-            seconds = epoch()
-            if number:  # the first epoch compiles
-                times[name].append(seconds)
-            print(f"round {number}  {name:<22} {seconds:6.2f} s", file=sys.stderr)
+    times = {TUTORIAL: [], "keras_vae": [], "tf_vae": []}
+    fresh = multiprocessing.get_context("spawn")
+    with concurrent.futures.ProcessPoolExecutor(1, fresh, max_tasks_per_child=1) as process:
+        for number in range(1, bench.rounds + 1):
+            for name, seconds in times.items():
+                seconds.append(process.submit(seconds_of, name, bench.recipe, bench.data).result())
+                print(f"round {number}  {name:<22} {seconds[-1]:6.2f} s", file=sys.stderr)
 
-    slow = min(times["fit, the tutorial way"])
+    slow = min(times[TUTORIAL])
     print(f"{bench.recipe}, {data.name}: {len(data.x_train):,} images, batch {config.batch_size};")
     print(f"minimum of {bench.rounds} rounds in turn; {platform.processor() or platform.machine()}")
     print(", ".join(f"{name} {number}" for name, number in versions().items()))

@@ -33,11 +33,16 @@ def training_batches(x, config, step=0):
 
     with tf.device("CPU"):
         x = tf.constant(x)
-    orders = tf.data.Dataset.from_generator(orders, output_signature=tf.TensorSpec((n,), tf.int32))
-    batches = orders.flat_map(
-        lambda order: tf.data.Dataset.from_tensor_slices(order).batch(config.batch_size)
-    ).skip(step % per_epoch)
-    return batches.map(lambda indices: tf.gather(x, indices)).prefetch(tf.data.AUTOTUNE)
+    size = config.batch_size
+
+    def epoch_batches(order):
+        # A slice a step: a dataset of single indices would cost as many calls as there are images.
+        steps = tf.data.Dataset.range(per_epoch)
+        return steps.map(lambda i: tf.gather(x, order[i * size : (i + 1) * size]))
+
+    spec = tf.TensorSpec((n,), tf.int32)
+    orders = tf.data.Dataset.from_generator(orders, output_signature=spec)
+    return orders.flat_map(epoch_batches).skip(step % per_epoch).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batches(x):
