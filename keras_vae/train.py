@@ -11,6 +11,7 @@ import numpy as np
 from keras_vae.batches import evaluation_batches, training_batches
 from keras_vae.checkpoint import assign, gather, restore, snapshot
 from keras_vae.model import StepLosses, build
+from shared.backend import keep_freed_memory
 from shared.run import Run
 
 __all__ = ["step_losses", "train"]
@@ -34,6 +35,7 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
     """
     with Run(out, config, data, "keras_vae", resume, overwrite) as run:
         # build
+        keep_freed_memory()
         model = build(config, data.input_dim)
         optimizer = _compile(model, config, data)
 

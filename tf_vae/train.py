@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from shared.backend import keep_freed_memory
 from shared.elbo import negative_elbo
 from shared.run import Run
 from shared.seeds import seed_of
@@ -36,6 +37,7 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
     """
     with Run(out, config, data, "tf_vae", resume, overwrite) as run:
         # build
+        keep_freed_memory()
         model = build(config, data.input_dim)
         optimizer, run_steps = _compile(model, config)
 
