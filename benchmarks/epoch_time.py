@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import tyro
 
-from shared.cli import exit_status, import_version
+from shared.cli import exit_status, import_version, quiet
 from shared.config import UsageError, recipe
 from shared.data import load_data
 from shared.run import versions
@@ -51,9 +51,12 @@ def seconds_of(name, recipe_name, data_name):
 
 def tutorial(config, data):
     """The same model by `fit` with its defaults: a call a step, no XLA, arrays handed over."""
-    model = import_version("keras_vae").build(config, data.input_dim)
-    import keras
+    with quiet():
+        import keras
 
+        from keras_vae.model import build
+
+    model = build(config, data.input_dim)
     kinds = {"adam": keras.optimizers.Adam, "rmsprop": keras.optimizers.RMSprop}
     model.compile(optimizer=kinds[config.optimizer](config.learning_rate))
     seconds = []

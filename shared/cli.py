@@ -18,10 +18,10 @@ from typing import Annotated
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcommand
 
-from shared.backend import check_backend
+from shared.backend import check_backend, keep_freed_memory
 from shared.config import RECIPES, Config, UsageError, from_dict, recipe
 
-__all__ = ["exit_status", "import_version", "main"]
+__all__ = ["exit_status", "import_version", "main", "quiet"]
 
 
 @dataclass
@@ -97,7 +97,8 @@ def exit_status(command):
 def import_version(package):
     """The functions of a version; this is where TensorFlow is loaded."""
     check_backend(("tensorflow",))
-    with _quiet():
+    keep_freed_memory()  # before TensorFlow's threads take memory of their own
+    with quiet():
         modules = {
             name: importlib.import_module(f"{package}.{name}")
             for name in ("model", "train", "evaluate", "checkpoint")
@@ -118,7 +119,7 @@ def import_version(package):
 
 
 @contextlib.contextmanager
-def _quiet():
+def quiet():
     """Keep TensorFlow's notes on the machine from the user: it writes them past Python's stderr.
 
     What is written while the import fails is shown after all.
