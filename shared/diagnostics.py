@@ -27,7 +27,8 @@ __all__ = [
     "silhouette",
 ]
 
-GRID_CHUNK = 512  # points a decoder call: (512, 784) in float64 stays inside a CPU's cache
+CHUNK = 100  # samples an image in one call of `log_weights`
+GRID_CHUNK = 4096  # points a decoder call: smaller products keep no two cores busy
 
 
 # ---- bounds on log p(x), by sampling
@@ -96,7 +97,7 @@ def importance_bounds(
         total = np.full(len(inputs[0]), -np.inf)
         for first in range(0, wanted[-1], CHUNK):
             noise_seed = seed_of(seed, "importance", f"{start}/{first}")
-            # Always a whole chunk, though K may end inside it: one compilation, one stream of noise.
+            # A whole chunk, though K may end inside it: one compilation, one stream of noise.
             weights = np.asarray(log_weights(*inputs, noise_seed, CHUNK), np.float64)
             before = 0
             for k in [k for k in wanted if first < k <= first + CHUNK]:
@@ -108,9 +109,6 @@ def importance_bounds(
         if on_batch:
             on_batch(done, len(starts))
     return bounds
-
-
-CHUNK = 100  # samples an image in one call of `log_weights`
 
 
 # ---- log p(x) by quadrature, for 2-D z
@@ -151,12 +149,12 @@ def bernoulli_on_grid(logits):
     return log_likelihood
 
 
-def log_evidence(log_likelihood, x, spacing=0.01, half_width=8.0, on_batch=None):
+def log_evidence(log_likelihood, x, spacing=0.005, half_width=8.0, on_batch=None):
     """log p(x) = log of the integral of p(x|z) p(z) over a square as wide as the prior, for 2-D z.
 
-    Midpoint rule on cells that halve from 8 x spacing to spacing wherever some image's integrand
-    is within e^-50 of its peak; q plays no part. The first cells must be fine enough to meet the
-    peak (about 3 of its standard deviations); what lies beyond the square is not seen.
+    Midpoint rule on cells that halve from 8 x spacing to spacing where some image's integrand is
+    near its peak; q plays no part. The first cells must be fine enough to meet the peak (about 3
+    of its standard deviations); what lies beyond the square is not seen.
 
     Args:
         log_likelihood: function from x (n, input_dim), z (points, 2) to (n, points) nats.
@@ -172,13 +170,15 @@ def log_evidence(log_likelihood, x, spacing=0.01, half_width=8.0, on_batch=None)
     cells = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     peak, total = np.full(len(x), -np.inf), np.full(len(x), -np.inf)
     quarters = np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)]) / 4
-    for width in (8 * spacing, 4 * spacing, 2 * spacing, spacing):
+    # How far below the peak, in nats, a cell may be and still be split: far at first, where the
+    # peak may lie between the centres; at 14 what is left coarse is a share of 1e-6.
+    for width, depth in ((8 * spacing, 40), (4 * spacing, 25), (2 * spacing, 14), (spacing, -1)):
         finer = []
         for start in range(0, len(cells), GRID_CHUNK):
             z = cells[start : start + GRID_CHUNK]
             joint = log_likelihood(x, z) - 0.5 * (z**2).sum(axis=1) - LOG_2PI
             peak = np.maximum(peak, joint.max(axis=1))
-            split = (joint > peak[:, None] - 50).any(axis=0) & (width > spacing)
+            split = (joint > peak[:, None] - depth).any(axis=0)
             finer.append((z[split, None] + width * quarters).reshape(-1, 2))
             if not split.all():
                 kept = logsumexp(joint[:, ~split], axis=1) + 2 * np.log(width)
@@ -190,7 +190,7 @@ def log_evidence(log_likelihood, x, spacing=0.01, half_width=8.0, on_batch=None)
 
 
 def posterior_identity(
-    log_likelihood, x, z_mean, z_log_var, refine=1, spacing=0.01, half_width=8.0, on_batch=None
+    log_likelihood, x, z_mean, z_log_var, refine=1, spacing=0.005, half_width=8.0, on_batch=None
 ):
     """log p(x) = KL(q(z|x) || p(z|x)) + ELBO, each term by an integration of its own, for 2-D z.
 
@@ -219,8 +219,8 @@ def posterior_identity(
         )
     log_px = log_evidence(log_likelihood, x, spacing / refine, half_width)
     # relu decoders have kinks, where Gauss-Hermite converges slowly: measured on MNIST, 128 x 128
-    # nodes still err by 4e-4 nats, a trapezoid of 0.125 sigma by 3e-5 at fewer points.
-    square, turned = _lattice(0.125 / refine, angle=0.0), _lattice(0.1 / refine, angle=1.0)
+    # nodes still err by 4e-4 nats, hence a trapezoid.
+    square, turned = _lattice(1 / 32 / refine, angle=0.0), _lattice(0.03 / refine, angle=1.0)
     values = np.empty((3, len(x)))
     for i in range(len(x)):
         sigma = np.exp(log_var[i] / 2)
@@ -251,12 +251,18 @@ def posterior_identity(
 
 
 def _lattice(spacing, angle):
-    """Trapezoid nodes of N(0, I) in the plane, up to 7 sigma (e^-24), and their weights."""
-    axis = np.arange(-np.floor(7 / spacing), np.floor(7 / spacing) + 1) * spacing
-    u = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
-    u = u[(u**2).sum(axis=1) <= 49]
+    """Trapezoid nodes of N(0, I) in the plane, up to 7 sigma (e^-24), and their weights.
+
+    u = sinh(v), with v equally spaced: the error at a kink is the square of the local spacing times
+    the density, so the nodes stand densest where q does (seven times fewer do, measured on MNIST).
+    """
+    axis = np.arange(-np.floor(np.arcsinh(7) / spacing), np.arcsinh(7) / spacing) * spacing
+    v = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    v = v[(np.sinh(v) ** 2).sum(axis=1) <= 49]
+    u = np.sinh(v)
     turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
-    return u @ turn, np.exp(-0.5 * (u**2).sum(axis=1) - LOG_2PI) * spacing**2
+    density = np.exp(-0.5 * (u**2).sum(axis=1) - LOG_2PI)
+    return u @ turn, density * np.cosh(v).prod(axis=1) * spacing**2
 
 
 # ---- the use of z and of the hidden units
