@@ -219,8 +219,9 @@ def posterior_identity(
         )
     log_px = log_evidence(log_likelihood, x, spacing / refine, half_width)
     # relu decoders have kinks, where Gauss-Hermite converges slowly: measured on MNIST, 128 x 128
-    # nodes still err by 4e-4 nats, hence a trapezoid.
-    square, turned = _lattice(1 / 32 / refine, angle=0.0), _lattice(0.03 / refine, angle=1.0)
+    # nodes still err by 4e-4 nats. Of these, at two thirds of the spacing and with cells of 0.005,
+    # a halving moves each value by less than 1e-5 and the residual of 100 images is below 2e-5.
+    square, turned = _lattice(0.04 / refine, angle=0.0), _lattice(0.045 / refine, angle=1.0)
     values = np.empty((3, len(x)))
     for i in range(len(x)):
         sigma = np.exp(log_var[i] / 2)
@@ -254,7 +255,7 @@ def _lattice(spacing, angle):
     """Trapezoid nodes of N(0, I) in the plane, up to 7 sigma (e^-24), and their weights.
 
     u = sinh(v), with v equally spaced: the error at a kink is the square of the local spacing times
-    the density, so the nodes stand densest where q does (seven times fewer do, measured on MNIST).
+    the density, so the nodes stand densest where q does, and seven times fewer will do.
     """
     axis = np.arange(-np.floor(np.arcsinh(7) / spacing), np.arcsinh(7) / spacing) * spacing
     v = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
