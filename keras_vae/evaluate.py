@@ -1,10 +1,15 @@
 """The ELBO on held-out images, by `predict` over the graph that `fit` trained."""
 
+import functools
+
+import keras
 import numpy as np
+from keras import ops
 
 from keras_vae.batches import evaluation_batches
+from shared.elbo import bernoulli_log_likelihood, log_importance_weight, reparameterize
 
-__all__ = ["elbo_terms", "evaluate"]
+__all__ = ["elbo_terms", "evaluate", "log_weights"]
 
 
 def elbo_terms(model, x, config, sample=0):
@@ -42,3 +47,40 @@ def evaluate(model, x, config, samples=1):
         "log_likelihood": float(log_likelihood),
         "kl": float(kl),
     }
+
+
+def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
+    """Log importance weights of samples of q(z|x), for images as many as one batch holds.
+
+    Args:
+        model: VAE.
+        x: (batch, input_dim) float32 in [0, 1].
+        z_mean, z_log_var: (batch, latent_dim) float32, as `encode` gives them for x.
+        noise_seed: integer in [0, 2^31) that the noise is a function of.
+        count: samples an image; every other count and batch size is compiled anew.
+    Returns:
+        (count, batch) float32 array, nats.
+    Source: Burda et al., arXiv:1509.00519, section 3.
+    """
+    # Drawn before the compiled part: XLA draws other numbers, and takes ten times as long.
+    epsilon = keras.random.normal((count * len(x), z_mean.shape[1]), seed=noise_seed)
+    return _weigh(model, count).predict_on_batch([x, z_mean, z_log_var, epsilon])
+
+
+@functools.lru_cache(maxsize=4)  # one graph, compiled once, for all batches of a model
+def _weigh(model, count):
+    """The graph of `log_weights`: every image in `count` rows, sample by sample."""
+    encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
+    inputs = [keras.Input(encoder.input_shape[1:])]
+    inputs += [keras.Input(decoder.input_shape[1:]) for _ in range(3)]
+    x, z_mean, z_log_var = (ops.tile(each, (count, 1)) for each in inputs[:3])
+
+    # sample
+    z = reparameterize(z_mean, z_log_var, inputs[3])
+
+    # objective
+    log_likelihood = bernoulli_log_likelihood(x, decoder(z))
+    weights = log_importance_weight(log_likelihood, z, z_mean, z_log_var)
+    weigh = keras.Model(inputs, ops.reshape(weights, (count, -1)))
+    weigh.jit_compile = True
+    return weigh

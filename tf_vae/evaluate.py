@@ -3,10 +3,11 @@
 import numpy as np
 import tensorflow as tf
 
+from shared.elbo import bernoulli_log_likelihood, log_importance_weight, reparameterize
 from shared.seeds import seed_of
 from tf_vae.batches import evaluation_batches
 
-__all__ = ["elbo_terms", "evaluate"]
+__all__ = ["elbo_terms", "evaluate", "log_weights"]
 
 
 def elbo_terms(model, x, config, sample=0):
@@ -47,3 +48,36 @@ def evaluate(model, x, config, samples=1):
         "log_likelihood": float(log_likelihood),
         "kl": float(kl),
     }
+
+
+def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
+    """Log importance weights of samples of q(z|x), for images as many as one batch holds.
+
+    Args:
+        model: VAE.
+        x: (batch, input_dim) float32 in [0, 1].
+        z_mean, z_log_var: (batch, latent_dim) float32, as `encode` gives them for x.
+        noise_seed: integer in [0, 2^31) that the noise is a function of.
+        count: samples an image; every other count and batch size is compiled anew.
+    Returns:
+        (count, batch) float32 array, nats.
+    Source: Burda et al., arXiv:1509.00519, section 3.
+    """
+    # Drawn before the compiled part: XLA draws other numbers, and takes ten times as long.
+    epsilon = tf.random.stateless_normal((count * len(x), z_mean.shape[1]), [noise_seed, 0])
+    inputs = [tf.convert_to_tensor(each) for each in (x, z_mean, z_log_var)]
+    return _weigh(model, *inputs, epsilon, count).numpy()
+
+
+@tf.function(jit_compile=True)
+def _weigh(model, x, z_mean, z_log_var, epsilon, count):
+    """The body of `log_weights`: every image in `count` rows, sample by sample."""
+    x, z_mean, z_log_var = (tf.tile(each, (count, 1)) for each in (x, z_mean, z_log_var))
+
+    # sample
+    z = reparameterize(z_mean, z_log_var, epsilon)
+
+    # objective
+    log_likelihood = bernoulli_log_likelihood(x, model.decoder(z))
+    weights = log_importance_weight(log_likelihood, z, z_mean, z_log_var)
+    return tf.reshape(weights, (count, -1))
