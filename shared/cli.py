@@ -49,6 +49,8 @@ class Evaluate:
     """Other data than the run's own, named as for train."""
     samples: int = 1
     """Samples of q(z|x) an image."""
+    importance_samples: int | None = None
+    """K of the importance bound of the test images, which grows with K towards log p(x)."""
 
 
 @dataclass
@@ -112,6 +114,7 @@ def import_version(package):
         step_losses=modules["train"].step_losses,
         evaluate=modules["evaluate"].evaluate,
         elbo_terms=modules["evaluate"].elbo_terms,
+        log_weights=modules["evaluate"].log_weights,
         load=modules["checkpoint"].load,
         gather=modules["checkpoint"].gather,
         assign=modules["checkpoint"].assign,
@@ -219,12 +222,17 @@ def _print_metrics(metrics):
 
 
 def _evaluate(package, command):
+    from rich.console import Console
+    from rich.progress import Progress
+
     from shared.data import load_data
-    from shared.report import measure, run_data
+    from shared.report import measure, measure_bound, run_data
     from shared.run import read_run_weights
 
-    if command.samples < 1:
-        raise UsageError(f"--samples is {command.samples}; expected an integer >= 1")
+    for flag in ("samples", "importance_samples"):
+        value = getattr(command, flag)
+        if value is not None and value < 1:
+            raise UsageError(f"--{flag.replace('_', '-')} is {value}; expected an integer >= 1")
     values, weights = read_run_weights(command.dir)
     data = run_data(command.dir) if command.data is None else load_data(command.data)
     if data.input_dim != weights["decoder/logits/bias"].size:
@@ -236,7 +244,20 @@ def _evaluate(package, command):
         print("note: the mnist-5k digits are training images of mnist: this is not held out")
     version = import_version(package)
     model, _ = version.load(command.dir)
-    _print_metrics(measure(command.dir, model, version.evaluate, data, command.samples))
+    metrics = measure(command.dir, model, version.evaluate, data, command.samples)
+    if command.importance_samples is not None:
+        with Progress(console=Console(stderr=True)) as bar:
+            task = bar.add_task(f"importance bound, K = {command.importance_samples}")
+            metrics = measure_bound(
+                command.dir,
+                model,
+                version.encode,
+                version.log_weights,
+                data,
+                command.importance_samples,
+                lambda done, total: bar.update(task, completed=done, total=total),
+            )
+    _print_metrics(metrics)
     return 0
 
 

@@ -4,6 +4,7 @@ Functions of a version come as arguments, since nothing in `shared` imports a ve
 """
 
 import dataclasses
+import functools
 import io
 import time
 from pathlib import Path
@@ -28,6 +29,7 @@ __all__ = [
     "caption",
     "draw_figures",
     "measure",
+    "measure_bound",
     "prior_samples",
     "run_data",
     "save_figure",
@@ -94,28 +96,65 @@ def measure(directory, model, evaluate, data, samples=1):
     Returns:
         the dict in metrics.json.
     """
-    values = read_config(directory)
-    config = from_dict(values)
-    own = data.sha256 == values["data"]["sha256"]
-    metrics = read_metrics(directory)
+    config = from_dict(read_config(directory))
+    found = {}
     for part, x in (("test", data.x_test), ("train", data.x_train)):
         started = time.perf_counter()
         terms = evaluate(model, x, config, samples)
         seconds = time.perf_counter() - started
         for name, value in terms.items():
-            key = f"{part}_{name}" if own else f"{part}_{name}_on_{data.name}"
-            metrics[key] = {
-                "value": value,
-                "unit": "nats per image",
-                "n": len(x),
-                "samples": samples,
-                "data": data.name,
-                "x": x_kind(config),
-                "seed": config.seed,
-                "step": config.total_steps(values["data"]["n_train"]),
-                "versions": versions(),
-                "seconds": round(seconds, 3),
-            }
+            found[f"{part}_{name}"] = (value, len(x), samples, seconds)
+    return _write_metrics(directory, data, found)
+
+
+def measure_bound(directory, model, encode, log_weights, data, samples, on_batch=None):
+    """The importance bound of the test images, into metrics.json.
+
+    Args:
+        directory: folder of the run.
+        model: its model, at the run's end.
+        encode, log_weights: the version's functions.
+        data: shared.data.Data; the run's own, or others of the same size.
+        samples: K, the importance samples an image.
+        on_batch: called with (batches done, batches in all).
+    Returns:
+        the dict in metrics.json.
+    Raises:
+        UsageError: K is no integer >= 1.
+    """
+    from shared.diagnostics import importance_bounds  # loads Keras, which commands check first
+
+    config, started = from_dict(read_config(directory)), time.perf_counter()
+    weigh = functools.partial(log_weights, model)
+    q = encode(model, data.x_test)
+    bounds = importance_bounds(
+        weigh, data.x_test, *q, config.seed, samples=(samples,), on_batch=on_batch
+    )
+    seconds = time.perf_counter() - started
+    value = float(bounds[samples].mean())
+    found = {"test_importance_bound": (value, len(data.x_test), samples, seconds)}
+    return _write_metrics(directory, data, found)
+
+
+def _write_metrics(directory, data, found):
+    """Add {name: (value, n, samples, seconds)} to metrics.json; returns all that is in it."""
+    values = read_config(directory)
+    config = from_dict(values)
+    own = data.sha256 == values["data"]["sha256"]
+    metrics = read_metrics(directory)
+    for name, (value, n, samples, seconds) in found.items():
+        metrics[name if own else f"{name}_on_{data.name}"] = {
+            "value": value,
+            "unit": "nats per image",
+            "n": n,
+            "samples": samples,
+            "data": data.name,
+            "x": x_kind(config),
+            "seed": config.seed,
+            "step": config.total_steps(values["data"]["n_train"]),
+            "versions": versions(),
+            "seconds": round(seconds, 3),
+        }
     write_json(Path(directory) / "metrics.json", metrics)
     return metrics
 

@@ -84,6 +84,18 @@ def test_either_version_serves_the_others_run(trained):
     after = json.loads((folder / "metrics.json").read_text())
     assert after["test_loss"]["value"] == before["test_loss"]["value"]
 
+    # The importance bound at K = 1 is an ELBO estimate, and grows with K: log p(x) is above all.
+    bounds = []
+    for package, k in (("keras_vae", 1), ("tf_vae", 20), ("keras_vae", 20)):
+        done = run(package, "evaluate", folder, "--importance-samples", k, cwd=trained)
+        assert done.returncode == 0, done.stderr
+        metric = json.loads((folder / "metrics.json").read_text())["test_importance_bound"]
+        assert (metric["samples"], metric["n"]) == (k, 1000)
+        bounds.append(metric["value"])
+    assert bounds[0] < bounds[1] == bounds[2]
+    # 0.5 nats: both are means over 1000 images, at one sample each.
+    assert abs(bounds[0] + before["test_loss"]["value"]) < 0.5
+
     done = run("tf_vae", "sample", folder, "--count", 6, "--seed", 1, cwd=trained)
     assert done.returncode == 0, done.stderr
     with np.load(folder / "samples.npz") as samples:
@@ -144,6 +156,7 @@ def test_without_network_and_mnist_a_line_says_what_is_used(tmp_path):
         (["train", *SMALL], {"KERAS_BACKEND": "theano"}, "KERAS_BACKEND names"),
         (["train"], {"MNIST_NPZ": "bad.npz"}, "cannot read bad.npz"),
         (["evaluate", "gone"], {}, "holds no run"),
+        (["evaluate", "taken", "--importance-samples", "0"], {}, "--importance-samples is 0"),
         (["evaluate", "taken"], {}, "has no weights.npz"),
         (["figures", "gone"], {}, "holds no run"),
         (["sample", "gone"], {}, "holds no run"),
