@@ -8,6 +8,7 @@ import itertools
 
 import tensorflow as tf
 
+from shared.data import evaluation_images, training_images
 from shared.seeds import epoch_order
 
 __all__ = ["evaluation_batches", "training_batches"]
@@ -29,31 +30,44 @@ def training_batches(x, config, step=0):
 
     def orders():
         for epoch in itertools.count(step // per_epoch + 1):
-            yield epoch_order(config.seed, epoch, n)
+            yield epoch, epoch_order(config.seed, epoch, n)
 
     with tf.device("CPU"):
-        x = tf.constant(x)
+        grey = tf.constant(x)
     whole = n - n % config.batch_size
 
-    def epoch_batches(order):
+    def epoch_batches(epoch, order):
+        images = grey
+        if config.binarization != "none":
+            images = tf.numpy_function(
+                lambda epoch: training_images(x, config, int(epoch)), [epoch], tf.float32
+            )
         # Gathered once an epoch and cut into whole batches: a call for each image, or a gather for
         # each batch, would cost a third of the training itself.
-        images = tf.gather(x, order)
+        images = tf.ensure_shape(tf.gather(images, order), x.shape)
         cut = tf.reshape(images[:whole], (-1, config.batch_size, x.shape[1]))
         batches = tf.data.Dataset.from_tensor_slices(cut)
         if whole < n:
             batches = batches.concatenate(tf.data.Dataset.from_tensors(images[whole:]))
         return batches
 
-    spec = tf.TensorSpec((n,), tf.int32)
+    spec = (tf.TensorSpec((), tf.int32), tf.TensorSpec((n,), tf.int32))
     orders = tf.data.Dataset.from_generator(orders, output_signature=spec)
     return orders.flat_map(epoch_batches).skip(step % per_epoch).prefetch(tf.data.AUTOTUNE)
 
 
-def evaluation_batches(x):
-    """The images of a set in their own order, every one of them.
+def evaluation_batches(x, config):
+    """The images of a set in their own order, every one of them, as an evaluation sees them.
 
+    Args:
+        x: (n, input_dim) float32, grey; where the config binarizes, it is drawn here, once for all.
+        config: shared.config.Config.
     Returns:
         tf.data.Dataset of (batch, input_dim); the last batch holds what is left.
     """
-    return tf.data.Dataset.from_tensor_slices(x).batch(EVALUATION_BATCH).prefetch(tf.data.AUTOTUNE)
+    images = evaluation_images(x, config)
+    return (
+        tf.data.Dataset.from_tensor_slices(images)
+        .batch(EVALUATION_BATCH)
+        .prefetch(tf.data.AUTOTUNE)
+    )

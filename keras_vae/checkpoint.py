@@ -1,10 +1,13 @@
 """Gather and assign the variables of a model and its optimizer by canonical name."""
 
+import math
+
 import numpy as np
 
 from keras_vae.model import build
 from shared.config import from_dict
 from shared.run import read_checkpoint, read_run_weights
+from shared.weights import weight_shapes
 
 __all__ = ["assign", "gather", "load", "restore", "snapshot"]
 
@@ -49,28 +52,30 @@ def load(directory, epoch=None):
     """
     values, weights = read_run_weights(directory, epoch)
     config = from_dict(values)
-    model = build(config, weights["decoder/logits/bias"].size)
+    model = build(config, math.prod(values["data"]["image_shape"]))
     assign(model, weights)
     return model, config
 
 
 def _variables(model):
     # Within its model a Keras layer's name holds no "/", so the path is put together here.
-    return {
+    found = {
         f"{part}/{layer.name}/{variable.name}": variable
         for part in ("encoder", "decoder")
         for layer in model.get_layer(part).layers
         for variable in layer.variables
     }
+    shapes = weight_shapes(model.get_layer("objective").config, model.input_shape[-1])
+    return {name: found[name] for name in shapes}
 
 
 def _slots(model, optimizer):
     # Keras lists an optimizer's slots weight by weight, in the order it was built with.
     slots = [v for v in optimizer.variables if v.name not in ("iteration", "learning_rate")]
-    names = {id(variable): name for name, variable in _variables(model).items()}
-    weights = [names[id(variable)] for variable in model.trainable_variables]
-    per_weight = len(slots) // len(weights)
+    per_weight = len(slots) // len(model.trainable_variables)
+    starts = {id(v): i * per_weight for i, v in enumerate(model.trainable_variables)}
     return {
-        f"optimizer/{slot.name.rsplit('_', 1)[-1]}/{weights[i // per_weight]}": slot
-        for i, slot in enumerate(slots)
+        f"optimizer/{slot.name.rsplit('_', 1)[-1]}/{name}": slot
+        for name, variable in _variables(model).items()
+        for slot in slots[starts[id(variable)] : starts[id(variable)] + per_weight]
     }

@@ -7,7 +7,8 @@ import numpy as np
 from keras import ops
 
 from keras_vae.batches import evaluation_batches
-from shared.elbo import bernoulli_log_likelihood, log_importance_weight, reparameterize
+from shared.elbo import log_importance_weight, reparameterize
+from shared.likelihoods import log_likelihood
 
 __all__ = ["elbo_terms", "evaluate", "log_weights"]
 
@@ -25,7 +26,7 @@ def elbo_terms(model, x, config, sample=0):
     """
     model.get_layer("sampling").start_evaluation_noise(config.seed, sample)
     model.jit_compile = True
-    terms = model.predict(evaluation_batches(x), verbose=0)
+    terms = model.predict(evaluation_batches(x, config), verbose=0)
     return terms["log_likelihood"], terms["kl"]
 
 
@@ -79,8 +80,8 @@ def _weigh(model, count):
     z = reparameterize(z_mean, z_log_var, inputs[3])
 
     # objective
-    log_likelihood = bernoulli_log_likelihood(x, decoder(z))
-    weights = log_importance_weight(log_likelihood, z, z_mean, z_log_var)
+    terms = log_likelihood(model.get_layer("objective").config, x, decoder(z))
+    weights = log_importance_weight(terms, z, z_mean, z_log_var)
     weigh = keras.Model(inputs, ops.reshape(weights, (count, -1)))
     weigh.jit_compile = True
     return weigh

@@ -1,19 +1,20 @@
 """The VAE as a functional graph of Keras layers.
 
-x → encoder → (z_mean, z_log_var) → sampling → z → decoder → logits → objective. The graph ends in
+x → encoder → (z_mean, z_log_var) → sampling → z → decoder → heads → objective. The graph ends in
 the two terms of the ELBO, so `fit`, `evaluate` and `predict` need nothing but x.
 """
 
+import dataclasses
+
 import keras
+import numpy as np
 from keras import ops
 
-from shared.elbo import (
-    bernoulli_log_likelihood,
-    kl_to_standard_normal,
-    negative_elbo,
-    reparameterize,
-)
+from shared.config import Config, from_dict
+from shared.elbo import kl_to_standard_normal, negative_elbo, reparameterize, warmed_up
+from shared.likelihoods import log_likelihood, mean_image
 from shared.seeds import seed_of
+from shared.weights import head_widths
 
 __all__ = ["VAE", "build", "decode", "encode"]
 
@@ -47,25 +48,26 @@ def build(config, input_dim):
     h = x
     for number, hidden_dim in enumerate(config.hidden_dims, start=1):
         h = dense(f"encoder/hidden_{number}", hidden_dim, config.activation)(h)
-    z_mean = dense("encoder/z_mean", config.latent_dim)(h)
-    z_log_var = dense("encoder/z_log_var", config.latent_dim)(h)
-    encoder = keras.Model(x, [z_mean, z_log_var], name="encoder")
+    q = [dense("encoder/z_mean", config.latent_dim)(h)]
+    if config.posterior == "gaussian":
+        q.append(dense("encoder/z_log_var", config.latent_dim)(h))
+    encoder = keras.Model(x, q, name="encoder")
 
     # decode
     z = keras.Input((config.latent_dim,), name="z")
     h = z
     for number, hidden_dim in enumerate(reversed(config.hidden_dims), start=1):
         h = dense(f"decoder/hidden_{number}", hidden_dim, config.activation)(h)
-    decoder = keras.Model(z, dense("decoder/logits", input_dim)(h), name="decoder")
+    widths = head_widths(config, input_dim)
+    heads = {name: dense(f"decoder/{name}", width)(h) for name, width in widths.items()}
+    decoder = keras.Model(z, heads, name="decoder")
 
     # sample
-    z_mean, z_log_var = encoder(x)
-    z = Sampling(config.seed, name="sampling")([z_mean, z_log_var])
+    q = encoder(x)
+    z = Sampling(config.seed, name="sampling")(q)
 
     # objective
-    terms = Objective(config.beta, config.step_losses, name="objective")(
-        [x, decoder(z), z_mean, z_log_var]
-    )
+    terms = Objective(config, name="objective")([x, decoder(z), q])
     return VAE(x, terms, name="vae")
 
 
@@ -77,8 +79,9 @@ class VAE(keras.Model):
     """
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """-mean(elbo), in training and in validation alike."""
-        return self.get_layer("objective").loss(**y_pred, training=training)
+        """-mean(elbo), in training and in validation alike (a warm-up weighs training alone)."""
+        step = self.optimizer.iterations if training else None
+        return self.get_layer("objective").loss(**y_pred, step=step)
 
 
 @keras.saving.register_keras_serializable("keras_vae")
@@ -91,8 +94,10 @@ class Sampling(keras.layers.Layer):
         self.training_noise = keras.random.SeedGenerator(seed_of(seed, "noise"))
         self.evaluation_noise = keras.random.SeedGenerator(seed_of(seed, "evaluation", 0))
 
-    def call(self, inputs, training=False):
-        z_mean, z_log_var = inputs
+    def call(self, q, training=False):
+        if len(q) == 1:
+            return q[0]  # a delta posterior: z = z_mean
+        z_mean, z_log_var = q
         noise = self.training_noise if training else self.evaluation_noise
         epsilon = keras.random.normal(ops.shape(z_mean), seed=noise)
         return reparameterize(z_mean, z_log_var, epsilon)
@@ -111,41 +116,44 @@ class Sampling(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_vae")
 class Objective(keras.layers.Layer):
-    """The terms of the ELBO per example, their weight beta, and their running means."""
+    """The terms of the ELBO per example, the weight of the KL, and their running means."""
 
-    def __init__(self, beta=1.0, step_losses=False, **kwargs):
+    def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
-        self.beta = beta
+        self.config = config if isinstance(config, Config) else from_dict(config)
         self.log_likelihood_tracker = keras.metrics.Mean("log_likelihood")
         self.kl_tracker = keras.metrics.Mean("kl")
-        self.step_losses = StepLosses("step_loss") if step_losses else None
+        self.step_losses = StepLosses("step_loss") if self.config.step_losses else None
 
     def call(self, inputs):
-        x, logits, z_mean, z_log_var = inputs
-        return {
-            "log_likelihood": bernoulli_log_likelihood(x, logits),
-            "kl": kl_to_standard_normal(z_mean, z_log_var),
-        }
+        x, heads, q = inputs
+        terms = {"log_likelihood": log_likelihood(self.config, x, heads)}
+        # A delta posterior has no density, and the autoencoder's objective no KL.
+        zeros = ops.zeros_like(terms["log_likelihood"])
+        terms["kl"] = kl_to_standard_normal(*q) if len(q) == 2 else zeros
+        return terms
 
-    def loss(self, log_likelihood, kl, training):
-        """-mean(elbo); a batch counts in the trackers by its examples, as in Keras' own loss."""
+    def loss(self, log_likelihood, kl, step=None):
+        """-mean(elbo), with the warm-up's weight at a training step.
+
+        A batch counts in the trackers by its examples, as it does in Keras' own loss.
+        """
         n = ops.shape(kl)[0]
         # Stacked: XLA makes one sum of a mean over images of a sum over pixels, and a running
         # float32 sum of so many pixels loses 3e-3 nats.
         means = ops.mean(ops.stack([log_likelihood, kl]), axis=1)
         self.log_likelihood_tracker.update_state(means[0], sample_weight=n)
         self.kl_tracker.update_state(means[1], sample_weight=n)
-        loss = negative_elbo(log_likelihood, kl, self.beta)
+        training, beta = step is not None, self.config.beta
+        if training:
+            beta = warmed_up(beta, step, self.config.kl_warmup_steps)
+        loss = negative_elbo(log_likelihood, kl, beta)
         if training and self.step_losses is not None:
             self.step_losses.update_state(loss)
         return loss
 
     def get_config(self):
-        return {
-            **super().get_config(),
-            "beta": self.beta,
-            "step_losses": self.step_losses is not None,
-        }
+        return {**super().get_config(), "config": dataclasses.asdict(self.config)}
 
 
 @keras.saving.register_keras_serializable("keras_vae")
@@ -176,9 +184,11 @@ def encode(model, x):
         model: VAE.
         x: (n, input_dim) float32 in [0, 1].
     Returns:
-        z_mean, z_log_var: (n, latent_dim) float32 arrays.
+        z_mean, z_log_var: (n, latent_dim) float32 arrays; of a delta posterior z_log_var is -inf.
     """
-    return tuple(_predict(model.get_layer("encoder"), x))
+    q = _predict(model.get_layer("encoder"), x)
+    q = q if isinstance(q, list) else [q]  # Keras hands a single output over without its list
+    return (*q, np.full_like(q[0], -np.inf))[:2]
 
 
 def decode(model, z):
@@ -188,9 +198,11 @@ def decode(model, z):
         model: VAE.
         z: (n, latent_dim) float32.
     Returns:
-        probs: (n, input_dim) float32 array in [0, 1].
+        (n, input_dim) float32 array; in [0, 1] but for a Gaussian.
     """
-    return keras.ops.convert_to_numpy(ops.sigmoid(_predict(model.get_layer("decoder"), z)))
+    config, heads = model.get_layer("objective").config, _predict(model.get_layer("decoder"), z)
+    heads = {name: ops.convert_to_tensor(head) for name, head in heads.items()}
+    return ops.convert_to_numpy(mean_image(config, heads))
 
 
 def _predict(part, inputs):

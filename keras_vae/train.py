@@ -13,6 +13,7 @@ from keras_vae.checkpoint import assign, gather, restore, snapshot
 from keras_vae.model import StepLosses, build
 from shared.backend import keep_freed_memory
 from shared.run import Run
+from shared.weights import initial_bias
 
 __all__ = ["step_losses", "train"]
 
@@ -40,6 +41,7 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
         optimizer = _compile(model, config, data)
 
         # restore
+        assign(model, {**gather(model), **initial_bias(config, data.x_train)})
         if run.checkpoint:
             restore(model, optimizer, run.checkpoint)
 
@@ -73,7 +75,8 @@ def step_losses(config, data, seeds, on_seed=None):
     losses = []
     for seed in seeds:
         seeded = dataclasses.replace(config, seed=seed)
-        assign(model, gather(build(seeded, data.input_dim)))
+        weights = gather(build(seeded, data.input_dim))
+        assign(model, {**weights, **initial_bias(seeded, data.x_train)})
         _reset(optimizer)
         recorder = Recorder(Run(None, seeded, data, "keras_vae"))
         _fit(model, seeded, data, 0, [recorder], verbose=0)
@@ -93,7 +96,14 @@ def _compile(model, config, data):
         "rmsprop": keras.optimizers.RMSprop,
         "sgd": keras.optimizers.SGD,
     }
-    optimizer = kinds[config.optimizer](learning_rate=config.learning_rate)
+    rate = config.learning_rate
+    if config.learning_rate_decay != 1:
+        steps = config.total_steps(len(data.x_train))
+        rate = keras.optimizers.schedules.ExponentialDecay(
+            rate, steps, 1 / config.learning_rate_decay
+        )
+    options = {"epsilon": config.optimizer_epsilon} if config.optimizer_epsilon else {}
+    optimizer = kinds[config.optimizer](learning_rate=rate, **options)
     optimizer.build(model.trainable_variables)
     # Where the steps of an execution do not divide those of an epoch, `fit` overruns the epoch.
     ends = config.epoch_ends(len(data.x_train))
@@ -127,7 +137,7 @@ def _fit(model, config, data, step, callbacks, verbose):
             initial_epoch=first - 1,
             epochs=last,
             steps_per_epoch=steps,
-            validation_data=evaluation_batches(data.x_test),
+            validation_data=evaluation_batches(data.x_test, config),
             callbacks=[Noise(config.seed, start), *callbacks],
             shuffle=False,  # the stream comes in its own order
             verbose=verbose,

@@ -7,6 +7,7 @@ at once and `--help` in no time.
 import contextlib
 import importlib
 import logging
+import math
 import os
 import sys
 import tempfile
@@ -233,12 +234,12 @@ def _evaluate(package, command):
         value = getattr(command, flag)
         if value is not None and value < 1:
             raise UsageError(f"--{flag.replace('_', '-')} is {value}; expected an integer >= 1")
-    values, weights = read_run_weights(command.dir)
+    values, _ = read_run_weights(command.dir)
+    input_dim = math.prod(values["data"]["image_shape"])
     data = run_data(command.dir) if command.data is None else load_data(command.data)
-    if data.input_dim != weights["decoder/logits/bias"].size:
+    if data.input_dim != input_dim:
         raise UsageError(
-            f"{data.name} has {data.input_dim} pixels; {command.dir} was trained on"
-            f" {weights['decoder/logits/bias'].size}"
+            f"{data.name} has {data.input_dim} pixels; {command.dir} was trained on {input_dim}"
         )
     if data.name == "mnist-5k" and values["data"]["name"] == "mnist":
         print("note: the mnist-5k digits are training images of mnist: this is not held out")

@@ -27,7 +27,7 @@ class Config:
         UsageError: a value out of range, in one line.
     """
 
-    recipe: Literal["post-keras", "post-tf"] = "post-keras"
+    recipe: Literal["post-keras", "post-tf", "nats"] = "post-keras"
     """Named starting point; every flag below overrides one of its fields."""
     seed: int = 0
     """Seed of the weights, the order of examples and all noise."""
@@ -45,6 +45,10 @@ class Config:
     """Keras optimizer, with its default settings but for the learning rate."""
     learning_rate: float = 1e-3
     """Step size of the optimizer."""
+    learning_rate_decay: float = 1.0
+    """The step size falls smoothly by this factor over the run; 1 keeps it."""
+    optimizer_epsilon: float | None = None
+    """Constant in the optimizer's denominator; without it Keras' 1e-7 (sgd has none)."""
     batch_size: int = 100
     """Examples a step; the last batch of an epoch holds what is left."""
     epochs: int | None = 50
@@ -55,12 +59,24 @@ class Config:
     """Epochs whose weights are kept and drawn; the last epoch always is."""
     step_losses: bool = False
     """Write the loss of every step into steps.csv."""
-    likelihood: Literal["bernoulli"] = "bernoulli"
-    """p(x|z)."""
-    binarization: Literal["none"] = "none"
-    """What is done to grey pixels before training."""
+    likelihood: Literal["bernoulli", "gaussian", "categorical", "continuous-bernoulli"] = (
+        "bernoulli"
+    )
+    """p(x|z), of independent pixels."""
+    fixed_sigma: float | None = None
+    """Standard deviation of every pixel of a gaussian (the MSE case); without it learned."""
+    levels: int | None = None
+    """Grey levels of the categorical [8]; each takes its own output weights: 256 are 51 million."""
+    binarization: Literal["none", "fixed", "dynamic"] = "none"
+    """Pixels drawn as 0 or 1 by their grey value: never, once, or anew each epoch."""
+    posterior: Literal["gaussian", "delta"] = "gaussian"
+    """q(z|x); delta is z = z_mean without a KL: the autoencoder."""
+    output_bias: Literal["zero", "mean-image"] = "zero"
+    """Initial bias of the Bernoulli logits: 0, or the logit of the mean training image."""
     beta: float = 1.0
     """Weight of the KL in the training objective; 1 is the ELBO."""
+    kl_warmup_steps: int = 0
+    """Steps over which the weight of the KL rises to beta; 0 is no warm-up."""
 
     def __post_init__(self):
         # Flags arrive as lists from JSON and from library calls; a frozen value holds tuples.
@@ -72,10 +88,18 @@ class Config:
             _integers(name, (getattr(self, name),))
         if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
             raise UsageError(f"seed is {self.seed!r}; expected an integer >= 0")
-        for name in ("initializer_stddev", "learning_rate"):
-            value = _number(name, getattr(self, name))
-            if value <= 0:
+        for name in (
+            "initializer_stddev",
+            "learning_rate",
+            "learning_rate_decay",
+            "optimizer_epsilon",
+            "fixed_sigma",
+        ):
+            value = getattr(self, name)
+            if value is not None and _number(name, value) <= 0:
                 raise UsageError(f"{name} is {value}; expected a number > 0")
+        if isinstance(self.kl_warmup_steps, bool) or self.kl_warmup_steps < 0:
+            raise UsageError(f"kl_warmup_steps is {self.kl_warmup_steps}; expected an integer >= 0")
         if _number("beta", self.beta) < 0:
             raise UsageError(f"beta is {self.beta}; expected a number >= 0")
         if (self.epochs is None) == (self.steps is None):
@@ -90,12 +114,39 @@ class Config:
             "optimizer",
             "likelihood",
             "binarization",
+            "posterior",
+            "output_bias",
         ):
             choices = typing.get_args(Config.__annotations__[name])
             if getattr(self, name) not in choices:
                 raise UsageError(
                     f"{name} is {getattr(self, name)!r}; expected one of {', '.join(choices)}"
                 )
+
+        self._check_combinations()
+
+    def _check_combinations(self):
+        """Refuse options that the likelihood, posterior or optimizer does not take."""
+        if self.likelihood == "categorical":
+            levels = 8 if self.levels is None else self.levels
+            if isinstance(levels, bool) or not isinstance(levels, int) or not 2 <= levels <= 256:
+                raise UsageError(f"levels is {levels!r}; expected an integer from 2 to 256")
+            object.__setattr__(self, "levels", levels)
+        for name, owner, given in (
+            ("levels", "likelihood categorical", self.levels is not None),
+            ("fixed_sigma", "likelihood gaussian", self.fixed_sigma is not None),
+            ("output_bias", "likelihood bernoulli", self.output_bias != "zero"),
+            ("beta", "posterior gaussian", self.beta != 1),
+            ("kl_warmup_steps", "posterior gaussian", self.kl_warmup_steps != 0),
+        ):
+            field, value = owner.split()
+            if given and getattr(self, field) != value:
+                raise UsageError(
+                    f"{name} is {getattr(self, name)} but {field} is {getattr(self, field)};"
+                    f" only {owner} takes it: leave it out"
+                )
+        if self.optimizer_epsilon is not None and self.optimizer == "sgd":
+            raise UsageError("optimizer_epsilon is given but optimizer is sgd, which takes none")
 
     def steps_per_epoch(self, n):
         """Steps in one pass over `n` examples: the partial last batch is a step of its own."""
@@ -157,6 +208,19 @@ RECIPES = {
         epochs=None,
         steps=1000,
         step_losses=True,
+    ),
+    "nats": Config(
+        recipe="nats",
+        hidden_dims=(200, 200),
+        latent_dim=50,
+        activation="tanh",
+        optimizer="adam",
+        learning_rate=2e-3,
+        learning_rate_decay=10.0,
+        optimizer_epsilon=1e-4,
+        epochs=500,
+        binarization="dynamic",
+        output_bias="mean-image",
     ),
 }
 

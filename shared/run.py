@@ -153,6 +153,11 @@ class Run:
                 f"{folder} has run {self.step} steps, more than the {total} asked for;"
                 " give a longer run or another --out"
             )
+        if begun.total_steps(n) != total and wanted.learning_rate_decay != 1:
+            raise UsageError(
+                f"{folder} was begun for {begun.total_steps(n)} steps, over which its step size"
+                f" falls, not for {total}; resume it as it was begun, or give another --out"
+            )
         if self.step < total and self.step % per_epoch:
             raise UsageError(
                 f"{folder} ended inside an epoch (step {self.step}, {per_epoch} an epoch); only a"

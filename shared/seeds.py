@@ -16,7 +16,8 @@ def seed_of(seed, role, index=""):
 
     Args:
         seed: the run's seed.
-        role: what is drawn: "weights", "order", "noise", "evaluation", "importance", "sample", …
+        role: what is drawn: "weights", "order", "noise", "evaluation", "binarization",
+            "importance", "sample", …
         index: which one: a weight's name, an epoch, a number of the draw.
 
     CRC-32 because Python's own `hash` of a string is salted anew in every process.

@@ -29,6 +29,17 @@ from shared.seeds import epoch_order, seed_of
         ({"optimizer": "magic"}, "optimizer is 'magic'; expected one of rmsprop, adam, sgd"),
         ({"recipe": "mine"}, "recipe is 'mine'"),
         ({"wings": 2}, "'wings' is not a config field"),
+        ({"likelihood": "categorical", "levels": 1}, "levels is 1; expected an integer from 2"),
+        (
+            {"likelihood": "gaussian", "fixed_sigma": 0.0},
+            "fixed_sigma is 0.0; expected a number > 0",
+        ),
+        ({"levels": 4}, "levels is 4 but likelihood is bernoulli; only likelihood categorical"),
+        ({"fixed_sigma": 0.1}, "only likelihood gaussian takes it"),
+        ({"likelihood": "gaussian", "output_bias": "mean-image"}, "only likelihood bernoulli"),
+        ({"posterior": "delta", "beta": 2.0}, "only posterior gaussian takes it"),
+        ({"kl_warmup_steps": -1}, "kl_warmup_steps is -1"),
+        ({"optimizer": "sgd", "optimizer_epsilon": 1e-4}, "sgd, which takes none"),
     ],
 )
 def test_values_out_of_range_are_refused(changes, message):

@@ -148,6 +148,30 @@ def test_a_download_with_a_wrong_hash_is_refused_and_not_kept(tmp_path, monkeypa
     assert not list(tmp_path.glob("keras/**/*.npz"))
 
 
+def test_binarization_draws_each_pixel_by_its_grey_value():
+    from shared.config import recipe
+    from shared.data import evaluation_images, training_images
+
+    x = np.tile(np.linspace(0, 1, 11, dtype=np.float32), (20_000, 1))
+    dynamic = recipe("nats", seed=3)
+    drawn = training_images(x, dynamic, 1)
+    assert set(np.unique(drawn)) == {0, 1}
+    # The standard error of a share of 20,000 draws is at most 0.0036.
+    assert np.abs(drawn.mean(axis=0) - x[0]).max() < 5 * 0.0036
+    assert (drawn[:, 0] == 0).all() and (drawn[:, -1] == 1).all()
+    # Anew each epoch and seed, and the same again when asked again.
+    assert (drawn == training_images(x, dynamic, 1)).all()
+    assert (drawn != training_images(x, dynamic, 2)).any()
+    assert (drawn != training_images(x, recipe("nats", seed=4), 1)).any()
+    # Fixed: once for all. The test set: once for every run, and binary pixels stay what they are.
+    fixed = [recipe("post-keras", binarization="fixed", seed=seed) for seed in (0, 1)]
+    assert (training_images(x, fixed[0], 1) == training_images(x, fixed[1], 9)).all()
+    once = evaluation_images(x, dynamic)
+    assert (once == evaluation_images(x, fixed[0])).all()
+    assert (evaluation_images(once, dynamic) == once).all()
+    assert training_images(x, recipe("post-keras"), 1) is x
+
+
 @pytest.mark.mnist
 def test_mnist_is_known_by_its_content(monkeypatch, request):
     import os

@@ -219,6 +219,69 @@ def test_training_and_evaluation(versions, config, data, tmp_path):
     assert evaluated[0] == evaluated[1]
 
 
+BEYOND_THE_POST = {
+    "gaussian": recipe("post-keras", likelihood="gaussian"),
+    "gaussian, fixed sigma": recipe("post-keras", likelihood="gaussian", fixed_sigma=0.3),
+    "categorical": recipe("post-keras", likelihood="categorical", levels=4),
+    "continuous Bernoulli": recipe("post-keras", likelihood="continuous-bernoulli"),
+    "binarized once": recipe("post-keras", binarization="fixed"),
+    "autoencoder": recipe("post-keras", posterior="delta"),
+    "KL warm-up": recipe("post-keras", kl_warmup_steps=8, beta=2.0),
+    "nats": recipe("nats", latent_dim=4),
+}
+
+
+@pytest.mark.parametrize("config", BEYOND_THE_POST.values(), ids=BEYOND_THE_POST.keys())
+def test_every_likelihood_posterior_and_binarization(versions, config, data, tmp_path):
+    """Weights, optimizer, losses of every step, evaluation and pictures, in bits."""
+    config = dataclasses.replace(
+        config, epochs=2, hidden_dims=(16,), batch_size=64, step_losses=True
+    )
+    (fit, fit_run), (tape, tape_run) = both(
+        versions, lambda v: v.train(config, data, tmp_path / v.name, verbose=0)
+    )
+    for name in ("weights.npz", "checkpoints/last.npz"):
+        paths = [tmp_path / version / name for version in ("keras_vae", "tf_vae")]
+        assert paths[0].read_bytes() == paths[1].read_bytes(), name
+    assert fit_run.step_losses == tape_run.step_losses
+    assert np.isfinite(fit_run.step_losses).all()
+    assert np.mean(fit_run.step_losses[-6:]) < fit_run.step_losses[0] or config.kl_warmup_steps
+    models = {"keras_vae": fit, "tf_vae": tape}
+    evaluated = [versions[n].evaluate(m, data.x_test, config) for n, m in models.items()]
+    assert evaluated[0] == evaluated[1]
+    z_mean, other = (versions[n].encode(m, data.x_test)[0] for n, m in models.items())
+    assert same_bits(z_mean, other)
+    images, other = (versions[n].decode(m, z_mean) for n, m in models.items())
+    assert same_bits(images, other) and images.shape == data.x_test.shape
+    # The other version reads the run.
+    loaded, found = versions["keras_vae"].load(tmp_path / "tf_vae")
+    assert found == config and differing(*both_gathered(versions, loaded, tape)) == []
+
+
+def both_gathered(versions, fit, tape):
+    return versions["keras_vae"].gather(fit), versions["tf_vae"].gather(tape)
+
+
+def test_a_posterior_without_width_is_the_autoencoder(versions, data):
+    """z_log_var far below: z is z_mean, and the log-likelihood that of the delta posterior."""
+    for version in versions.values():
+        config = recipe("post-keras", hidden_dims=(16,))
+        model = version.build(config, data.input_dim)
+        weights = version.gather(model)
+        weights["encoder/z_log_var/kernel"] = 0 * weights["encoder/z_log_var/kernel"]
+        weights["encoder/z_log_var/bias"] = np.full_like(weights["encoder/z_log_var/bias"], -80)
+        version.assign(model, weights)
+        delta = dataclasses.replace(config, posterior="delta")
+        autoencoder = version.build(delta, data.input_dim)
+        version.assign(autoencoder, weights)
+        narrow, kl = version.elbo_terms(model, data.x_test, config)
+        exact, none = version.elbo_terms(autoencoder, data.x_test, delta)
+        # exp(-40) moves z by 4e-18 of epsilon, below float32: only sums in another order differ.
+        np.testing.assert_allclose(narrow, exact, rtol=1e-6)
+        assert (none == 0).all() and kl.min() > 70
+        assert (version.encode(autoencoder, data.x_test)[1] == -np.inf).all()
+
+
 def test_losses_of_every_step_over_seeds(versions, data):
     config = CONFIGS["the post's TensorFlow recipe, small"]
     ours, theirs = both(versions, lambda v: v.step_losses(config, data, [4, 5, 4]))

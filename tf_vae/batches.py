@@ -1,7 +1,8 @@
-"""The feed: the order of examples as one table of indices, gathered inside the compiled loop."""
+"""The feed: an epoch's images and their order, gathered batch by batch inside the compiled loop."""
 
 import tensorflow as tf
 
+from shared.data import evaluation_images, training_images
 from shared.seeds import epoch_order
 
 __all__ = ["evaluation_batches", "training_batches"]
@@ -10,26 +11,34 @@ EVALUATION_BATCH = 500
 
 
 def training_batches(x, config, step=0):
-    """Orders of every epoch, f(seed, epoch), from step `step` on, without end.
+    """Images and order of every epoch, f(seed, epoch), from step `step` on, without end.
 
     Args:
         x: (n, input_dim) float32.
         config: shared.config.Config.
         step: steps already done.
     Returns:
-        generator of (n,) int32 arrays of indices, one an epoch; the first lacks what is done.
+        generator of (n, input_dim) float32 and (n,) int32 tensors, one pair an epoch; the first
+        order lacks what is done.
     """
     n, per_epoch = len(x), config.steps_per_epoch(len(x))
     epoch, done = step // per_epoch + 1, step % per_epoch
+    images = tf.constant(x)
     while True:
-        yield epoch_order(config.seed, epoch, n)[done * config.batch_size :]
+        if config.binarization != "none":
+            images = tf.constant(training_images(x, config, epoch))
+        yield images, tf.constant(epoch_order(config.seed, epoch, n)[done * config.batch_size :])
         epoch, done = epoch + 1, 0
 
 
-def evaluation_batches(x):
-    """The images of a set in their own order, every one of them.
+def evaluation_batches(x, config):
+    """The images of a set in their own order, every one of them, as an evaluation sees them.
 
+    Args:
+        x: (n, input_dim) float32, grey; where the config binarizes, it is drawn here, once for all.
+        config: shared.config.Config.
     Returns:
         tf.data.Dataset of (batch, input_dim); the last batch holds what is left.
     """
-    return tf.data.Dataset.from_tensor_slices(x).batch(EVALUATION_BATCH)
+    images = evaluation_images(x, config)
+    return tf.data.Dataset.from_tensor_slices(images).batch(EVALUATION_BATCH)

@@ -1,5 +1,7 @@
 """Gather and assign the variables of a model and its optimizer by canonical name."""
 
+import math
+
 import numpy as np
 
 from shared.config import from_dict
@@ -49,7 +51,7 @@ def load(directory, epoch=None):
     """
     values, weights = read_run_weights(directory, epoch)
     config = from_dict(values)
-    model = build(config, weights["decoder/logits/bias"].size)
+    model = build(config, math.prod(values["data"]["image_shape"]))
     assign(model, weights)
     return model, config
 

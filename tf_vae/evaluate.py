@@ -3,7 +3,8 @@
 import numpy as np
 import tensorflow as tf
 
-from shared.elbo import bernoulli_log_likelihood, log_importance_weight, reparameterize
+from shared.elbo import log_importance_weight, reparameterize
+from shared.likelihoods import log_likelihood
 from shared.seeds import seed_of
 from tf_vae.batches import evaluation_batches
 
@@ -24,7 +25,7 @@ def elbo_terms(model, x, config, sample=0):
     noise_seed = seed_of(config.seed, "evaluation", sample)
     terms = [
         model(batch, tf.constant([noise_seed, number]))
-        for number, batch in enumerate(evaluation_batches(x))
+        for number, batch in enumerate(evaluation_batches(x, config))
     ]
     log_likelihood, kl = zip(*terms, strict=True)
     return tf.concat(log_likelihood, 0).numpy(), tf.concat(kl, 0).numpy()
@@ -78,6 +79,6 @@ def _weigh(model, x, z_mean, z_log_var, epsilon, count):
     z = reparameterize(z_mean, z_log_var, epsilon)
 
     # objective
-    log_likelihood = bernoulli_log_likelihood(x, model.decoder(z))
-    weights = log_importance_weight(log_likelihood, z, z_mean, z_log_var)
+    terms = log_likelihood(model.config, x, model.decoder(z))
+    weights = log_importance_weight(terms, z, z_mean, z_log_var)
     return tf.reshape(weights, (count, -1))

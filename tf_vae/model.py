@@ -1,20 +1,18 @@
 """The VAE as a `tf.Module` of variables and matrix products.
 
-x → encoder → (z_mean, z_log_var) → sampling → z → decoder → logits → objective. The call ends in
+x → encoder → (z_mean, z_log_var) → sampling → z → decoder → heads → objective. The call ends in
 the two terms of the ELBO and takes the noise as an argument, so the loop decides what is drawn.
 """
 
 import math
 
+import numpy as np
 import tensorflow as tf
 
-from shared.elbo import (
-    bernoulli_log_likelihood,
-    kl_to_standard_normal,
-    reparameterize,
-)
+from shared.elbo import kl_to_standard_normal, reparameterize
+from shared.likelihoods import log_likelihood, mean_image
 from shared.seeds import seed_of
-from shared.weights import weight_shapes
+from shared.weights import head_widths, weight_shapes
 
 __all__ = ["VAE", "build", "decode", "encode"]
 
@@ -56,7 +54,10 @@ class VAE(tf.Module):
         h = x
         for number in range(1, len(self.config.hidden_dims) + 1):
             h = self.activation(self.dense(f"encoder/hidden_{number}", h))
-        return self.dense("encoder/z_mean", h), self.dense("encoder/z_log_var", h)
+        q = [self.dense("encoder/z_mean", h)]
+        if self.config.posterior == "gaussian":
+            q.append(self.dense("encoder/z_log_var", h))
+        return q
 
     # decode
     @tf.function(jit_compile=True)
@@ -64,18 +65,26 @@ class VAE(tf.Module):
         h = z
         for number in range(1, len(self.config.hidden_dims) + 1):
             h = self.activation(self.dense(f"decoder/hidden_{number}", h))
-        return self.dense("decoder/logits", h)
+        widths = head_widths(self.config, self.input_dim)
+        return {name: self.dense(f"decoder/{name}", h) for name in widths}
 
     @tf.function(jit_compile=True)
     def __call__(self, x, noise_seed):
         # sample
-        z_mean, z_log_var = self.encoder(x)
-        epsilon = tf.random.stateless_normal(tf.shape(z_mean), noise_seed)
-        z = reparameterize(z_mean, z_log_var, epsilon)
+        q = self.encoder(x)
+        if len(q) == 1:
+            z = q[0]  # a delta posterior: z = z_mean
+        else:
+            z_mean, z_log_var = q
+            epsilon = tf.random.stateless_normal(tf.shape(z_mean), noise_seed)
+            z = reparameterize(z_mean, z_log_var, epsilon)
 
         # objective
-        log_likelihood = bernoulli_log_likelihood(x, self.decoder(z))
-        return log_likelihood, kl_to_standard_normal(z_mean, z_log_var)
+        terms = {"log_likelihood": log_likelihood(self.config, x, self.decoder(z))}
+        # A delta posterior has no density, and the autoencoder's objective no KL.
+        zeros = tf.zeros_like(terms["log_likelihood"])
+        terms["kl"] = kl_to_standard_normal(*q) if len(q) == 2 else zeros
+        return terms["log_likelihood"], terms["kl"]
 
 
 def _initial(config, name, shape):
@@ -96,9 +105,10 @@ def encode(model, x):
         model: VAE.
         x: (n, input_dim) float32 in [0, 1].
     Returns:
-        z_mean, z_log_var: (n, latent_dim) float32 arrays.
+        z_mean, z_log_var: (n, latent_dim) float32 arrays; of a delta posterior z_log_var is -inf.
     """
-    return tuple(_predict(model.encoder, x))
+    q = _predict(model.encoder, x)
+    return (*q, np.full_like(q[0], -np.inf))[:2]
 
 
 def decode(model, z):
@@ -108,9 +118,11 @@ def decode(model, z):
         model: VAE.
         z: (n, latent_dim) float32.
     Returns:
-        probs: (n, input_dim) float32 array in [0, 1].
+        (n, input_dim) float32 array; in [0, 1] but for a Gaussian.
     """
-    return tf.sigmoid(_predict(model.decoder, z)).numpy()
+    config, heads = model.config, _predict(model.decoder, z)
+    heads = {name: tf.constant(head) for name, head in heads.items()}
+    return mean_image(config, heads).numpy()
 
 
 def _predict(part, inputs):

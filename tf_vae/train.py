@@ -8,9 +8,10 @@ import numpy as np
 import tensorflow as tf
 
 from shared.backend import keep_freed_memory
-from shared.elbo import negative_elbo
+from shared.elbo import negative_elbo, warmed_up
 from shared.run import Run
 from shared.seeds import seed_of
+from shared.weights import initial_bias
 from tf_vae.batches import training_batches
 from tf_vae.checkpoint import assign, gather, restore, snapshot
 from tf_vae.evaluate import elbo_terms
@@ -39,9 +40,10 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
         # build
         keep_freed_memory()
         model = build(config, data.input_dim)
-        optimizer, run_steps = _compile(model, config)
+        optimizer, run_steps = _compile(model, config, data)
 
         # restore
+        assign(model, {**gather(model), **initial_bias(config, data.x_train)})
         if run.checkpoint:
             restore(model, optimizer, run.checkpoint)
 
@@ -70,13 +72,14 @@ def step_losses(config, data, seeds, on_seed=None):
     # build
     config = dataclasses.replace(config, step_losses=True)
     model = build(config, data.input_dim)
-    optimizer, run_steps = _compile(model, config)
+    optimizer, run_steps = _compile(model, config, data)
 
     # loop
     losses = []
     for seed in seeds:
         seeded = dataclasses.replace(config, seed=seed)
-        assign(model, gather(build(seeded, data.input_dim)))
+        weights = gather(build(seeded, data.input_dim))
+        assign(model, {**weights, **initial_bias(seeded, data.x_train)})
         _reset(optimizer)
         epochs = _loop(model, run_steps, seeded, data, 0, verbose=0, validate=False)
         losses.append(np.concatenate([each for _, each in epochs]))
@@ -88,21 +91,29 @@ def step_losses(config, data, seeds, on_seed=None):
 # update
 
 
-def _compile(model, config):
+def _compile(model, config, data):
     """The optimizer, with zero slots, and the compiled function that runs a number of steps."""
     kinds = {
         "adam": keras.optimizers.Adam,
         "rmsprop": keras.optimizers.RMSprop,
         "sgd": keras.optimizers.SGD,
     }
-    optimizer = kinds[config.optimizer](learning_rate=config.learning_rate)
+    rate = config.learning_rate
+    if config.learning_rate_decay != 1:
+        steps = config.total_steps(len(data.x_train))
+        rate = keras.optimizers.schedules.ExponentialDecay(
+            rate, steps, 1 / config.learning_rate_decay
+        )
+    options = {"epsilon": config.optimizer_epsilon} if config.optimizer_epsilon else {}
+    optimizer = kinds[config.optimizer](learning_rate=rate, **options)
     variables = list(model.weights.values())
     optimizer.build(variables)
 
     def update(x, step, noise_seed):
         with tf.GradientTape() as tape:
             log_likelihood, kl = model(x, tf.stack([noise_seed, step]))
-            loss = negative_elbo(log_likelihood, kl, config.beta)
+            beta = warmed_up(config.beta, step, config.kl_warmup_steps)
+            loss = negative_elbo(log_likelihood, kl, beta)
         optimizer.apply(tape.gradient(loss, variables), variables)
         # Stacked: XLA makes one sum of a mean over images of a sum over pixels, and a running
         # float32 sum of so many pixels loses 3e-3 nats.
@@ -138,17 +149,17 @@ def _reset(optimizer):
 def _loop(model, run_steps, config, data, step, verbose, validate=True):
     """Run the epochs still to run after `step` steps; yields each one's row and step losses."""
     n = len(data.x_train)
-    x = tf.constant(data.x_train)
     noise_seed = tf.constant(seed_of(config.seed, "noise"))
-    orders = training_batches(data.x_train, config, step)
-    for (epoch, start, end), order in zip(config.epoch_ends(n, step), orders, strict=False):
+    feed = training_batches(data.x_train, config, step)
+    for epoch, start, end in config.epoch_ends(n, step):
+        images, order = next(feed)
         if verbose:
             print(f"Epoch {epoch}/{config.total_epochs(n)}")
             progress = keras.utils.Progbar(end - start)
 
         started = time.perf_counter()
         order = order[: (end - start) * config.batch_size]
-        terms = run_steps(x, order, tf.constant(start), noise_seed).numpy()
+        terms = run_steps(images, order, tf.constant(start), noise_seed).numpy()
         seconds = time.perf_counter() - started  # of training alone, not of validation
 
         sizes = np.full(end - start, config.batch_size)

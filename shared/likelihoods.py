@@ -1,0 +1,70 @@
+"""From the decoder's heads to log p(x|z) and to a picture, for each likelihood.
+
+The choice stands here once; the formulas are those of shared/elbo.py.
+"""
+
+import math
+
+from keras import ops
+
+from shared import elbo
+
+__all__ = ["log_likelihood", "mean_image"]
+
+# A learned variance could fall without end on pixels that are black in every image, and the density
+# with it rise to infinity. Its softplus bound keeps sigma above one grey level of 256.
+LOG_VAR_MIN = -2 * math.log(255)
+
+
+def log_likelihood(config, x, heads):
+    """log p(x|z) under the config's likelihood.
+
+    Args:
+        config: shared.config.Config.
+        x: (batch, input_dim) in [0, 1].
+        heads: {name: (batch, width)}, the decoder's outputs by the names of weights.head_widths.
+    Returns:
+        (batch,) nats.
+    """
+    if config.likelihood == "bernoulli":
+        return elbo.bernoulli_log_likelihood(x, heads["logits"])
+    if config.likelihood == "continuous-bernoulli":
+        return elbo.continuous_bernoulli_log_likelihood(x, heads["logits"])
+    if config.likelihood == "categorical":
+        # Level k holds the grey values from k / levels up; white is in the last.
+        level = ops.minimum(ops.floor(x * config.levels), config.levels - 1)
+        return elbo.categorical_log_likelihood(level, _by_level(config, heads["logits"]))
+    if config.fixed_sigma is not None:
+        return elbo.gaussian_log_likelihood(x, heads["mean"], 2 * math.log(config.fixed_sigma))
+    log_var = LOG_VAR_MIN + ops.softplus(heads["log_var"] - LOG_VAR_MIN)
+    return elbo.gaussian_log_likelihood(x, heads["mean"], log_var)
+
+
+def mean_image(config, heads):
+    """The mean of p(x|z), for pictures.
+
+    Args:
+        config: shared.config.Config.
+        heads: {name: (batch, width)}, as in `log_likelihood`.
+    Returns:
+        (batch, input_dim); in [0, 1] but for a Gaussian.
+    """
+    if config.likelihood == "gaussian":
+        return heads["mean"]
+    logits = heads["logits"]
+    if config.likelihood == "bernoulli":
+        return ops.sigmoid(logits)
+    if config.likelihood == "categorical":
+        grey = ops.arange(config.levels, dtype="float32") / (config.levels - 1)
+        return ops.sum(ops.softmax(_by_level(config, logits), axis=-1) * grey, axis=-1)
+    # The mean of a density C · exp(x · l) on [0, 1]: 1 / (1 - exp(-l)) - 1 / l, by its series
+    # 1/2 + l/12 - l³/720 near 0 (where the first form is a difference of infinities).
+    small = ops.abs(logits) < 0.1
+    safe = ops.where(small, ops.ones_like(logits), logits)
+    near = 0.5 + logits / 12 - ops.power(logits, 3) / 720
+    return ops.where(small, near, -1 / ops.expm1(-safe) - 1 / safe)
+
+
+def _by_level(config, logits):
+    """(batch, input_dim · levels) as (batch, input_dim, levels)."""
+    return ops.reshape(logits, (-1, logits.shape[1] // config.levels, config.levels))
