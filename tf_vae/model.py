@@ -118,7 +118,7 @@ def decode(model, z):
         model: VAE.
         z: (n, latent_dim) float32.
     Returns:
-        (n, input_dim) float32 array; in [0, 1] but for a Gaussian.
+        (n, input_dim) float32 array in [0, 1].
     """
     config, heads = model.config, _predict(model.decoder, z)
     heads = {name: tf.constant(head) for name, head in heads.items()}
