@@ -127,11 +127,10 @@ class Objective(keras.layers.Layer):
 
     def call(self, inputs):
         x, heads, q = inputs
-        terms = {"log_likelihood": log_likelihood(self.config, x, heads)}
+        given_z = log_likelihood(self.config, x, heads)
         # A delta posterior has no density, and the autoencoder's objective no KL.
-        zeros = ops.zeros_like(terms["log_likelihood"])
-        terms["kl"] = kl_to_standard_normal(*q) if len(q) == 2 else zeros
-        return terms
+        kl = kl_to_standard_normal(*q) if len(q) == 2 else ops.zeros_like(given_z)
+        return {"log_likelihood": given_z, "kl": kl}
 
     def loss(self, log_likelihood, kl, step=None):
         """-mean(elbo), with the warm-up's weight at a training step.

@@ -1,7 +1,7 @@
 """The VAE as a `tf.Module` of variables and matrix products.
 
 x → encoder → (z_mean, z_log_var) → sampling → z → decoder → heads → objective. The call ends in
-the two terms of the ELBO and takes the noise as an argument, so the loop decides what is drawn.
+the two terms of the ELBO and takes the noise's seed, so the loop decides what is drawn.
 """
 
 import math
@@ -26,8 +26,8 @@ def build(config, input_dim):
         config: shared.config.Config.
         input_dim: pixels of an image.
     Returns:
-        VAE: maps x (batch, input_dim) and epsilon (batch, latent_dim) to log_likelihood and kl,
-        each (batch,) nats.
+        VAE: maps x (batch, input_dim) and a noise seed (2,) to log_likelihood and kl, each
+        (batch,) nats.
     """
     return VAE(config, input_dim)
 
@@ -80,11 +80,10 @@ class VAE(tf.Module):
             z = reparameterize(z_mean, z_log_var, epsilon)
 
         # objective
-        terms = {"log_likelihood": log_likelihood(self.config, x, self.decoder(z))}
+        given_z = log_likelihood(self.config, x, self.decoder(z))
         # A delta posterior has no density, and the autoencoder's objective no KL.
-        zeros = tf.zeros_like(terms["log_likelihood"])
-        terms["kl"] = kl_to_standard_normal(*q) if len(q) == 2 else zeros
-        return terms["log_likelihood"], terms["kl"]
+        kl = kl_to_standard_normal(*q) if len(q) == 2 else tf.zeros_like(given_z)
+        return given_z, kl
 
 
 def _initial(config, name, shape):
