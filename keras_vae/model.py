@@ -197,7 +197,7 @@ def decode(model, z):
         model: VAE.
         z: (n, latent_dim) float32.
     Returns:
-        (n, input_dim) float32 array in [0, 1].
+        (n, input_dim) float32 array; in [0, 1] but for a Gaussian.
     """
     config, heads = model.get_layer("objective").config, _predict(model.get_layer("decoder"), z)
     heads = {name: ops.convert_to_tensor(head) for name, head in heads.items()}

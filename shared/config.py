@@ -59,8 +59,12 @@ class Config:
     """Epochs whose weights are kept and drawn; the last epoch always is."""
     step_losses: bool = False
     """Write the loss of every step into steps.csv."""
-    likelihood: Literal["bernoulli", "categorical", "continuous-bernoulli"] = "bernoulli"
+    likelihood: Literal["bernoulli", "gaussian", "categorical", "continuous-bernoulli"] = (
+        "bernoulli"
+    )
     """p(x|z), of independent pixels."""
+    fixed_sigma: float | None = None
+    """Standard deviation of every pixel of a gaussian (the MSE case); without it learned."""
     levels: int | None = None
     """Grey levels of the categorical [8]; each takes its own output weights: 256 are 51 million."""
     binarization: Literal["none", "fixed", "dynamic"] = "none"
@@ -89,6 +93,7 @@ class Config:
             "learning_rate",
             "learning_rate_decay",
             "optimizer_epsilon",
+            "fixed_sigma",
         ):
             value = getattr(self, name)
             if value is not None and _number(name, value) <= 0:
@@ -129,6 +134,7 @@ class Config:
             object.__setattr__(self, "levels", levels)
         for name, owner, given in (
             ("levels", "likelihood categorical", self.levels is not None),
+            ("fixed_sigma", "likelihood gaussian", self.fixed_sigma is not None),
             ("output_bias", "likelihood bernoulli", self.output_bias != "zero"),
             ("beta", "posterior gaussian", self.beta != 1),
             ("kl_warmup_steps", "posterior gaussian", self.kl_warmup_steps != 0),

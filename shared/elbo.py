@@ -121,10 +121,15 @@ def gaussian_log_likelihood(x, mean, log_var):
         ValueError: the shapes differ.
     """
     if not len(getattr(log_var, "shape", ())):
-        log_var = ops.full_like(ops.convert_to_tensor(mean), log_var)
+        x, mean = _tensors(x=x, mean=mean)
+        log_var = ops.add(ops.zeros_like(mean[:, 0]), log_var)
+        # Scaled after the sum: next to the data XLA would multiply by this constant and that of the
+        # mean over a batch in either order, and two programs would differ in the last bit.
+        squares = ops.exp(-log_var) * ops.sum(ops.square(x - mean), axis=-1)
+        return -0.5 * (squares + x.shape[-1] * (log_var + LOG_2PI))
     x, mean, log_var = _tensors(x=x, mean=mean, log_var=log_var)
-    square = ops.square(x - mean) * ops.exp(-log_var)
-    return -0.5 * ops.sum(square + log_var + LOG_2PI, axis=-1)
+    in_sigmas = (x - mean) * ops.exp(-0.5 * log_var)
+    return -0.5 * ops.sum(ops.square(in_sigmas) + log_var + LOG_2PI, axis=-1)
 
 
 def categorical_log_likelihood(x, logits):

@@ -3,11 +3,17 @@
 The choice stands here once; the formulas are those of shared/elbo.py.
 """
 
+import math
+
 from keras import ops
 
 from shared import elbo
 
 __all__ = ["log_likelihood", "mean_image"]
+
+# A learned variance could fall without end on pixels that are black in every image, and the density
+# with it rise to infinity. Its softplus bound keeps sigma above one grey level of 256.
+LOG_VAR_MIN = -2 * math.log(255)
 
 
 def log_likelihood(config, x, heads):
@@ -24,9 +30,17 @@ def log_likelihood(config, x, heads):
         return elbo.bernoulli_log_likelihood(x, heads["logits"])
     if config.likelihood == "continuous-bernoulli":
         return elbo.continuous_bernoulli_log_likelihood(x, heads["logits"])
-    # Level k holds the grey values from k / levels up; white is in the last.
-    level = ops.minimum(ops.floor(x * config.levels), config.levels - 1)
-    return elbo.categorical_log_likelihood(level, _by_level(config, heads["logits"]))
+    if config.likelihood == "categorical":
+        # Level k holds the grey values from k / levels up; white is in the last.
+        level = ops.minimum(ops.floor(x * config.levels), config.levels - 1)
+        return elbo.categorical_log_likelihood(level, _by_level(config, heads["logits"]))
+    if config.fixed_sigma is not None:
+        # 0 · x keeps sigma a number that XLA cannot know: a constant it would merge with that of
+        # the mean over a batch, at another stage in `fit` than in a loop, and the bits would part.
+        log_var = 2 * math.log(config.fixed_sigma) + 0 * x[0, 0]
+        return elbo.gaussian_log_likelihood(x, heads["mean"], log_var)
+    log_var = LOG_VAR_MIN + ops.softplus(heads["log_var"] - LOG_VAR_MIN)
+    return elbo.gaussian_log_likelihood(x, heads["mean"], log_var)
 
 
 def mean_image(config, heads):
@@ -36,8 +50,10 @@ def mean_image(config, heads):
         config: shared.config.Config.
         heads: {name: (batch, width)}, as in `log_likelihood`.
     Returns:
-        (batch, input_dim) in [0, 1].
+        (batch, input_dim); in [0, 1] but for a Gaussian.
     """
+    if config.likelihood == "gaussian":
+        return heads["mean"]
     logits = heads["logits"]
     if config.likelihood == "bernoulli":
         return ops.sigmoid(logits)

@@ -11,6 +11,9 @@ __all__ = ["compare", "head_widths", "initial_bias", "read_weights", "weight_sha
 
 def head_widths(config, input_dim):
     """{name: width} of the decoder's output layers."""
+    if config.likelihood == "gaussian":
+        names = ("mean", "log_var") if config.fixed_sigma is None else ("mean",)
+        return dict.fromkeys(names, input_dim)
     return {"logits": input_dim * (config.levels or 1)}
 
 

@@ -31,6 +31,11 @@ from shared.seeds import epoch_order, seed_of
         ({"wings": 2}, "'wings' is not a config field"),
         ({"likelihood": "categorical", "levels": 1}, "levels is 1; expected an integer from 2"),
         ({"levels": 4}, "levels is 4 but likelihood is bernoulli; only likelihood categorical"),
+        (
+            {"likelihood": "gaussian", "fixed_sigma": 0.0},
+            "fixed_sigma is 0.0; expected a number > 0",
+        ),
+        ({"fixed_sigma": 0.1}, "fixed_sigma is 0.1 but likelihood is bernoulli; only .* gaussian"),
         ({"likelihood": "categorical", "output_bias": "mean-image"}, "only likelihood bernoulli"),
         ({"posterior": "delta", "beta": 2.0}, "only posterior gaussian takes it"),
         ({"kl_warmup_steps": -1}, "kl_warmup_steps is -1"),

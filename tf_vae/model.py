@@ -46,7 +46,9 @@ class VAE(tf.Module):
         self.activation = {"relu": tf.nn.relu, "tanh": tf.tanh}[config.activation]
 
     def dense(self, name, h):
-        return tf.matmul(h, self.weights[f"{name}/kernel"]) + self.weights[f"{name}/bias"]
+        h = tf.matmul(h, self.weights[f"{name}/kernel"])
+        # As Keras adds it: the gradient of a plain `+` is another sum to XLA, in another order.
+        return tf.nn.bias_add(h, self.weights[f"{name}/bias"])
 
     # encode
     @tf.function(jit_compile=True)
@@ -117,7 +119,7 @@ def decode(model, z):
         model: VAE.
         z: (n, latent_dim) float32.
     Returns:
-        (n, input_dim) float32 array in [0, 1].
+        (n, input_dim) float32 array; in [0, 1] but for a Gaussian.
     """
     config, heads = model.config, _predict(model.decoder, z)
     heads = {name: tf.constant(head) for name, head in heads.items()}
