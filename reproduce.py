@@ -23,8 +23,9 @@ from shared import plots
 from shared.cli import exit_status, import_version
 from shared.config import UsageError, recipe
 from shared.data import load_data
+from shared.metrics import measure
 from shared.page import page
-from shared.report import draw_figures, measure, save_figure
+from shared.report import draw_figures, save_figure
 from shared.run import (
     Run,
     read_config,
@@ -170,7 +171,7 @@ def _train(run, version, job, advance, say):
         run.config, run.data, run.directory, job.resume, job.overwrite, verbose=0, on_epoch=on_epoch
     )
     draw_figures(run.directory, run.data, version.load, version.encode, version.decode)
-    metrics = measure(run.directory, model, version.evaluate, run.data)
+    metrics = measure(run.directory, version, model, run.data)
     seconds = sum(row["seconds"] for row in done.history)
     say(f"{name}: test loss {metrics['test_loss']['value']:.2f}, {seconds:.0f} s of training")
 

@@ -42,16 +42,18 @@ class Train:
 
 @dataclass
 class Evaluate:
-    """Loss, log-likelihood and KL of a finished run, into its metrics.json."""
+    """Bounds on log p(x), the use of z, clusters by label: into a finished run's metrics.json."""
 
     dir: Positional[Path]
     """Folder of the run."""
     data: str | None = None
     """Other data than the run's own, named as for train."""
-    samples: int = 1
-    """Samples of q(z|x) an image."""
+    samples: int = 10
+    """Samples of q(z|x) an image, for the ELBO and its standard error."""
     importance_samples: int | None = None
     """K of the importance bound of the test images, which grows with K towards log p(x)."""
+    exact_images: int | None = None
+    """Test images whose log p(x) is integrated exactly, where z is 2-D; two seconds each."""
 
 
 @dataclass
@@ -207,17 +209,26 @@ def _train(package, command):
 
 
 def _finish(version, directory, model, data):
-    from shared.report import draw_figures, measure
+    from shared.metrics import measure
+    from shared.report import draw_figures
 
     draw_figures(directory, data, version.load, version.encode, version.decode)
-    _print_metrics(measure(directory, model, version.evaluate, data))
+    _print_metrics(measure(directory, version, model, data))
 
 
 def _print_metrics(metrics):
     for name, metric in metrics.items():
+        value, error = metric["value"], metric.get("standard_error")
+        if isinstance(value, list):
+            value = " ".join(f"{each:.2f}" for each in value)
+        else:
+            small = isinstance(value, float) and 0 < abs(value) < 0.01
+            value = f"{value:.{'1e' if small else '4f'}}" if isinstance(value, float) else value
+        error = f" ± {error:.4f}" if error is not None else ""
+        samples = f", samples {metric['samples']}" if metric["samples"] else ""
         print(
-            f"{name:>24} {metric['value']:10.4f} {metric['unit']}"
-            f" (n {metric['n']:,}, samples {metric['samples']}, data {metric['data']},"
+            f"{name:>28} {value:>10}{error} {metric['unit']}"
+            f" (n {metric['n']:,}{samples}, data {metric['data']},"
             f" x: {metric['x']}, seed {metric['seed']})"
         )
 
@@ -226,15 +237,19 @@ def _evaluate(package, command):
     from rich.console import Console
     from rich.progress import Progress
 
+    from shared import metrics
     from shared.data import load_data
-    from shared.report import measure, measure_bound, run_data
+    from shared.report import run_data
     from shared.run import read_run_weights
 
-    for flag in ("samples", "importance_samples"):
-        value = getattr(command, flag)
-        if value is not None and value < 1:
-            raise UsageError(f"--{flag.replace('_', '-')} is {value}; expected an integer >= 1")
+    if command.samples < 1:
+        raise UsageError(f"--samples is {command.samples}; expected an integer >= 1")
     values, _ = read_run_weights(command.dir)
+    config = from_dict(values)
+    if command.importance_samples is not None:
+        metrics.check_bound(config, command.importance_samples)
+    if command.exact_images is not None:
+        metrics.check_exact(config, command.exact_images)
     input_dim = math.prod(values["data"]["image_shape"])
     data = run_data(command.dir) if command.data is None else load_data(command.data)
     if data.input_dim != input_dim:
@@ -245,20 +260,20 @@ def _evaluate(package, command):
         print("note: the mnist-5k digits are training images of mnist: this is not held out")
     version = import_version(package)
     model, _ = version.load(command.dir)
-    metrics = measure(command.dir, model, version.evaluate, data, command.samples)
-    if command.importance_samples is not None:
-        with Progress(console=Console(stderr=True)) as bar:
-            task = bar.add_task(f"importance bound, K = {command.importance_samples}")
-            metrics = measure_bound(
-                command.dir,
-                model,
-                version.encode,
-                version.log_weights,
-                data,
-                command.importance_samples,
-                lambda done, total: bar.update(task, completed=done, total=total),
-            )
-    _print_metrics(metrics)
+    with Progress(console=Console(stderr=True)) as bar:
+
+        def task(name):
+            number = bar.add_task(name, total=None)
+            return lambda done, total: bar.update(number, completed=done, total=total)
+
+        run = command.dir, version, model, data
+        metrics.measure(*run, command.samples, task("ELBO"))
+        found = metrics.measure_z(command.dir, version, data, task("use of z"))
+        if (k := command.importance_samples) is not None:
+            found = metrics.measure_bound(*run, k, task(f"importance bound, K = {k}"))
+        if (count := command.exact_images) is not None:
+            found = metrics.measure_exact(*run, count, task("log p(x) by quadrature"))
+    _print_metrics(found)
     return 0
 
 

@@ -1,12 +1,10 @@
-"""What is told of a finished run: its metrics and its figures.
+"""The figures of a finished run and their captions.
 
 Functions of a version come as arguments, since nothing in `shared` imports a version.
 """
 
 import dataclasses
-import functools
 import io
-import time
 from pathlib import Path
 
 import numpy as np
@@ -17,23 +15,17 @@ from shared.data import evaluation_images, load_data
 from shared.run import (
     read_config,
     read_history,
-    read_metrics,
     read_step_losses,
-    versions,
     write_atomically,
-    write_json,
 )
 from shared.seeds import seed_of
 
 __all__ = [
     "caption",
     "draw_figures",
-    "measure",
-    "measure_bound",
     "prior_samples",
     "run_data",
     "save_figure",
-    "x_kind",
 ]
 
 NOT_IN_CAPTION = {"recipe", "seed", "epochs", "steps", "picture_epochs", "step_losses"}
@@ -50,11 +42,6 @@ def run_data(directory):
     if data.sha256 != written["sha256"]:
         raise UsageError(f"{written['source']} is not the data that {directory} was trained on")
     return data
-
-
-def x_kind(config):
-    """What the pixels are: Bernoulli on grey ones is not a normalised likelihood."""
-    return "grey" if config.binarization == "none" else "binary"
 
 
 def caption(values, epoch=None):
@@ -82,82 +69,6 @@ def caption(values, epoch=None):
         if len(line) < 90
         else f"{line[: line.rindex(' · ', 0, 90)]}\n{line[line.rindex(' · ', 0, 90) + 3 :]}"
     )
-
-
-def measure(directory, model, evaluate, data, samples=1):
-    """Evaluate a run's model and write metrics.json: the last file of a run, so its mark of an end.
-
-    Args:
-        directory: folder of the run.
-        model: its model, at the run's end.
-        evaluate: the version's `evaluate`.
-        data: shared.data.Data; the run's own, or others of the same size.
-        samples: samples of q(z|x) an image.
-    Returns:
-        the dict in metrics.json.
-    """
-    config = from_dict(read_config(directory))
-    found = {}
-    for part, x in (("test", data.x_test), ("train", data.x_train)):
-        started = time.perf_counter()
-        terms = evaluate(model, x, config, samples)
-        seconds = time.perf_counter() - started
-        for name, value in terms.items():
-            found[f"{part}_{name}"] = (value, len(x), samples, seconds)
-    return _write_metrics(directory, data, found)
-
-
-def measure_bound(directory, model, encode, log_weights, data, samples, on_batch=None):
-    """The importance bound of the test images, into metrics.json.
-
-    Args:
-        directory: folder of the run.
-        model: its model, at the run's end.
-        encode, log_weights: the version's functions.
-        data: shared.data.Data; the run's own, or others of the same size.
-        samples: K, the importance samples an image.
-        on_batch: called with (batches done, batches in all).
-    Returns:
-        the dict in metrics.json.
-    Raises:
-        UsageError: K is no integer >= 1.
-    """
-    from shared.diagnostics import importance_bounds  # loads Keras, which commands check first
-
-    config, started = from_dict(read_config(directory)), time.perf_counter()
-    if config.posterior == "delta":
-        raise UsageError(f"{directory} has posterior delta, which has no importance weights")
-    weigh = functools.partial(log_weights, model)
-    x = evaluation_images(data.x_test, config)
-    q = encode(model, x)
-    bounds = importance_bounds(weigh, x, *q, config.seed, samples=(samples,), on_batch=on_batch)
-    seconds = time.perf_counter() - started
-    value = float(bounds[samples].mean())
-    found = {"test_importance_bound": (value, len(data.x_test), samples, seconds)}
-    return _write_metrics(directory, data, found)
-
-
-def _write_metrics(directory, data, found):
-    """Add {name: (value, n, samples, seconds)} to metrics.json; returns all that is in it."""
-    values = read_config(directory)
-    config = from_dict(values)
-    own = data.sha256 == values["data"]["sha256"]
-    metrics = read_metrics(directory)
-    for name, (value, n, samples, seconds) in found.items():
-        metrics[name if own else f"{name}_on_{data.name}"] = {
-            "value": value,
-            "unit": "nats per image",
-            "n": n,
-            "samples": samples,
-            "data": data.name,
-            "x": x_kind(config),
-            "seed": config.seed,
-            "step": config.total_steps(values["data"]["n_train"]),
-            "versions": versions(),
-            "seconds": round(seconds, 3),
-        }
-    write_json(Path(directory) / "metrics.json", metrics)
-    return metrics
 
 
 def draw_figures(directory, data, load, encode, decode):

@@ -79,7 +79,7 @@ def test_the_two_command_lines_make_the_same_weights(trained):
 def test_either_version_serves_the_others_run(trained):
     folder = trained / "keras_vae-post-keras-seed4"
     before = json.loads((folder / "metrics.json").read_text())
-    done = run("tf_vae", "evaluate", folder, cwd=trained)
+    done = run("tf_vae", "evaluate", folder, "--samples", 1, cwd=trained)
     assert done.returncode == 0, done.stderr
     after = json.loads((folder / "metrics.json").read_text())
     assert after["test_loss"]["value"] == before["test_loss"]["value"]
@@ -156,8 +156,11 @@ def test_without_network_and_mnist_a_line_says_what_is_used(tmp_path):
         (["train", *SMALL], {"KERAS_BACKEND": "theano"}, "KERAS_BACKEND names"),
         (["train"], {"MNIST_NPZ": "bad.npz"}, "cannot read bad.npz"),
         (["evaluate", "gone"], {}, "holds no run"),
-        (["evaluate", "taken", "--importance-samples", "0"], {}, "--importance-samples is 0"),
+        (["evaluate", "taken", "--samples", "0"], {}, "--samples is 0"),
         (["evaluate", "taken"], {}, "has no weights.npz"),
+        (["train", "--likelihood", "gaussian", "--fixed-sigma", "0"], {}, "fixed_sigma is 0"),
+        (["train", "--fixed-sigma", "1"], {}, "only likelihood gaussian takes it"),
+        (["train", "--likelihood", "categorical", "--levels", "1"], {}, "levels is 1"),
         (["figures", "gone"], {}, "holds no run"),
         (["sample", "gone"], {}, "holds no run"),
         (["sample", "taken", "--count", "0"], {}, "--count is 0"),

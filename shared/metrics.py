@@ -1,0 +1,265 @@
+"""What is measured of a finished run, into its metrics.json.
+
+The functions of a version come as one argument (shared.cli.import_version), since nothing in
+`shared` imports a version. shared/diagnostics.py loads Keras, whose settings a command checks
+first, so it is imported where it is used.
+"""
+
+import functools
+import math
+import time
+from pathlib import Path
+
+import numpy as np
+
+from shared.config import UsageError, from_dict
+from shared.data import evaluation_images
+from shared.run import read_config, read_metrics, versions, write_json
+from shared.seeds import seed_of
+
+__all__ = ["check_bound", "check_exact", "measure", "measure_bound", "measure_exact", "measure_z"]
+
+NATS = "nats per image"
+
+
+def measure(directory, version, model, data, samples=1, on_batch=None):
+    """Loss, log-likelihood and KL of test and training images.
+
+    Written at the end of a run as its last file, so metrics.json is the mark of an end.
+
+    Args:
+        directory: folder of the run.
+        version: functions of a version; `elbo_terms` is used.
+        model: the run's model, at its end.
+        data: shared.data.Data; the run's own, or others of the same size.
+        samples: samples of q(z|x) an image.
+        on_batch: called with (samples done, samples in all).
+    Returns:
+        the dict in metrics.json.
+    """
+    from shared.diagnostics import elbo_estimate
+
+    config = from_dict(read_config(directory))
+    found, done = {}, 0
+    for part, x in (("test", data.x_test), ("train", data.x_train)):
+        started, terms = time.perf_counter(), []
+        for sample in range(samples):
+            terms.append(version.elbo_terms(model, x, config, sample))
+            done += 1
+            if on_batch:
+                on_batch(done, 2 * samples)
+        common = {"unit": NATS, "n": len(x), "samples": samples}
+        common["seconds"] = time.perf_counter() - started
+        log_likelihood, kl = np.mean(terms, axis=(0, 2), dtype=np.float64)
+        errors = {}
+        if len(x) > 1:
+            terms = np.asarray(terms, np.float64)
+            errors = elbo_estimate(terms[:, 0] - terms[:, 1])
+            errors = {name: errors[name] for name in ("standard_error", "noise_error")}
+        loss = {"value": kl - log_likelihood, **common, **errors}
+        found[f"{part}_loss"] = loss
+        found[f"{part}_log_likelihood"] = {"value": log_likelihood, **common}
+        found[f"{part}_kl"] = {"value": kl, **common}
+        if _bits_unit(config):
+            scale = math.log(2) * data.input_dim
+            bits = {name: error / scale for name, error in errors.items()}
+            bits = {**common, "value": loss["value"] / scale, "unit": _bits_unit(config), **bits}
+            found[f"{part}_bits_per_pixel"] = bits
+    return _write(directory, data, found)
+
+
+def _bits_unit(config):
+    """The unit of a loss in bits, or None where it bounds no code length or log density."""
+    if config.posterior == "delta" or (
+        config.likelihood == "bernoulli" and config.binarization == "none"
+    ):
+        return None
+    if config.likelihood in ("gaussian", "continuous-bernoulli"):
+        # Of a grey value in 256 levels, spread evenly over its step of 1/256, it is 8 bits more.
+        return "bits per pixel, of a density over [0, 1]"
+    return "bits per pixel"
+
+
+def measure_z(directory, version, data, on_batch=None):
+    """The use of z: KL and activity of its dimensions, hidden units that died, clusters by label.
+
+    Args:
+        directory, data: as for `measure`.
+        version: functions of a version; `load`, `encode` and `gather` are used.
+        on_batch: called with (pictured epochs done, pictured epochs in all).
+    Returns:
+        the dict in metrics.json.
+    """
+    from shared import diagnostics
+
+    values = read_config(directory)
+    config = from_dict(values)
+    x_test, x_train = (evaluation_images(x, config) for x in (data.x_test, data.x_train))
+    common = {"n": len(x_test), "samples": 0}
+    found, epochs = {}, config.pictured(values["data"]["n_train"])
+    for done, epoch in enumerate(epochs, start=1):
+        started = time.perf_counter()
+        model = version.load(directory, epoch)[0]
+        z_mean, z_log_var = version.encode(model, x_test)
+        # Without labels, or with a label of its own for each image, there is nothing to find.
+        if 1 < len(np.unique(data.y_test)) < min(len(x_test), len(data.y_train)) / 2:
+            z_train = version.encode(model, x_train)[0]
+            accuracy = diagnostics.knn_accuracy(z_train, data.y_train, z_mean, data.y_test)
+            found[f"test_knn_accuracy_epoch_{epoch:03d}"] = {
+                "value": accuracy,
+                "unit": "share of test images, by 5 nearest training latents",
+            }
+            found[f"test_silhouette_epoch_{epoch:03d}"] = {
+                "value": diagnostics.silhouette(z_mean, data.y_test, config.seed),
+                "unit": "-1 to 1",
+            }
+        for name in found:
+            found[name] = {"seconds": time.perf_counter() - started, **found[name]}
+        if on_batch:
+            on_batch(done, len(epochs))
+    started = time.perf_counter()
+    if config.posterior == "gaussian":
+        found["test_kl_per_dimension"] = {
+            "value": diagnostics.kl_per_dimension(z_mean, z_log_var).tolist(),
+            "unit": NATS,
+        }
+    found["active_units"] = {
+        "value": int(diagnostics.active_units(z_mean).sum()),
+        "unit": f"of {config.latent_dim} latent dimensions",
+    }
+    if config.activation == "relu":
+        random = np.random.RandomState(seed_of(config.seed, "dead"))
+        z = z_mean + np.exp(z_log_var / 2) * random.standard_normal(z_mean.shape)
+        dead = diagnostics.dead_units(version.gather(model), config.activation, x_test, z)
+        for layer, units in dead.items():
+            found[f"dead_units_{layer.replace('/', '_')}"] = {
+                "value": int(units.sum()),
+                "unit": f"of {len(units)} hidden units, zero for every test image",
+            }
+    seconds = time.perf_counter() - started
+    return _write(
+        directory,
+        data,
+        {name: {**common, "seconds": seconds, **metric} for name, metric in found.items()},
+    )
+
+
+def check_bound(config, samples):
+    """Refuse, by UsageError, an importance bound that can't be: K < 1, or q without a density."""
+    if samples < 1:
+        raise UsageError(f"--importance-samples is {samples}; expected an integer >= 1")
+    if config.posterior == "delta":
+        raise UsageError("the run has posterior delta, which has no importance weights")
+
+
+def measure_bound(directory, version, model, data, samples, on_batch=None):
+    """The importance bound of the test images.
+
+    Args:
+        directory, model, data: as for `measure`.
+        version: functions of a version; `encode` and `log_weights` are used.
+        samples: K, the importance samples an image.
+        on_batch: called with (batches done, batches in all).
+    Returns:
+        the dict in metrics.json.
+    Raises:
+        UsageError: as `check_bound` says.
+    """
+    from shared.diagnostics import importance_bounds
+
+    config, started = from_dict(read_config(directory)), time.perf_counter()
+    check_bound(config, samples)
+    weigh = functools.partial(version.log_weights, model)
+    x = evaluation_images(data.x_test, config)
+    q = version.encode(model, x)
+    bounds = importance_bounds(weigh, x, *q, config.seed, samples=(samples,), on_batch=on_batch)
+    bound = {
+        "value": bounds[samples].mean(),
+        "standard_error": _standard_error(bounds[samples]),
+        "unit": NATS,
+        "n": len(x),
+        "samples": samples,
+        "seconds": time.perf_counter() - started,
+    }
+    return _write(directory, data, {"test_importance_bound": bound})
+
+
+def check_exact(config, count):
+    """Refuse, by UsageError, what no quadrature in the plane gives."""
+    if count < 1:
+        raise UsageError(f"--exact-images is {count}; expected an integer >= 1")
+    for name, wanted in (("latent_dim", 2), ("posterior", "gaussian"), ("likelihood", "bernoulli")):
+        found = getattr(config, name)
+        if found != wanted:
+            raise UsageError(
+                f"--exact-images: the run has {name} {found}; quadrature needs {wanted}:"
+                " use --importance-samples"
+            )
+
+
+def measure_exact(directory, version, model, data, count, on_batch=None):
+    """log p(x) of the first test images by quadrature, and what the ELBO lacks of it.
+
+    Args:
+        directory, model, data: as for `measure`.
+        version: functions of a version; `encode` and `gather` are used.
+        count: test images, about two seconds each.
+        on_batch: called with (images done, images in all).
+    Returns:
+        the dict in metrics.json.
+    Raises:
+        UsageError: as `check_exact` says.
+    """
+    from shared.diagnostics import bernoulli_on_grid, decoder64, posterior_identity
+
+    config, started = from_dict(read_config(directory)), time.perf_counter()
+    check_exact(config, count)
+    x = evaluation_images(data.x_test, config)[:count]
+    decode = decoder64(version.gather(model), config.activation)
+    q = version.encode(model, x)
+    identity = posterior_identity(bernoulli_on_grid(decode), x, *q, on_batch=on_batch)
+    common = {"unit": NATS, "n": len(x), "samples": 0, "seconds": time.perf_counter() - started}
+    found = {
+        f"test_exact_{name}": {
+            "value": identity[name].mean(),
+            "standard_error": _standard_error(identity[name]),
+            **common,
+        }
+        for name in ("log_px", "kl_to_posterior", "elbo")
+    }
+    for name in ("residual", "log_mass"):
+        unit = "nats, the largest of any image"
+        value = np.abs(identity[name]).max()
+        found[f"test_exact_{name}"] = {**common, "value": value, "unit": unit}
+    return _write(directory, data, found)
+
+
+def _standard_error(values):
+    return values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
+
+
+def _write(directory, data, found):
+    """Add metrics to metrics.json; returns all that is in it."""
+    values = read_config(directory)
+    config = from_dict(values)
+    own = data.sha256 == values["data"]["sha256"]
+    metrics = read_metrics(directory)
+    for name, metric in found.items():
+        # JSON knows neither NumPy's numbers nor NaN, which is an error that one sample can't show.
+        metric = {
+            key: None if isinstance(entry, float) and math.isnan(entry) else entry
+            for key, entry in metric.items()
+        }
+        if not isinstance(metric["value"], (int, list)):
+            metric["value"] = float(metric["value"])
+        metrics[name if own else f"{name}_on_{data.name}"] = {
+            **metric,
+            "data": data.name,
+            "x": "grey" if config.binarization == "none" else "binary",
+            "seed": config.seed,
+            "step": config.total_steps(values["data"]["n_train"]),
+            "versions": versions(),
+            "seconds": round(metric["seconds"], 3),
+        }
+    write_json(Path(directory) / "metrics.json", metrics)
+    return metrics

@@ -1,0 +1,104 @@
+"""What stands in metrics.json: each number against the definition of its name."""
+
+import dataclasses
+import json
+import math
+
+import numpy as np
+import pytest
+
+from shared import metrics
+from shared.config import UsageError, recipe
+
+SMALL = {"hidden_dims": (16,), "epochs": 4, "picture_epochs": (1,), "batch_size": 64}
+
+
+@pytest.fixture(scope="module")
+def trained(versions, data, tmp_path_factory):
+    """A run on binary pixels: folder, version, model, data."""
+    version, folder = versions["tf_vae"], tmp_path_factory.mktemp("metrics") / "run"
+    config = recipe("post-keras", binarization="fixed", learning_rate=0.01, **SMALL)
+    model, _ = version.train(config, data, folder, verbose=0)
+    return folder, version, model, data
+
+
+def test_loss_and_bits_are_the_same_number_in_two_units(trained):
+    folder, version, model, data = trained
+    found = metrics.measure(*trained, samples=3)
+    assert json.loads((folder / "metrics.json").read_text()) == found
+    loss, bits = found["test_loss"], found["test_bits_per_pixel"]
+    parts = found["test_kl"]["value"] - found["test_log_likelihood"]["value"]
+    assert loss["value"] == pytest.approx(parts, rel=1e-12)
+    scale = 36 * math.log(2)
+    for name in ("value", "standard_error", "noise_error"):
+        assert bits[name] * scale == pytest.approx(loss[name], rel=1e-12)
+    assert (loss["x"], loss["n"], loss["samples"]) == ("binary", 620, 3)
+    evaluated = version.evaluate(model, data.x_test, model.config, samples=3)
+    assert evaluated["loss"] == pytest.approx(loss["value"], rel=1e-12)
+    assert metrics.measure(*trained, samples=1)["test_loss"]["noise_error"] is None
+
+
+def test_grey_pixels_have_no_bits_under_a_bernoulli():
+    """It is no likelihood of grey values: nothing is coded in that many bits."""
+    grey = recipe("post-keras")
+    assert metrics._bits_unit(grey) is None
+    assert metrics._bits_unit(dataclasses.replace(grey, posterior="delta")) is None
+    assert metrics._bits_unit(recipe("nats")) == "bits per pixel"
+    assert "density" in metrics._bits_unit(recipe("post-keras", likelihood="gaussian"))
+
+
+def test_the_use_of_z(trained):
+    folder, version, _, data = trained
+    metrics.measure(*trained)
+    found = metrics.measure_z(folder, version, data)
+    per_dimension = found["test_kl_per_dimension"]["value"]
+    assert len(per_dimension) == 2
+    assert sum(per_dimension) == pytest.approx(found["test_kl"]["value"], rel=1e-5)  # float32 sums
+    assert 0 <= found["active_units"]["value"] <= 2
+    assert found["dead_units_encoder_hidden_1"]["unit"].startswith("of 16 ")
+    for epoch in (1, 4):
+        assert 0 <= found[f"test_knn_accuracy_epoch_{epoch:03d}"]["value"] <= 1
+    # Three kinds of bars fill other columns; a guess is right for a third of them.
+    assert found["test_knn_accuracy_epoch_004"]["value"] > 0.5
+    assert -1 <= found["test_silhouette_epoch_004"]["value"] <= 1
+
+
+def test_images_without_labels_have_no_clusters(trained):
+    folder, version, _, data = trained
+    for labels in (np.zeros(620), np.arange(620)):
+        unlabelled = dataclasses.replace(data, y_test=labels, sha256="other", name=f"{labels[-1]}")
+        found = metrics.measure_z(folder, version, unlabelled)
+        assert f"active_units_on_{labels[-1]}" in found
+        assert f"test_knn_accuracy_epoch_004_on_{labels[-1]}" not in found
+
+
+def test_bounds_and_the_exact_value_in_order(trained):
+    *_, data = trained
+    first = dataclasses.replace(data, x_test=data.x_test[:20], y_test=data.y_test[:20])
+    run = (*trained[:3], first)
+    metrics.measure(*run, samples=50)
+    metrics.measure_bound(*run, 500)
+    found = metrics.measure_exact(*run, 20)
+    exact, elbo = (found[f"test_exact_{name}"]["value"] for name in ("log_px", "elbo"))
+    assert elbo < exact
+    assert exact - elbo == pytest.approx(found["test_exact_kl_to_posterior"]["value"], abs=1e-3)
+    assert found["test_exact_residual"]["value"] < 1e-3
+    # Sampling errors: of the mean ELBO as measured; of a bound with 500 weights, below 0.1 nats.
+    error = found["test_loss"]["noise_error"]
+    assert -found["test_loss"]["value"] == pytest.approx(elbo, abs=5 * error)
+    assert found["test_importance_bound"]["value"] == pytest.approx(exact, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("check", "changes", "number", "message"),
+    [
+        (metrics.check_bound, {}, 0, "--importance-samples is 0; expected an integer >= 1"),
+        (metrics.check_bound, {"posterior": "delta"}, 5, "has no importance weights"),
+        (metrics.check_exact, {}, 0, "--exact-images is 0; expected an integer >= 1"),
+        (metrics.check_exact, {"latent_dim": 3}, 5, "latent_dim 3; quadrature needs 2"),
+        (metrics.check_exact, {"likelihood": "gaussian"}, 5, "quadrature needs bernoulli"),
+    ],
+)
+def test_what_cannot_be_measured_is_refused(check, changes, number, message):
+    with pytest.raises(UsageError, match=message):
+        check(recipe("post-keras", **changes), number)
