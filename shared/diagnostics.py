@@ -23,6 +23,7 @@ __all__ = [
     "kl_per_dimension",
     "knn_accuracy",
     "log_evidence",
+    "nearest_distance",
     "posterior_identity",
     "silhouette",
 ]
@@ -373,6 +374,23 @@ def silhouette(z, labels, seed=0, points=2000):
     if not 2 <= found < len(order):
         raise UsageError(f"{len(order)} points hold {found} labels; expected 2 or more, repeated")
     return float(silhouette_score(z[order], labels[order]))
+
+
+def nearest_distance(images, references):
+    """How far each image is from the most similar of the references.
+
+    Of samples and real images: small where a sample looks like one of them.
+
+    Args:
+        images: (n, input_dim).
+        references: (m, input_dim).
+    Returns:
+        (n,) Euclidean distance.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(references)
+    return nearest.kneighbors(images)[0][:, 0]
 
 
 # ---- the reparameterization trick, measured

@@ -12,6 +12,7 @@ from scipy.stats import norm
 
 __all__ = [
     "image_grid",
+    "image_rows",
     "latent_limit",
     "latent_scatter",
     "loss_by_epoch",
@@ -128,6 +129,25 @@ def reconstructions(x, probs, image_shape, caption):
         for part in (x, probs)
     ]
     return image_grid(np.concatenate(pairs), image_shape, caption, columns)
+
+
+def image_rows(rows, image_shape, caption):
+    """Rows of images with a name each, one below the other.
+
+    Args:
+        rows: {name: (n, input_dim) in [0, 1]}, n the same for all.
+        image_shape: (height, width).
+        caption: version, recipe, data, seed.
+    """
+    height, width = image_shape
+    n = len(next(iter(rows.values())))
+    figure, axes = _figure((0.5 * n + 2.2, 0.5 * len(rows) * height / width + 0.7), caption)
+    picture = np.concatenate([_tiled(images, n, image_shape) for images in rows.values()])
+    axes.imshow(picture, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks(height * (np.arange(len(rows)) + 0.5), rows)
+    axes.tick_params(length=0)
+    return figure
 
 
 def loss_by_epoch(history, caption):

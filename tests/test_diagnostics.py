@@ -341,6 +341,14 @@ def test_labels_of_separate_clusters_are_found_and_random_ones_are_not():
         diagnostics.silhouette(z, np.zeros(3000))
 
 
+def test_the_nearest_distance_is_the_least_norm():
+    random = np.random.RandomState(0)
+    images, references = random.normal(size=(7, 5)), random.normal(size=(20, 5))
+    norms = np.linalg.norm(images[:, None] - references, axis=2)
+    found = diagnostics.nearest_distance(images, references)
+    np.testing.assert_allclose(found, norms.min(axis=1), rtol=1e-7)  # a² - 2ab + b² loses digits
+
+
 # ---- the reparameterization trick
 
 

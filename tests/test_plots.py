@@ -97,6 +97,17 @@ def test_figures_of_a_run(version, data, tmp_path):
         assert part in text
 
 
+def test_rows_of_images_stand_upright_below_each_other():
+    rows = {"first": np.random.RandomState(0).uniform(size=(3, 6)), "second": np.zeros((3, 6))}
+    axes = plots.image_rows(rows, (2, 3), "caption").axes[0]
+    picture = axes.images[0].get_array()
+    assert picture.shape == (4, 9)
+    np.testing.assert_array_equal(picture[:2, 3:6], rows["first"][1].reshape(2, 3))
+    assert (picture[2:] == 0).all()
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["first", "second"]
+    assert list(axes.get_yticks()) == [1, 3]
+
+
 def test_equal_pictures_are_equal_files(tmp_path):
     random = np.random.RandomState(0)
     z, labels = random.normal(size=(50, 2)), random.randint(0, 3, 50)

@@ -1,0 +1,91 @@
+"""The autoencoder beside the VAE: equal networks, with and without width of q(z|x) and KL.
+
+The post calls an autoencoder a VAE whose variance is zero. Both put images back well; only of the
+VAE does N(0, I) know where its codes lie, so only its decoder turns draws from the prior into
+digits. Prints the numbers and draws the picture.
+"""
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import tyro
+
+from shared import plots
+from shared.cli import exit_status, import_version
+from shared.config import recipe
+from shared.data import load_data
+from shared.report import prior_samples, save_figure
+
+SHOWN, SAMPLES = 12, 1000
+
+
+@dataclass
+class Autoencoder:
+    """Train a VAE and an autoencoder on the same data; compare reconstructions and samples."""
+
+    data: str = "auto"
+    """auto, mnist, mnist-5k, or the path of an .npz."""
+    epochs: int = 50
+    """Epochs of each."""
+    latent_dim: int = 2
+    """Width of z."""
+    seed: int = 0
+    """Seed of both."""
+    version: str = "tf_vae"
+    """tf_vae or keras_vae."""
+    out: Path = Path("runs/autoencoder.png")
+    """The picture."""
+
+
+def main():
+    """Train both, print a row each, and draw."""
+    job = tyro.cli(Autoencoder, prog="benchmarks/autoencoder.py")
+    configs = {
+        name: recipe(
+            "post-keras",
+            epochs=job.epochs,
+            latent_dim=job.latent_dim,
+            seed=job.seed,
+            posterior=posterior,
+        )
+        for name, posterior in (("VAE", "gaussian"), ("autoencoder", "delta"))
+    }
+    data = load_data(job.data)
+    version = import_version(job.version)
+    from shared.diagnostics import nearest_distance
+
+    shown = np.linspace(0, len(data.x_test) - 1, SHOWN).astype(int)  # of a set sorted by class, all
+    rows = {"test images": data.x_test[shown]}
+    prior = prior_samples(configs["VAE"], SAMPLES)
+    print(f"{data.name}, {job.epochs} epochs, {job.latent_dim}-D z, seed {job.seed}, {job.version}")
+    print(
+        f"{'':<22}{'squared error':>15}{'spread of z_mean':>18}{'sample to nearest test image':>30}"
+    )
+    for name, config in configs.items():
+        model, _ = version.train(config, data)
+        z_mean = version.encode(model, data.x_test)[0]
+        reconstructed = version.decode(model, z_mean)
+        sampled = version.decode(model, prior)
+        error = np.square(reconstructed - data.x_test).sum(axis=1).mean()
+        spread = z_mean.std(axis=0).mean()
+        distance = nearest_distance(sampled, data.x_test).mean()
+        print(f"{name:<22}{error:>15.2f}{spread:>18.2f}{distance:>30.2f}")
+        rows[f"{name}: reconstruction"] = reconstructed[shown]
+        rows[f"{name}: z ~ N(0, I)"] = sampled[:SHOWN]
+    real = nearest_distance(data.x_train[:SAMPLES], data.x_test).mean()
+    print(f"{'training images':<22}{'':>33}{real:>30.2f}")
+
+    order = ["test images", *sorted(rows.keys() - {"test images"}, key=lambda n: n.split(": ")[1])]
+    text = (
+        f"{job.version} · post-keras, {job.latent_dim}-D z, epoch {job.epochs} ·"
+        f" {data.name} · seed {job.seed}"
+    )
+    figure = plots.image_rows({name: rows[name] for name in order}, data.image_shape, text)
+    save_figure(figure, job.out)
+    print(job.out)
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))
