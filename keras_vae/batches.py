@@ -8,12 +8,10 @@ import itertools
 
 import tensorflow as tf
 
-from shared.data import evaluation_images, training_images
+from shared.data import EVALUATION_BATCH, evaluation_images, training_images
 from shared.seeds import epoch_order
 
 __all__ = ["evaluation_batches", "training_batches"]
-
-EVALUATION_BATCH = 500
 
 
 def training_batches(x, config, step=0):

@@ -11,14 +11,13 @@ import numpy as np
 from keras import ops
 
 from shared.config import Config, from_dict
+from shared.data import EVALUATION_BATCH
 from shared.elbo import kl_to_standard_normal, negative_elbo, reparameterize, warmed_up
 from shared.likelihoods import log_likelihood, mean_image
 from shared.seeds import seed_of
 from shared.weights import head_widths
 
 __all__ = ["VAE", "build", "decode", "encode"]
-
-PREDICT_BATCH = 500  # examples a call of encode and decode
 
 
 def build(config, input_dim):
@@ -206,4 +205,4 @@ def decode(model, z):
 
 def _predict(part, inputs):
     part.jit_compile = True  # "auto" means no XLA on a CPU, and other bits
-    return part.predict(inputs, batch_size=PREDICT_BATCH, verbose=0)
+    return part.predict(inputs, batch_size=EVALUATION_BATCH, verbose=0)

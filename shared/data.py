@@ -15,7 +15,17 @@ import numpy as np
 from shared.config import UsageError
 from shared.seeds import seed_of
 
-__all__ = ["MNIST_SHA256", "Data", "evaluation_images", "load_data", "training_images"]
+__all__ = [
+    "EVALUATION_BATCH",
+    "MNIST_SHA256",
+    "Data",
+    "evaluation_images",
+    "load_data",
+    "training_images",
+]
+
+# Images a call where nothing is learned. Noise is drawn batch by batch, so it is one for all.
+EVALUATION_BATCH = 500
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 

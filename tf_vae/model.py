@@ -9,14 +9,13 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from shared.data import EVALUATION_BATCH
 from shared.elbo import kl_to_standard_normal, reparameterize
 from shared.likelihoods import log_likelihood, mean_image
 from shared.seeds import seed_of
 from shared.weights import head_widths, weight_shapes
 
 __all__ = ["VAE", "build", "decode", "encode"]
-
-PREDICT_BATCH = 500  # examples a call of encode and decode
 
 
 def build(config, input_dim):
@@ -127,6 +126,6 @@ def decode(model, z):
 
 
 def _predict(part, inputs):
-    batches = tf.data.Dataset.from_tensor_slices(inputs).batch(PREDICT_BATCH)
+    batches = tf.data.Dataset.from_tensor_slices(inputs).batch(EVALUATION_BATCH)
     outputs = [part(batch) for batch in batches]
     return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0).numpy(), *outputs)
