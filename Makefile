@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup quick reproduce test test-mnist lint bench
+.PHONY: setup quick reproduce test test-mnist test-notebooks lint bench notebooks
 
 setup: .venv/.ready
 
@@ -18,6 +18,10 @@ setup: .venv/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
 	touch $@
 
+.venv/.ready-notebooks: .venv/.ready-test requirements-notebooks.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-notebooks.txt
+	touch $@
+
 quick: setup            # a first result in a minute, on 5,000 digits
 	$(BIN)/python reproduce.py --quick --overwrite
 
@@ -29,10 +33,19 @@ lint: .venv/.ready-test
 	$(BIN)/ruff format --check
 
 test: lint              # needs no network, no MNIST
-	$(BIN)/python -m pytest -m "not mnist"
+	$(BIN)/python -m pytest -m "not mnist and not notebooks"
 
 test-mnist: .venv/.ready-test   # needs all of MNIST: MNIST_NPZ=/absolute/path/mnist.npz make test-mnist
 	$(BIN)/python -m pytest -m mnist
+
+notebooks: .venv/.ready-notebooks   # outputs anew, of all or of some: make notebooks NAMES="01 03"
+	$(BIN)/python notebooks/execute.py $(NAMES)
+
+# Every notebook in a kernel, on short runs, and the answers to its exercises. A translation's code
+# is the original's, which `make test` checks.
+test-notebooks: .venv/.ready-notebooks
+	FAST=1 $(BIN)/python -m pytest --nbmake --nbmake-kernel=python3 $(filter-out %.zh-CN.ipynb,$(wildcard notebooks/*.ipynb))
+	FAST=1 $(BIN)/python -m pytest -m notebooks
 
 bench: setup            # seconds an epoch of both versions and of fit the tutorial way
 	$(BIN)/python benchmarks/epoch_time.py

@@ -204,10 +204,10 @@ def loss_by_step(lines, bands, caption, limits=None):
     return figure
 
 
-def save(figure, path):
+def save(figure, path, dpi=DPI):
     """Write a figure as PNG; equal figures give equal bytes."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=DPI, format="png")
+    figure.savefig(buffer, dpi=dpi, format="png")
     # 256 colours are enough for any of these pictures, and halve the file.
     Image.open(buffer).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
         path, format="PNG", optimize=True

@@ -1,0 +1,207 @@
+"""The notebooks: what is committed is what the sources say, and the exercises judge rightly.
+
+Their code runs in `make test-notebooks`; what needs no kernel and no training is here.
+"""
+
+import ast
+import contextlib
+import io
+import json
+import re
+from pathlib import Path
+
+import notebook_answers
+import pytest
+
+ROOT = Path(__file__).parent.parent
+SOURCES = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
+ORIGINALS = [path for path in SOURCES if path.suffixes == [".py"]]
+TWINS = [path for path in SOURCES if path not in ORIGINALS]
+LARGEST = 600_000  # bytes of a notebook with its pictures: what a page still loads at once
+# An absolute path says where a notebook was executed: /home/…, /tmp/…, C:\….
+ABSOLUTE = re.compile(r"(?<![\w.:/])/(home|tmp|work|root|usr|opt|var|content|Users)\b|\b[A-Z]:\\")
+BEGINNING = {".py": "## What you will learn", ".zh-CN": "## 你将学到什么"}
+END = {".py": "## Exercises", ".zh-CN": "## 练习"}
+
+
+def cells_of(source):
+    """[("code" or "markdown", text)] of a py:percent file, by its three rules."""
+    cells = []
+    for part in re.split(r"^# %%", source.read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
+        heading, _, text = part.partition("\n")
+        kind = "markdown" if heading.strip() == "[markdown]" else "code"
+        assert heading.strip() in ("", "[markdown]"), f"{source.name}: # %%{heading}"
+        text = text.strip("\n")
+        if kind == "markdown":
+            text = re.sub(r"^# ?", "", text, flags=re.MULTILINE)
+        cells.append((kind, text))
+    return cells
+
+
+def code_of(source):
+    return [text for kind, text in cells_of(source) if kind == "code"]
+
+
+def executed(source):
+    return json.loads(source.with_suffix(".ipynb").read_text(encoding="utf-8"))
+
+
+def outputs_of(source):
+    return [out for cell in executed(source)["cells"] for out in cell.get("outputs", [])]
+
+
+by_name = {"ids": lambda path: path.stem}
+every_source = pytest.mark.parametrize("source", SOURCES, **by_name)
+every_original = pytest.mark.parametrize("source", ORIGINALS, **by_name)
+every_twin = pytest.mark.parametrize("source", TWINS, **by_name)
+
+
+# ---- what is committed
+
+
+@every_source
+def test_the_executed_cells_are_the_source_s(source):
+    found = [(cell["cell_type"], "".join(cell["source"])) for cell in executed(source)["cells"]]
+    assert found == cells_of(source), "run: make notebooks"
+
+
+@every_source
+def test_the_outputs_are_whole_and_say_nothing_of_a_machine(source):
+    assert source.with_suffix(".ipynb").stat().st_size < LARGEST
+    notebook = executed(source)
+    counts = [c["execution_count"] for c in notebook["cells"] if c["cell_type"] == "code"]
+    assert counts == list(range(1, len(counts) + 1))  # every cell was run, in this order
+    assert notebook["metadata"]["kernelspec"]["name"] == "python3"
+    outputs = outputs_of(source)
+    kinds = [(out["output_type"], out.get("name")) for out in outputs]
+    assert not [kind for kind in kinds if kind[0] == "error" or kind[1] == "stderr"]
+    assert any("image/png" in out.get("data", {}) for out in outputs)
+    for out in outputs:
+        texts = {"text": out.get("text", ""), **out.get("data", {})}
+        text = "\n".join("".join(value) for kind, value in texts.items() if kind[:4] == "text")
+        assert not ABSOLUTE.search(text), text
+        assert not re.search(r"\b0x[0-9a-f]{6}", text), text  # an address is another each time
+
+
+@pytest.mark.parametrize(
+    ("text", "absolute"),
+    [
+        ("saved /home/me/x", True),
+        ("/tmp/a.png", True),
+        ("('/work/a')", True),
+        ("C:\\data", True),
+        ("runs/01/weights.npz", False),
+        ("nats/image, and/or notebooks/tmp", False),
+        ("https://example.org/home", False),
+    ],
+)
+def test_an_absolute_path_is_known_from_a_relative_one(text, absolute):
+    assert bool(ABSOLUTE.search(text)) == absolute
+
+
+@every_twin
+def test_a_translation_has_the_same_code_and_outputs(source):
+    original = source.with_name(source.name.split(".")[0] + ".py")
+    assert code_of(source) == code_of(original)
+    assert outputs_of(source) == outputs_of(original)
+    kinds = [kind for kind, _ in cells_of(source)]
+    assert kinds == [kind for kind, _ in cells_of(original)]
+
+
+@every_twin
+def test_a_translation_has_the_same_equations(source):
+    original = source.with_name(source.name.split(".")[0] + ".py")
+    found, wanted = [
+        [
+            re.findall(r"\$\$(.+?)\$\$", text, re.DOTALL)
+            for kind, text in cells_of(path)
+            if kind == "markdown"
+        ]
+        for path in (source, original)
+    ]
+    assert found == wanted
+
+
+# ---- how a notebook is built
+
+
+def test_every_notebook_begins_with_the_same_set_up():
+    assert len({code_of(source)[0] for source in SOURCES}) == 1
+
+
+@every_source
+def test_a_notebook_says_what_is_learned_and_ends_in_exercises(source):
+    suffix, cells = source.suffixes[0], cells_of(source)
+    prose = [text for kind, text in cells if kind == "markdown"]
+    assert any(BEGINNING[suffix] in text for text in prose[:2])
+    (start,) = [i for i, (kind, text) in enumerate(cells) if text.startswith(END[suffix])]
+    exercises = [text for kind, text in cells[start:] if kind == "code"]
+    assert exercises and cells[-1][0] == "code"
+    for text in exercises:
+        assert re.search(r"^answer_\d+ = None", text, re.MULTILINE) and "check(" in text
+
+
+def project_names():
+    """Every function and class that the project defines."""
+    packages = ("shared", "keras_vae", "tf_vae")
+    paths = [path for package in packages for path in (ROOT / package).glob("*.py")]
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in [*paths, *ROOT.glob("*.py")]]
+    return {node.name for tree in trees for node in ast.walk(tree) if is_definition(node)}
+
+
+def is_definition(node):
+    return isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef))
+
+
+@every_source
+def test_a_notebook_uses_the_project_and_writes_none_of_it_again(source):
+    tree = ast.parse("\n".join(code_of(source)))
+    names, modules = project_names(), set()
+    for node in ast.walk(tree):
+        if is_definition(node):
+            assert node.name not in names, node.name
+        elif isinstance(node, ast.Assign) and isinstance(node.value, ast.Lambda):
+            assert not {target.id for target in node.targets} & names, ast.unparse(node)
+        elif isinstance(node, ast.Import):
+            modules |= {alias.name.split(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            modules.add(node.module.split(".")[0])
+    assert "shared" in modules
+    assert "matplotlib" not in modules  # shared/plots.py draws
+
+
+# ---- the exercises, by the notebook's own code
+
+
+@pytest.mark.notebooks
+@every_original
+def test_right_answers_are_accepted_and_wrong_ones_are_not(source, monkeypatch):
+    monkeypatch.chdir(source.parent)
+    answers = notebook_answers.ANSWERS[source.stem]
+    namespace, asked = {"__name__": "__main__"}, []
+    for text in code_of(source):
+        name = re.search(r"^(answer_\d+) = None", text, re.MULTILINE)
+        if name is None:
+            exec(compile(text, source.name, "exec"), namespace)
+            continue
+        asked.append(name[1])
+        right, *wrong = answers[name[1]]
+        assert wrong
+        for number, answer in enumerate([None, right, *wrong]):
+            printed = said(text, name[1], answer, namespace)
+            if answer is None:
+                assert printed.endswith(": not answered yet\n"), printed
+            elif number == 1:
+                assert printed.endswith(": right\n"), printed
+            else:
+                assert ": not yet. " in printed, (answer, printed)
+    assert asked == sorted(answers)
+
+
+def said(text, name, answer, namespace):
+    """What an exercise's cell prints with `answer` filled in."""
+    filled = re.sub(rf"^{name} = None.*$", f"{name} = FILLED_IN", text, flags=re.MULTILINE)
+    printed = io.StringIO()
+    with contextlib.redirect_stdout(printed):
+        exec(compile(filled, name, "exec"), {**namespace, "FILLED_IN": answer})
+    return printed.getvalue()
