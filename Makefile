@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup quick reproduce test test-mnist test-notebooks lint bench notebooks
+.PHONY: setup quick reproduce test test-mnist test-extras test-notebooks lint bench notebooks
 
 setup: .venv/.ready
 
@@ -22,6 +22,10 @@ setup: .venv/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-notebooks.txt
 	touch $@
 
+.venv/.ready-extras: .venv/.ready-test requirements-extras.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-extras.txt
+	touch $@
+
 quick: setup            # a first result in a minute, on 5,000 digits
 	$(BIN)/python reproduce.py --quick --overwrite
 
@@ -33,10 +37,13 @@ lint: .venv/.ready-test
 	$(BIN)/ruff format --check
 
 test: lint              # needs no network, no MNIST
-	$(BIN)/python -m pytest -m "not mnist and not notebooks"
+	$(BIN)/python -m pytest -m "not mnist and not notebooks and not extras"
 
 test-mnist: .venv/.ready-test   # needs all of MNIST: MNIST_NPZ=/absolute/path/mnist.npz make test-mnist
 	$(BIN)/python -m pytest -m mnist
+
+test-extras: .venv/.ready-extras   # ONNX and TensorBoard
+	$(BIN)/python -m pytest -m extras
 
 notebooks: .venv/.ready-notebooks   # outputs anew, of all or of some: make notebooks NAMES="01 03"
 	$(BIN)/python notebooks/execute.py $(NAMES)

@@ -38,6 +38,8 @@ class Train:
     """Go on from the last finished epoch of the run in the folder."""
     overwrite: FlagCreatePairsOff[bool] = False
     """Replace the run in the folder."""
+    tensorboard: Path | None = None
+    """Also write scalars, figures and latents there, for tensorboard --logdir."""
 
 
 @dataclass
@@ -76,6 +78,14 @@ class Sample:
     """Seed of the draws; without it the run's."""
 
 
+@dataclass
+class Export:
+    """Write encoder and decoder as SavedModel, and as ONNX where tf2onnx is installed."""
+
+    dir: Positional[Path]
+    """Folder of the run; the parts stand in its `exported/`."""
+
+
 def main(package, argv=None):
     """Run one command of a version; returns the exit status.
 
@@ -106,7 +116,7 @@ def import_version(package):
     with quiet():
         modules = {
             name: importlib.import_module(f"{package}.{name}")
-            for name in ("model", "train", "evaluate", "checkpoint")
+            for name in ("model", "train", "evaluate", "checkpoint", "export")
         }
     return SimpleNamespace(
         name=package,
@@ -121,6 +131,8 @@ def import_version(package):
         load=modules["checkpoint"].load,
         gather=modules["checkpoint"].gather,
         assign=modules["checkpoint"].assign,
+        export=modules["export"].export,
+        load_exported=modules["export"].load_exported,
     )
 
 
@@ -156,12 +168,18 @@ def _run(package, argv):
         | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Figures, subcommand("figures")]
         | Annotated[Sample, subcommand("sample")]
+        | Annotated[Export, subcommand("export")]
     )
     prog = f"python -m {package}"
     command = tyro.cli(commands, args=argv, prog=prog, description=_DESCRIPTION[package])
-    return {Train: _train, Evaluate: _evaluate, Figures: _figures, Sample: _sample}[type(command)](
-        package, command
-    )
+    run = {
+        Train: _train,
+        Evaluate: _evaluate,
+        Figures: _figures,
+        Sample: _sample,
+        Export: _export,
+    }
+    return run[type(command)](package, command)
 
 
 _DESCRIPTION = {
@@ -191,10 +209,15 @@ def _value_of(flag, argv):
 
 
 def _train(package, command):
-    from shared.data import load_data
+    from shared.data import evaluation_images, load_data
+    from shared.metrics import measure
+    from shared.report import draw_figures
     from shared.run import Run
+    from shared.tensorboard import Board, check_installed
 
     config = command.config
+    if command.tensorboard:
+        check_installed()
     out = command.out or Path("runs") / f"{package}-{config.recipe}-seed{config.seed}"
     data = load_data(command.data)
     run = Run(out, config, data, package, command.resume, command.overwrite)
@@ -202,18 +225,18 @@ def _train(package, command):
         print(f"{out}: already complete")
         return 0
     version = import_version(package)
-    model, _ = version.train(config, data, out, command.resume, command.overwrite)
-    _finish(version, out, model, data)
+    board = Board(command.tensorboard) if command.tensorboard else None
+    on_epoch = board.epoch if board else None
+    model, run = version.train(
+        config, data, out, command.resume, command.overwrite, on_epoch=on_epoch
+    )
+    figures = draw_figures(out, data, version.load, version.encode, version.decode)
+    if board:
+        x = evaluation_images(data.x_test, config)
+        board.finish(run.step, figures, version.encode(model, x)[0], data.y_test)
+    _print_metrics(measure(out, version, model, data))
     print(f"{out}: finished")
     return 0
-
-
-def _finish(version, directory, model, data):
-    from shared.metrics import measure
-    from shared.report import draw_figures
-
-    draw_figures(directory, data, version.load, version.encode, version.decode)
-    _print_metrics(measure(directory, version, model, data))
 
 
 def _print_metrics(metrics):
@@ -312,4 +335,19 @@ def _sample(package, command):
     save_figure(figure, command.dir / "samples.png")
     write_npz(command.dir / "samples.npz", {"z": z, "probs": probs})
     print(command.dir / "samples.png")
+    return 0
+
+
+def _export(package, command):
+    from shared.export import export_run, has_onnx
+    from shared.run import read_run_weights
+
+    values, _ = read_run_weights(command.dir)
+    version = import_version(package)
+    model, _ = version.load(command.dir)
+    input_dim = math.prod(values["data"]["image_shape"])
+    for path, difference in export_run(command.dir, version, model, input_dim).items():
+        print(f"{path}: read again, differs from the model by {difference:.1e} at most")
+    if not has_onnx():
+        print("no ONNX: pip install -r requirements-extras.txt")
     return 0

@@ -13,6 +13,7 @@ import io
 import json
 import os
 import platform
+import shutil
 import zipfile
 from importlib import metadata
 from pathlib import Path
@@ -70,6 +71,7 @@ PATTERNS = (
     ".*.partial",
     "*/.*.partial",
 )
+EXPORTED = ("exported", "exported.partial")
 LENGTH = {"epochs", "steps"}  # a resumed run may be longer than it was begun
 
 
@@ -198,6 +200,8 @@ class Run:
                 *self.directory.glob("*/.*.partial"),
             ]:
                 partial.unlink()
+            for folder in EXPORTED:  # of a model that training now leaves behind
+                shutil.rmtree(self.directory / folder, ignore_errors=True)
             if self._overwrite:
                 self._clear()
             write_json(self.directory / "config.json", self.describe())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PAIRS = ("model", "batches", "train", "evaluate", "checkpoint")
+PAIRS = ("model", "batches", "train", "evaluate", "checkpoint", "export")
 
 
 def imports(path):

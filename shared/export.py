@@ -1,0 +1,78 @@
+"""Export of a run's encoder and decoder, each checked against the model after it is read again."""
+
+import importlib.util
+import shutil
+from pathlib import Path
+
+import numpy as np
+
+from shared.run import EXPORTED
+from shared.seeds import seed_of
+
+__all__ = ["export_run", "has_onnx"]
+
+ONNX_PACKAGES = ("tf2onnx", "onnxruntime")  # to write, and to check what was written
+CHECKED = 100  # images and points
+# The exported graphs are not compiled by XLA, so sums over 784 pixels run in another order: each
+# float32 error is about 1e-7 of a sum of terms of that size.
+TOLERANCE = 1e-5
+
+
+def export_run(directory, version, model, input_dim):
+    """Write a model's encoder and decoder into `exported/` of its run, whole or not at all.
+
+    SavedModel always; ONNX where ONNX_PACKAGES are installed.
+
+    Args:
+        directory: folder of the run.
+        version: functions of a version; `encode`, `decode`, `export` and `load_exported` are used.
+        model: the run's model.
+        input_dim: pixels of an image.
+    Returns:
+        {path: largest difference to the model, relative where a value is above 1}, of each part.
+    Raises:
+        ArithmeticError: a part, read again, does not give what the model gives.
+    """
+    final, partial = (Path(directory) / folder for folder in EXPORTED)
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    random = np.random.RandomState(seed_of(0, "export"))
+    x = random.uniform(size=(CHECKED, input_dim)).astype(np.float32)
+    q = version.encode(model, x)
+    wanted = {
+        "encoder": (x, dict(zip(("z_mean", "z_log_var"), q, strict=True))),
+        "decoder": (q[0], {"x": version.decode(model, q[0])}),
+    }
+    version.export(model, partial)
+    parts = {name: version.load_exported(partial / name) for name in wanted}
+    if has_onnx():
+        version.export(model, partial, onnx=True)
+        parts |= {f"{name}.onnx": _onnx(partial / f"{name}.onnx") for name in wanted}
+    differences = {}
+    for part, function in parts.items():
+        inputs, outputs = wanted[part.removesuffix(".onnx")]
+        found = function(inputs)
+        differences[final / part] = max(
+            float(np.max(np.abs(found[name] - outputs[name]) / (1 + np.abs(outputs[name]))))
+            for name in found
+        )
+        if not differences[final / part] < TOLERANCE:
+            raise ArithmeticError(f"{part} differs from the model by {differences[final / part]}")
+    shutil.rmtree(final, ignore_errors=True)
+    partial.rename(final)
+    return differences
+
+
+def has_onnx():
+    """Whether the packages that write and check ONNX are installed."""
+    return all(importlib.util.find_spec(name) for name in ONNX_PACKAGES)
+
+
+def _onnx(path):
+    """The function in an ONNX file: from an array to {output name: array}."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(path)
+    names = [output.name for output in session.get_outputs()]
+    (given,) = session.get_inputs()
+    return lambda inputs: dict(zip(names, session.run(None, {given.name: inputs}), strict=True))

@@ -1,0 +1,91 @@
+"""A run in TensorBoard: scalars of each epoch, the figures, and the latents for its projector.
+
+The event files are written with TensorBoard's own package, which TensorFlow no longer installs.
+"""
+
+import importlib.util
+import io
+import time
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from shared.config import UsageError
+from shared.run import write_atomically
+
+__all__ = ["Board", "check_installed"]
+
+PROJECTED = 2000  # latents; the projector's t-SNE takes minutes for more
+
+
+def check_installed():
+    """Refuse, by UsageError, to write for TensorBoard without its package."""
+    if importlib.util.find_spec("tensorboard") is None:
+        raise UsageError(
+            "--tensorboard needs the package tensorboard: pip install -r requirements-extras.txt"
+        )
+
+
+class Board:
+    """Writes what TensorBoard shows of one run.
+
+    Args:
+        directory: for `tensorboard --logdir`; a resumed run adds to what is there.
+    """
+
+    def __init__(self, directory):
+        from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+        self.directory = Path(directory)
+        self.writer = EventFileWriter(str(directory))
+
+    def epoch(self, row):
+        """Add a row of the history: training and test curves share a chart by the tag's prefix."""
+        names = ("loss", "log_likelihood", "kl")
+        scalars = {f"{name}/train": row[name] for name in names}
+        scalars |= {f"{name}/test": row[f"val_{name}"] for name in names}
+        for tag, value in scalars.items():
+            self._add(row["step"], tag=tag, simple_value=value)
+
+    def finish(self, step, figures, z_mean, labels):
+        """Add the figures and the latents, and close the file.
+
+        Args:
+            step: steps of the run.
+            figures: paths of PNG files.
+            z_mean: (n, latent_dim), of test images.
+            labels: (n,).
+        """
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        for path in figures:
+            png = io.BytesIO()
+            picture = Image.open(path).convert("RGB")
+            picture.save(png, "PNG")
+            encoded = Summary.Image(
+                height=picture.height,
+                width=picture.width,
+                colorspace=3,
+                encoded_image_string=png.getvalue(),
+            )
+            self._add(step, tag=path.stem, image=encoded)
+        self.writer.close()
+
+        shown = np.random.RandomState(0).permutation(len(z_mean))[:PROJECTED]
+        latents = "".join("\t".join(map(str, row)) + "\n" for row in z_mean[shown].tolist())
+        write_atomically(self.directory / "latents.tsv", latents.encode())
+        names = "".join(f"{label}\n" for label in labels[shown])
+        write_atomically(self.directory / "labels.tsv", names.encode())
+        config = (
+            'embeddings { tensor_name: "z_mean of test images"'
+            ' tensor_path: "latents.tsv" metadata_path: "labels.tsv" }\n'
+        )
+        write_atomically(self.directory / "projector_config.pbtxt", config.encode())
+
+    def _add(self, step, **value):
+        from tensorboard.compat.proto.event_pb2 import Event
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        summary = Summary(value=[Summary.Value(**value)])
+        self.writer.add_event(Event(step=step, wall_time=time.time(), summary=summary))
