@@ -23,6 +23,7 @@ from shared import plots
 from shared.cli import exit_status, import_version
 from shared.config import UsageError, recipe
 from shared.data import load_data
+from shared.explorer import explorable, explorer_data
 from shared.metrics import measure
 from shared.page import page
 from shared.report import draw_figures, save_figure
@@ -113,7 +114,7 @@ def reproduce(job):
 
     parity = _parity(job, configs, data, relay)
     write_json(job.out / "parity.json", parity)
-    _write_page(job, configs, data, parity)
+    _write_page(job, configs, data, parity, modules["keras"])
     print("\n".join([*_table_lines(job, configs, data), *parity["lines"]]))
     print(f"{job.out / 'index.html'} shows it all; {time.perf_counter() - started:.0f} s")
     return 0 if parity["bit_identical"] else 1
@@ -266,6 +267,12 @@ def _parity(job, configs, data, relay):
     return parity
 
 
+def _bit_identical(compared):
+    """Of a recipe's part of parity.json: every weight, at the end and at every pictured epoch."""
+    sets = [compared["weights"], *compared["epochs"].values()]
+    return all(weight["bit_identical"] for weights in sets for weight in weights.values())
+
+
 def _verdict(comparisons):
     differing = {
         name: weight["max_abs_difference"]
@@ -314,26 +321,36 @@ def _table_lines(job, configs, data):
     return [title, *("  ".join(map(str.rjust, row, widths)) for row in table)]
 
 
-def _write_page(job, configs, data, parity):
-    """results/index.html."""
+def _write_page(job, configs, data, parity, version):
+    """results/index.html, from the files of the runs."""
     sections = []
     for name, config in configs.items():
-        epochs = config.pictured(len(data.x_train))
-        kinds = ("latent", "manifold") if config.latent_dim == 2 else ("samples", "reconstructions")
-        figures = [
-            (
-                job.out / version / name / "figures" / f"{kind}_epoch_{epoch:03d}.png",
-                f"{package}, {name}: {kind}, epoch {epoch}",
-            )
-            for kind in kinds
-            for epoch in epochs
-            for version, package in VERSIONS.items()
-        ]
+        same = _bit_identical(parity[name])
+        pictured = VERSIONS if not same else {"keras": "keras_vae"}  # equal weights, equal pictures
+        blocks = []
+        if explorable(config, data):
+            run = job.out / "keras" / name
+            text = f"{name}, {data.name}. {SAME if same else DIFFERENT}"
+            contents = explorer_data(run, data, version.load, version.encode)
+            blocks.append(("explorer", (contents, text, same)))
+        else:
+            plane = config.latent_dim == 2
+            figures = [
+                (
+                    job.out / folder / name / "figures" / f"{kind}_epoch_{epoch:03d}.png",
+                    f"{package}, {name}: {kind}, epoch {epoch}",
+                )
+                for kind in (("latent", "manifold") if plane else ("samples", "reconstructions"))
+                for epoch in config.pictured(len(data.x_train))
+                for folder, package in pictured.items()
+            ]
+            blocks += [("text", SAME_PICTURES)] if same else []
+            blocks.append(("figures", figures))
         losses = [
-            (job.out / version / name / "figures" / "loss.png", f"{package}, {name}: loss")
-            for version, package in VERSIONS.items()
+            (job.out / folder / name / "figures" / "loss.png", f"{package}, {name}: loss")
+            for folder, package in VERSIONS.items()
         ]
-        sections.append((f"{name}: the two versions", [("figures", figures), ("figures", losses)]))
+        sections.append((HEADINGS[name], [*blocks, ("figures", losses)]))
     if not job.quick:
         figure = (job.out / "seeds.png", f"post-tf, every step of {job.steps}, over {SEEDS} seeds")
         sections.append(
@@ -354,6 +371,16 @@ def _write_page(job, configs, data, parity):
     write_atomically(job.out / "index.html", text.encode())
 
 
+HEADINGS = {"post-keras": "Explore the latent plane", "post-tf": "post-tf: 1000 steps"}
+SAME = (
+    "The weights of keras_vae and tf_vae are bit-identical at every epoch shown here, so the one"
+    " copy in this file, rounded to float16, serves both."
+)
+DIFFERENT = (
+    "A BIT DIFFERS between the weights of keras_vae and tf_vae, so no copy serves both: these are"
+    " the weights of keras_vae, rounded to float16."
+)
+SAME_PICTURES = "Drawn by keras_vae; tf_vae's weights are bit-identical, and so are its pictures."
 LOTTERY = (
     "Adam with a step size of 0.01 on initial weights of standard deviation 0.001 leaves some seeds"
     " with dead hidden units and a KL near zero: the encoder then says nothing about the image. The"

@@ -1,10 +1,15 @@
 """results/index.html: everything that `reproduce.py` made, on one self-contained page."""
 
 import base64
+import json
 from html import escape
 from pathlib import Path
 
 __all__ = ["page"]
+
+HERE = Path(__file__).parent
+# The browser itself then holds the page to it that nothing is fetched.
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1c1c1c; --paper: #fbfaf7; --line: #d8d4ca;
@@ -18,10 +23,10 @@ body { margin: 0 auto; max-width: 72rem; padding: 1.5rem 1rem 4rem; background: 
        color: var(--ink); font: 1rem/1.55 system-ui, sans-serif; }
 h1 { font-size: 1.7rem; margin: 0 0 .3rem; } h2 { font-size: 1.2rem; margin: 2.4rem 0 .6rem; }
 p, figcaption { max-width: 46rem; } .mute, figcaption { color: var(--mute); font-size: .9rem; }
-.proof { border-left: .4rem solid; padding: .6rem 1rem; margin: 1rem 0; font-size: 1.1rem; }
+.proof { border-left: .4rem solid; padding: .6rem 1rem; margin: 1rem 0; }
 .good { border-color: var(--good); color: var(--good); }
 .bad { border-color: var(--bad); color: var(--bad); }
-.proof p { margin: 0; }
+.proof p { margin: 0; max-width: none; }
 .figures { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(24rem, 100%), 1fr));
            gap: 1rem; }
 figure { margin: 0; } img { width: 100%; height: auto; background: #fff; border-radius: .3rem; }
@@ -43,26 +48,50 @@ def page(title, lines, good, sections):
         good: whether every bit agrees; where not, the lines are red.
         sections: [(heading, [block, …]), …], a block being one of
             ("text", str), ("figures", [(path of a PNG, alternative text), …]),
-            ("table", (header, rows)), ("code", str).
+            ("table", (header, rows)), ("code", str), and once in a page
+            ("explorer", (dict of explorer_data, str, whether the str is good news)).
     Returns:
         HTML, every text escaped.
     """
     proof = "".join(f"<p>{escape(line)}</p>" for line in lines)
-    body = ""
+    body, style, script = "", STYLE, ""
     for heading, blocks in sections:
         content = "".join(_block(*block) for block in blocks)
         body += f"<section><h2>{escape(heading)}</h2>{content}</section>"
+        for data, *_ in (content for kind, content in blocks if kind == "explorer"):
+            style, script = style + _file("explorer.css"), _script(data)
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8">'
         '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        f"<title>{escape(title)}</title><style>{STYLE}</style></head><body>"
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
+        f"<title>{escape(title)}</title><style>{style}</style></head><body>"
         f"<h1>{escape(title)}</h1>"
-        f'<div class="proof {"good" if good else "bad"}">{proof}</div>{body}</body></html>\n'
+        f'<div class="proof {"good" if good else "bad"}">{proof}</div>'
+        f"{body}{script}</body></html>\n"
     )
 
 
 def _block(kind, content):
-    return {"text": _text, "figures": _figures, "table": _table, "code": _code}[kind](content)
+    writers = {"text": _text, "figures": _figures, "table": _table, "code": _code}
+    return {**writers, "explorer": _explorer}[kind](content)
+
+
+def _explorer(content):
+    _, text, good = content
+    return f'<p class="{"mute" if good else "bad"}">{escape(text)}</p>{_file("explorer.html")}'
+
+
+def _script(data):
+    """The explorer's data and code; last on the page, so that all above is seen before."""
+    text = json.dumps(data).replace("<", "\\u003c")  # "</script>" would end the element
+    return (
+        f'<script type="application/json" id="explorer-data">{text}</script>'
+        f"<script>{_file('explorer_model.js')}{_file('explorer.js')}</script>"
+    )
+
+
+def _file(name):
+    return (HERE / name).read_text(encoding="utf-8")
 
 
 def _text(text):

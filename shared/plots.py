@@ -4,6 +4,7 @@ import io
 
 import numpy as np
 from matplotlib import color_sequences
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
@@ -11,6 +12,8 @@ from PIL import Image
 from scipy.stats import norm
 
 __all__ = [
+    "CLASS_COLOURS",
+    "MANIFOLD_SIDE",
     "image_grid",
     "image_rows",
     "latent_limit",
@@ -27,7 +30,9 @@ MANIFOLD_SIDE = 15
 QUANTILES = (0.05, 0.95)
 DPI = 130
 INK = "#222222"
-TRAIN, TEST = color_sequences["petroff10"][0], color_sequences["petroff10"][1]
+# Petroff's ten, told apart by the colour-blind (arXiv:2107.02270).
+CLASS_COLOURS = [to_hex(colour) for colour in color_sequences["petroff10"]]
+TRAIN, TEST = CLASS_COLOURS[:2]
 
 
 def latent_limit(*z_means):
@@ -45,7 +50,7 @@ def latent_scatter(z_mean, labels, limit, caption):
         caption: version, recipe, epoch, data, seed.
     """
     figure, axes = _figure((6.4, 6.6), caption)
-    colours = color_sequences["petroff10"]
+    colours = CLASS_COLOURS
     classes = np.unique(labels)
     # In one shuffled call: drawn class by class, the last class would hide the others.
     order = np.random.RandomState(0).permutation(len(z_mean))
@@ -182,7 +187,7 @@ def loss_by_step(lines, bands, caption, limits=None):
         limits: of the loss axis; the first steps of a run lie far above all others.
     """
     figure, axes = _figure((7.2, 4.8), caption)
-    colours = iter(color_sequences["petroff10"])
+    colours = iter(CLASS_COLOURS)
     for label, losses in bands.items():
         colour = next(colours)
         losses = _smoothed(losses)

@@ -1,0 +1,330 @@
+// The explorer of results/index.html. Nothing is fetched: weights, latents and images lie in the
+// page, in <script id="explorer-data">, as shared/explorer.py packs them; shared/explorer_model.js
+// computes.
+"use strict";
+
+const LENS = 4; // the magnified plane shows the mean of q(z|x) ± so many sigma
+const MORPH = 700; // ms in which the points travel from one epoch to the other
+const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
+
+const element = (id) => document.getElementById(id);
+
+// ---- pictures
+
+function imageData(probs, [rows, columns]) {
+  const image = new ImageData(columns, rows);
+  for (let i = 0; i < probs.length; i++) image.data.fill(Math.round(255 * probs[i]), 4 * i, 4 * i + 3);
+  for (let i = 3; i < image.data.length; i += 4) image.data[i] = 255; // opaque
+  return image;
+}
+
+function drawImage(canvas, probs, shape) {
+  [canvas.height, canvas.width] = shape;
+  canvas.getContext("2d").putImageData(imageData(probs, shape), 0, 0);
+}
+
+// A canvas as sharp as the screen: its context, in CSS pixels, and its side.
+function sharpen(canvas) {
+  const ratio = window.devicePixelRatio || 1, side = canvas.clientWidth;
+  canvas.width = canvas.height = Math.round(side * ratio);
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  return [context, side];
+}
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+
+// From z to pixels of a square canvas and back; z[1] is upward.
+function plane(side, centre, half) {
+  const unit = side / (2 * half);
+  return {
+    side, centre, half, unit,
+    at: (z0, z1) => [(z0 - centre[0] + half) * unit, (centre[1] + half - z1) * unit],
+    z: (x, y) => [x / unit - half + centre[0], centre[1] + half - y / unit],
+  };
+}
+
+function drawText(context, text, x, y, fillStyle, strokeStyle) {
+  Object.assign(context, { fillStyle, strokeStyle, lineWidth: 4, lineJoin: "round" });
+  context.strokeText(text, x, y);
+  context.fillText(text, x, y);
+}
+
+function drawGrid(context, view) {
+  const power = 10 ** Math.floor(Math.log10(view.half / 2));
+  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => view.half / s <= 5);
+  const write = (text, x, y, textAlign) => {
+    Object.assign(context, { font: "12px system-ui, sans-serif", textAlign });
+    drawText(context, text, x, y, colour("--mute"), colour("--paper"));
+  };
+  for (let n = -Math.floor(view.half / step); n * step <= view.half; n++) {
+    const [x, y] = view.at(n * step, n * step), text = String(+(n * step).toPrecision(6));
+    context.fillStyle = colour("--line");
+    context.fillRect(x, 0, 1, view.side);
+    context.fillRect(0, y, view.side, 1);
+    if (Math.abs(n * step) > 0.87 * view.half) continue; // the axes' names stand there
+    write(text.replace("-", "−"), x, view.side - 6, "center");
+    write(text.replace("-", "−"), 5, y + 4, "left");
+  }
+  write("z[1]", 5, 16, "left");
+  write("z[0]", view.side - 5, view.side - 6, "right");
+}
+
+function drawPoints(context, view, zMeans, labels, colours, radius) {
+  context.globalAlpha = 0.65;
+  for (let i = 0; i < labels.length; i++) {
+    const [x, y] = view.at(zMeans[2 * i], zMeans[2 * i + 1]);
+    context.fillStyle = colours[labels[i] % colours.length];
+    context.beginPath();
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+    context.fill();
+  }
+  context.globalAlpha = 1;
+}
+
+function drawPosterior(context, view, { zMean, zLogVar }) {
+  for (const sigmas of [2, 1]) {
+    const radii = [0, 1].map((axis) => sigmas * Math.exp(zLogVar[axis] / 2) * view.unit);
+    context.beginPath();
+    context.ellipse(...view.at(...zMean), ...radii, 0, 0, 2 * Math.PI);
+    Object.assign(context, { strokeStyle: colour("--paper"), lineWidth: 4 });
+    context.stroke();
+    Object.assign(context, { strokeStyle: colour("--ink"), lineWidth: 1.8 });
+    context.stroke();
+  }
+}
+
+function drawMarker(context, view, z) {
+  context.beginPath();
+  context.arc(...view.at(...z), 8, 0, 2 * Math.PI);
+  for (const [name, lineWidth] of [["--paper", 6], ["--ink", 3]]) {
+    Object.assign(context, { strokeStyle: colour(name), lineWidth });
+    context.stroke();
+  }
+}
+
+const shown = (value) => value.toFixed(2).replace("-", "−");
+const pair = (values) => `(${Array.from(values, shown).join(", ")})`;
+
+// ---- the page
+
+function explorer(data) {
+  const { image_shape: shape, limit, ticks, colours, classes } = data;
+  const table = float16Table();
+  const epochs = data.epochs.map((packed) => unpackEpoch(packed, table, data.z_step));
+  const labels = new Uint16Array(bytes(data.labels).buffer);
+  const scatter = document.createElement("canvas"); // the points, drawn once and not at every move
+  const state = { epoch: epochs.at(-1), z: [0, 0], held: false, x: null, strokes: [] };
+  let view; // of the plane, as large as it is drawn
+
+  function drawScatter(zMeans, centres) {
+    const [, side] = sharpen(element("plane")), context = scatter.getContext("2d");
+    [scatter.width, scatter.height] = [element("plane").width, element("plane").height];
+    context.scale(scatter.width / side, scatter.width / side);
+    view = plane(side, [0, 0], limit);
+    drawGrid(context, view);
+    const radius = Math.max(0.8, side * Math.min(0.006, 0.3 / Math.sqrt(labels.length)));
+    drawPoints(context, view, zMeans, labels, colours, radius);
+    Object.assign(context, { font: "bold 20px system-ui, sans-serif", textAlign: "center" });
+    centres.forEach(([z0, z1], n) => {
+      const [x, y] = view.at(z0, z1), inside = (v) => Math.min(side - 12, Math.max(12, v));
+      drawText(context, classes[n], inside(x), inside(y) + 7, colours[n % colours.length], "#fff");
+    });
+  }
+
+  function drawPlane() {
+    const context = element("plane").getContext("2d");
+    context.clearRect(0, 0, view.side, view.side);
+    context.drawImage(scatter, 0, 0, view.side, view.side);
+    if (state.q) drawPosterior(context, view, state.q);
+    drawMarker(context, view, state.z);
+  }
+
+  function moveTo(z) {
+    state.z = z.map((value) => Math.min(limit, Math.max(-limit, value)));
+    element("z").value = pair(state.z);
+    drawImage(element("digit"), decode(state.epoch.weights, state.z), shape);
+    drawPlane();
+  }
+
+  function drawLens() {
+    const [context, side] = sharpen(element("lens"));
+    const half = LENS * Math.exp(Math.max(...state.q.zLogVar) / 2);
+    const near = plane(side, Array.from(state.q.zMean), half);
+    drawPoints(context, near, state.epoch.zMeans, labels, colours, 2);
+    drawPosterior(context, near, state.q);
+  }
+
+  function show(x) {
+    state.x = x;
+    state.q = encode(state.epoch.weights, x);
+    const sigma = state.q.zLogVar.map((v) => Math.exp(v / 2));
+    element("posterior").value =
+      `q(z|x): mean ${pair(state.q.zMean)}, σ ${pair(sigma)}; KL ${shown(kl(state.q))} nats`;
+    drawImage(element("seen"), x, shape);
+    drawImage(element("reconstruction"), decode(state.epoch.weights, state.q.zMean), shape);
+    drawLens();
+    drawPlane();
+  }
+
+  function drawManifold() {
+    const { epoch } = state, canvas = element("manifold"), [rows, columns] = shape;
+    if (!epoch.manifold) {
+      epoch.manifold = new OffscreenCanvas(columns * ticks.length, rows * ticks.length);
+      const context = epoch.manifold.getContext("2d");
+      ticks.forEach((z0, i) => ticks.forEach((z1, j) => {
+        const image = imageData(decode(epoch.weights, [z0, z1]), shape);
+        context.putImageData(image, i * columns, (ticks.length - 1 - j) * rows);
+      }));
+    }
+    [canvas.width, canvas.height] = [epoch.manifold.width, epoch.manifold.height];
+    canvas.getContext("2d").drawImage(epoch.manifold, 0, 0);
+  }
+
+  // The points on their way from one epoch to the other; what is decoded changes at once.
+  function travel(from, to) {
+    const still = matchMedia("(prefers-reduced-motion: reduce)").matches, begin = performance.now();
+    const step = (now) => {
+      if (state.epoch !== to) return; // chosen otherwise on the way
+      const t = still ? 1 : Math.min(1, Math.max(0, (now - begin) / MORPH)), s = t * t * (3 - 2 * t);
+      const between = (a, b) => a + s * (b - a);
+      drawScatter(from.zMeans.map((a, i) => between(a, to.zMeans[i])),
+        from.centres.map((c, n) => c.map((a, axis) => between(a, to.centres[n][axis]))));
+      drawPlane();
+      if (t < 1) requestAnimationFrame(step);
+    };
+    requestAnimationFrame(step);
+  }
+
+  function choose(epoch) {
+    const before = state.epoch;
+    state.epoch = epoch;
+    moveTo(state.z);
+    if (state.x) show(state.x);
+    travel(before, epoch);
+    setTimeout(drawManifold); // 225 images: after the toggle is seen to move
+  }
+
+  function redraw() {
+    drawScatter(state.epoch.zMeans, state.epoch.centres);
+    moveTo(state.z);
+    if (state.x) drawLens();
+  }
+
+  function addEpochs() {
+    for (const epoch of epochs) {
+      const label = document.createElement("label"), input = document.createElement("input");
+      Object.assign(input, { type: "radio", name: "epoch", value: epoch.epoch });
+      input.checked = epoch === state.epoch;
+      input.addEventListener("change", () => choose(epoch));
+      label.append(input, String(epoch.epoch));
+      element("epochs").append(label);
+    }
+  }
+
+  function addTests() {
+    const pixels = bytes(data.tests.pixels), size = shape[0] * shape[1];
+    data.tests.labels.forEach((label, n) => {
+      const x = Float64Array.from(pixels.subarray(n * size, (n + 1) * size), (value) => value / 255);
+      const button = document.createElement("button"), canvas = document.createElement("canvas");
+      Object.assign(button, { type: "button", ariaLabel: `test image of class ${classes[label]}` });
+      canvas.className = "image";
+      drawImage(canvas, x, shape);
+      button.append(canvas);
+      button.addEventListener("click", () => { clear(); show(x); });
+      element("tests").append(button);
+    });
+  }
+
+  // ---- pointer and keys
+
+  // Of a pointer in a canvas: [0, 0] to [1, 1] from its upper left corner.
+  function place(event, canvas) {
+    const box = canvas.getBoundingClientRect();
+    return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
+  }
+
+  function followPlane() {
+    const canvas = element("plane");
+    const move = (event) => moveTo(view.z(...place(event, canvas).map((v) => v * view.side)));
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      state.held = true;
+      move(event);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (event.buttons || !state.held) move(event); // a finger moves only while it presses
+    });
+    canvas.addEventListener("dblclick", () => { state.held = false; });
+    canvas.addEventListener("keydown", (event) => {
+      const step = (limit / 50) * (event.shiftKey ? 5 : 1), key = KEYS[event.key];
+      if (key) moveTo(state.z.map((value, axis) => value + step * key[axis]));
+      else if (event.key === "Home") moveTo([0, 0]);
+      else return;
+      state.held = true;
+      event.preventDefault(); // the page stays where it is
+    });
+    element("manifold").addEventListener("click", (event) => {
+      const last = ticks.length - 1, cell = (v) => Math.min(last, Math.floor(v * ticks.length));
+      const [column, row] = place(event, element("manifold")).map(cell);
+      moveTo([ticks[column], ticks[last - row]]);
+    });
+  }
+
+  function drawPad() {
+    const [context, side] = sharpen(element("pad"));
+    Object.assign(context, { lineWidth: (side * PEN) / SIDE, strokeStyle: "#fff" });
+    Object.assign(context, { lineCap: "round", lineJoin: "round" });
+    for (const stroke of state.strokes) {
+      context.beginPath();
+      context.moveTo(stroke[0][0] * side, stroke[0][1] * side);
+      for (const [x, y] of stroke) context.lineTo(x * side, y * side);
+      context.stroke();
+    }
+  }
+
+  function clear() {
+    state.strokes = [];
+    drawPad();
+  }
+
+  function followPad() {
+    const canvas = element("pad");
+    const draw = (event) => {
+      state.strokes.at(-1).push(place(event, canvas));
+      drawPad();
+      show(likeMnist(state.strokes));
+    };
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      state.strokes.push([]);
+      draw(event);
+    });
+    canvas.addEventListener("pointermove", (event) => { if (event.buttons) draw(event); });
+    element("clear").addEventListener("click", clear);
+  }
+
+  addEpochs();
+  addTests();
+  if (shape[0] !== SIDE || shape[1] !== SIDE) // likeMnist makes MNIST's size alone
+    for (const id of ["drawing", "how"]) element(id).hidden = true;
+  followPlane();
+  followPad();
+  redraw();
+  setTimeout(drawManifold);
+  let width = view.side;
+  window.addEventListener("resize", () => { // a phone's address bar resizes too, in height
+    if (element("plane").clientWidth === width) return;
+    width = element("plane").clientWidth;
+    redraw();
+    drawPad();
+  });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
+  // For the browser's console: vae.decode(vae.epochs[0].weights, [0, 0])
+  return { epochs, state, encode, decode, likeMnist, moveTo };
+}
+
+// After the first paint: until then the page is text, and its weights are one long string.
+requestAnimationFrame(() => setTimeout(() => {
+  window.vae = explorer(JSON.parse(element("explorer-data").textContent));
+}));

@@ -1,0 +1,88 @@
+"""What the explorer of results/index.html runs on: weights, latents and images as compact text.
+
+The explorer itself is explorer.html, explorer.css and explorer.js beside this file.
+"""
+
+import base64
+
+import numpy as np
+
+from shared import plots
+from shared.config import from_dict
+from shared.run import read_config, read_run_weights
+
+__all__ = ["explorable", "explorer_data"]
+
+MAX_NUMBERS = 4_000_000  # weights on the page: 8 MB of float16
+MAX_POINTS = 10_000  # test images in the plane; MNIST has as many
+MAX_TESTS = 20  # test images to load
+
+
+def explorable(config, data):
+    """Whether a page can run the models of a run: z in the plane, and weights of a bearable size.
+
+    The explorer knows relu, logits of a Bernoulli and a Gaussian posterior, as in post-keras.
+    """
+    numbers = 2 * data.input_dim * config.hidden_dims[0] * len(config.pictured(len(data.x_train)))
+    known = (config.activation, config.likelihood, config.posterior)
+    plane = config.latent_dim == 2 and numbers <= MAX_NUMBERS
+    return plane and known == ("relu", "bernoulli", "gaussian")
+
+
+def explorer_data(directory, data, load, encode):
+    """The explorer's data, from a finished run's folder.
+
+    Args:
+        directory: folder of the run; `explorable`.
+        data: the run's own data.
+        load, encode: the version's functions.
+    Returns:
+        dict for JSON: image_shape, limit of both axes, ticks of the manifold, colours, classes;
+        labels (uint16) and for each epoch z_mean (int16, in units of z_step), the centres of the
+        classes and the weights (float16), all in base64 and little-endian; tests, some test
+        images (uint8).
+    """
+    # Shuffled: drawn class by class, the last class would hide the others.
+    shown = np.random.RandomState(0).permutation(len(data.y_test))[:MAX_POINTS]
+    classes, labels = np.unique(data.y_test[shown], return_inverse=True)
+    config = from_dict(read_config(directory))
+    models = {e: load(directory, e)[0] for e in config.pictured(len(data.x_train))}
+    z_means = {epoch: encode(model, data.x_test[shown])[0] for epoch, model in models.items()}
+    z_step = max(float(np.abs(z_mean).max()) for z_mean in z_means.values()) / 32767 or 1.0
+    epochs = [
+        {
+            "epoch": epoch,
+            "z_mean": _base64(np.round(z_mean / z_step), "<i2"),
+            "centres": [
+                np.median(z_mean[labels == number], axis=0).tolist()
+                for number in range(len(classes))
+            ],
+            "weights": {
+                name: _base64(array, "<f2")
+                for name, array in read_run_weights(directory, epoch)[1].items()
+            },
+        }
+        for epoch, z_mean in z_means.items()
+    ]
+    # The first images of each class, one of each, then the next of each.
+    members = [np.flatnonzero(data.y_test == label) for label in classes[:MAX_TESTS]]
+    rounds = max(1, MAX_TESTS // len(classes))
+    tests = [(n, m[k]) for k in range(rounds) for n, m in enumerate(members) if k < len(m)]
+    return {
+        "image_shape": list(data.image_shape),
+        "limit": plots.latent_limit(*z_means.values()),
+        "ticks": plots.manifold_z()[: plots.MANIFOLD_SIDE, 0].tolist(),
+        "colours": plots.CLASS_COLOURS,
+        "classes": [str(label) for label in classes],
+        "labels": _base64(labels, "<u2"),
+        "z_step": z_step,
+        "epochs": epochs,
+        "tests": {
+            "labels": [number for number, _ in tests],
+            "pixels": _base64(np.round(255 * data.x_test[[i for _, i in tests]]), "u1"),
+        },
+    }
+
+
+def _base64(array, dtype):
+    return base64.b64encode(array.astype(dtype).tobytes()).decode()

@@ -1,0 +1,114 @@
+// What the explorer computes: its data unpacked, the encoder and the decoder, a drawing made like
+// MNIST. No page here; shared/explorer.js shows it.
+"use strict";
+
+const PEN = 2.8; // pixels of 28: the median stroke of MNIST's ones (ink over length)
+const SIDE = 28, BOX = 20; // pixels: MNIST's images, and the box their ink fits
+
+// ---- unpacking
+
+function bytes(base64) {
+  const text = atob(base64), out = new Uint8Array(text.length);
+  for (let i = 0; i < out.length; i++) out[i] = text.charCodeAt(i);
+  return out;
+}
+
+const integers = (base64) => new Int16Array(bytes(base64).buffer);
+
+// The value of each of the 65,536 float16: not every browser has a Float16Array yet.
+function float16Table() {
+  return Float32Array.from({ length: 65536 }, (_, bits) => {
+    const sign = bits >> 15 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = (bits & 1023) / 1024;
+    if (exponent === 31) return fraction ? NaN : sign * Infinity;
+    return sign * (exponent ? (1 + fraction) * 2 ** (exponent - 15) : fraction * 2 ** -14);
+  });
+}
+
+function unpackEpoch(packed, table, zStep) {
+  const floats = (text) => Float32Array.from(new Uint16Array(bytes(text).buffer), (b) => table[b]);
+  const weights = Object.entries(packed.weights).map(([name, text]) => [name, floats(text)]);
+  return {
+    epoch: packed.epoch,
+    centres: packed.centres,
+    zMeans: Float32Array.from(integers(packed.z_mean), (n) => n * zStep), // z[0], z[1], z[0], …
+    weights: Object.fromEntries(weights),
+    manifold: null, // its picture, drawn when first seen
+  };
+}
+
+// ---- the model, in float64 on float16 weights
+
+// h · kernel + bias, row by row of the kernel, as it lies in memory.
+function dense(weights, name, h) {
+  const kernel = weights[`${name}/kernel`], out = Float64Array.from(weights[`${name}/bias`]);
+  for (let i = 0; i < h.length; i++) {
+    if (h[i] === 0) continue; // many are: black pixels, and what relu cut off
+    const row = i * out.length;
+    for (let j = 0; j < out.length; j++) out[j] += h[i] * kernel[row + j];
+  }
+  return out;
+}
+
+function hidden(weights, part, h) {
+  for (let n = 1; `${part}/hidden_${n}/kernel` in weights; n++)
+    h = dense(weights, `${part}/hidden_${n}`, h).map((a) => Math.max(a, 0));
+  return h;
+}
+
+// q(z|x): its mean, and the natural log of its variance.
+function encode(weights, x) {
+  const h = hidden(weights, "encoder", x);
+  const [zMean, zLogVar] = ["z_mean", "z_log_var"].map((n) => dense(weights, `encoder/${n}`, h));
+  return { zMean, zLogVar };
+}
+
+// The probability of each pixel at z.
+function decode(weights, z) {
+  const logits = dense(weights, "decoder/logits", hidden(weights, "decoder", z));
+  return logits.map((logit) => 1 / (1 + Math.exp(-logit)));
+}
+
+// KL(q(z|x) || N(0, I)), nats.
+function kl({ zMean, zLogVar }) {
+  return zMean.reduce((sum, m, i) => sum + (m * m + Math.exp(zLogVar[i]) - 1 - zLogVar[i]) / 2, 0);
+}
+
+// ---- a drawing, made like MNIST
+
+// The image of lines of the pen: strokes of [x, y] in pixels, 0 to 28 from the upper left corner.
+function ink(strokes) {
+  const image = new Float64Array(SIDE * SIDE), reach = PEN / 2 + 0.5;
+  for (const stroke of strokes)
+    stroke.forEach(([bx, by], n) => {
+      const [ax, ay] = stroke[Math.max(n - 1, 0)], dx = bx - ax, dy = by - ay;
+      const rows = [Math.min(ay, by) - reach, Math.max(ay, by) + reach];
+      const columns = [Math.min(ax, bx) - reach, Math.max(ax, bx) + reach];
+      for (let r = Math.max(0, Math.floor(rows[0])); r < Math.min(SIDE, rows[1]); r++)
+        for (let c = Math.max(0, Math.floor(columns[0])); c < Math.min(SIDE, columns[1]); c++) {
+          const x = c + 0.5 - ax, y = r + 0.5 - ay; // of the pixel's centre
+          const along = Math.min(1, Math.max(0, (x * dx + y * dy) / (dx * dx + dy * dy || 1)));
+          const distance = Math.hypot(x - along * dx, y - along * dy);
+          // Anti-aliased: a pixel at the edge of the line is covered in part.
+          const cover = Math.min(1, Math.max(0, reach - distance));
+          image[r * SIDE + c] = Math.max(image[r * SIDE + c], cover);
+        }
+    });
+  return image;
+}
+
+// Strokes in any unit to an image: the ink fits 20 × 20 and its centre of mass is at pixel (14, 14).
+function likeMnist(strokes) {
+  const points = strokes.flat(), ends = [0, 1].map((axis) => {
+    const along = points.map((point) => point[axis]);
+    return [Math.min(...along), Math.max(...along)];
+  });
+  const extent = Math.max(...ends.map(([low, high]) => high - low));
+  const scale = (BOX - PEN) / (extent || 1), middle = ends.map(([low, high]) => (low + high) / 2);
+  const placed = (shift) => ink(strokes.map((stroke) => stroke.map((point) =>
+    point.map((value, axis) => (value - middle[axis]) * scale + SIDE / 2 + shift[axis]))));
+  const image = placed([0, 0]), mass = image.reduce((sum, value) => sum + value, 0);
+  const moment = (index) => image.reduce((sum, value, i) => sum + value * index(i), 0) / mass;
+  // Whole pixels, as MNIST has it: all its images have the centre of mass at 13.5 to 14.5.
+  const centre = [moment((i) => i % SIDE), moment((i) => Math.floor(i / SIDE))];
+  return placed(centre.map((value) => SIDE / 2 - Math.round(value)));
+}
