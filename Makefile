@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup quick reproduce test test-mnist test-extras test-notebooks lint bench notebooks
+.PHONY: setup quick reproduce test test-mnist test-extras test-notebooks test-page lint bench notebooks
 
 setup: .venv/.ready
 
@@ -26,6 +26,10 @@ setup: .venv/.ready
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-extras.txt
 	touch $@
 
+.venv/.ready-page: .venv/.ready-test requirements-page.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-page.txt
+	touch $@
+
 quick: setup            # a first result in a minute, on 5,000 digits
 	$(BIN)/python reproduce.py --quick --overwrite
 
@@ -36,8 +40,8 @@ lint: .venv/.ready-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-test: lint              # needs no network, no MNIST
-	$(BIN)/python -m pytest -m "not mnist and not notebooks and not extras"
+test: lint              # needs no network, no MNIST, no browser
+	$(BIN)/python -m pytest -m "not mnist and not notebooks and not extras and not browser"
 
 test-mnist: .venv/.ready-test   # needs all of MNIST: MNIST_NPZ=/absolute/path/mnist.npz make test-mnist
 	$(BIN)/python -m pytest -m mnist
@@ -53,6 +57,10 @@ notebooks: .venv/.ready-notebooks   # outputs anew, of all or of some: make note
 test-notebooks: .venv/.ready-notebooks
 	FAST=1 $(BIN)/python -m pytest --nbmake --nbmake-kernel=python3 $(filter-out %.zh-CN.ipynb,$(wildcard notebooks/*.ipynb))
 	FAST=1 $(BIN)/python -m pytest -m notebooks
+
+test-page: .venv/.ready-page    # the page in Chromium, which it installs where it may
+	@$(BIN)/python tests/browser.py
+	$(BIN)/python -m pytest -m browser
 
 bench: setup            # seconds an epoch of both versions and of fit the tutorial way
 	$(BIN)/python benchmarks/epoch_time.py

@@ -321,7 +321,7 @@ function explorer(data) {
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   // For the browser's console: vae.decode(vae.epochs[0].weights, [0, 0])
-  return { epochs, state, encode, decode, likeMnist, moveTo };
+  return { epochs, state, limit, zStep: data.z_step, encode, decode, likeMnist, moveTo };
 }
 
 // After the first paint: until then the page is text, and its weights are one long string.

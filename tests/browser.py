@@ -1,0 +1,49 @@
+"""The browser that tests the page: found on this machine or, run as a script, installed there."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+NO_BROWSER = (
+    "no browser to test the page with, and none could be installed; install one with"
+    " `apt-get install chromium` or `.venv/bin/python -m playwright install --with-deps chromium`"
+)
+
+
+def executable():
+    """The path of a Chromium, or None. A snap's is passed over: it can't read a temporary file."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        own = playwright.chromium.executable_path
+    names = ("google-chrome", "chromium")
+    found = [own if Path(own).exists() else None, *map(shutil.which, names)]
+    return next((path for path in found if path and not path.startswith("/snap/")), None)
+
+
+def install():
+    """Try playwright's download, then Debian's package."""
+    playwright, root = [sys.executable, "-m", "playwright"], os.name == "posix" and not os.geteuid()
+    ways = [[[*playwright, "install", "chromium"]]]
+    if root:
+        ways[0].append([*playwright, "install-deps", "chromium"])
+        ways.append([["apt-get", "update"], ["apt-get", "install", "-y", "chromium"]])
+    for commands in ways:
+        print(f"no browser found; trying: {' '.join(commands[-1])}", file=sys.stderr)
+        if all(_succeeds(command) for command in commands):
+            return
+
+
+def _succeeds(command):
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+if __name__ == "__main__":
+    if executable() is None:
+        install()
+    sys.exit(None if executable() else NO_BROWSER)
