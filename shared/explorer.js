@@ -74,6 +74,7 @@ function drawPoints(context, view, zMeans, labels, colours, radius) {
   context.globalAlpha = 0.65;
   for (let i = 0; i < labels.length; i++) {
     const [x, y] = view.at(zMeans[2 * i], zMeans[2 * i + 1]);
+    if (Math.min(x, y) < 0 || Math.max(x, y) > view.side) continue; // most, under the lens
     context.fillStyle = colours[labels[i] % colours.length];
     context.beginPath();
     context.arc(x, y, radius, 0, 2 * Math.PI);
@@ -167,18 +168,13 @@ function explorer(data) {
     drawPlane();
   }
 
-  function drawManifold() {
-    const { epoch } = state, canvas = element("manifold"), [rows, columns] = shape;
-    if (!epoch.manifold) {
-      epoch.manifold = new OffscreenCanvas(columns * ticks.length, rows * ticks.length);
-      const context = epoch.manifold.getContext("2d");
-      ticks.forEach((z0, i) => ticks.forEach((z1, j) => {
-        const image = imageData(decode(epoch.weights, [z0, z1]), shape);
-        context.putImageData(image, i * columns, (ticks.length - 1 - j) * rows);
-      }));
-    }
-    [canvas.width, canvas.height] = [epoch.manifold.width, epoch.manifold.height];
-    canvas.getContext("2d").drawImage(epoch.manifold, 0, 0);
+  function drawManifold(row = 0) {
+    const context = element("manifold").getContext("2d"), last = ticks.length - 1;
+    ticks.forEach((z0, column) => {
+      const image = imageData(decode(state.epoch.weights, [z0, ticks[last - row]]), shape);
+      context.putImageData(image, column * shape[1], row * shape[0]);
+    });
+    if (row < last) setTimeout(drawManifold, 0, row + 1); // all at once would stall the page
   }
 
   // The points on their way from one epoch to the other; what is decoded changes at once.
@@ -202,7 +198,7 @@ function explorer(data) {
     moveTo(state.z);
     if (state.x) show(state.x);
     travel(before, epoch);
-    setTimeout(drawManifold); // 225 images: after the toggle is seen to move
+    drawManifold();
   }
 
   function redraw() {
@@ -311,11 +307,11 @@ function explorer(data) {
   followPlane();
   followPad();
   redraw();
-  setTimeout(drawManifold);
-  let width = view.side;
+  const [height, width] = shape.map((pixels) => pixels * ticks.length);
+  Object.assign(element("manifold"), { height, width });
+  drawManifold();
   window.addEventListener("resize", () => { // a phone's address bar resizes too, in height
-    if (element("plane").clientWidth === width) return;
-    width = element("plane").clientWidth;
+    if (element("plane").clientWidth === view.side) return;
     redraw();
     drawPad();
   });

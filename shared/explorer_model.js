@@ -32,7 +32,6 @@ function unpackEpoch(packed, table, zStep) {
     centres: packed.centres,
     zMeans: Float32Array.from(integers(packed.z_mean), (n) => n * zStep), // z[0], z[1], z[0], …
     weights: Object.fromEntries(weights),
-    manifold: null, // its picture, drawn when first seen
   };
 }
 

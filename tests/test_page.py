@@ -214,7 +214,10 @@ def test_the_manifold_is_the_decoder_at_the_quantiles(page, results):
     from scipy.stats import norm
 
     weights = rounded(read_run_weights(results / "keras" / "post-keras", 2)[1])
-    page.wait_for_function("document.getElementById('manifold').width === 15 * 28")
+    page.wait_for_function(  # it is drawn row by row
+        "document.getElementById('manifold').getContext('2d').getImageData(0, 14 * 28, 420, 28)"
+        ".data.some((value, i) => i % 4 < 3 && value > 9)"
+    )
     picture = canvas(page, "manifold").reshape(15, 28, 15, 28)
     ticks = norm.ppf(np.linspace(0.05, 0.95, 15))
     for row, column in ((0, 0), (0, 14), (7, 3)):
@@ -229,7 +232,7 @@ def test_the_manifold_is_the_decoder_at_the_quantiles(page, results):
 def test_the_pointer_moves_z_and_a_click_holds_it(page):
     plane, limit = page.locator("#plane"), page.evaluate("vae.limit")
     side = plane.bounding_box()["width"]
-    pixel = 2 * limit / (side - 2)  # z of a pixel; the canvas has a border of one
+    pixel = 2 * limit / side  # in z: a mouse stands on whole pixels
     before = canvas(page, "digit")
     plane.hover(position={"x": side / 4, "y": side / 4})
     np.testing.assert_allclose(z_of(page), [-limit / 2, limit / 2], atol=pixel)

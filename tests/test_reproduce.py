@@ -1,5 +1,6 @@
 """The main job, whole but small, and its proof: it must see a single bit."""
 
+import base64
 import json
 import shutil
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 import reproduce
-from shared.run import read_config
+from shared.run import read_config, read_run_weights
 
 SMALL = ["--epochs", "1", "2", "--steps", "30"]
 
@@ -49,8 +50,17 @@ def test_the_page_is_one_file_that_fetches_nothing(results):
     text = (results / "index.html").read_text()
     assert "8 steps: every weight bit-identical" in text and 'class="proof good"' in text
     assert "http://" not in text and "https://" not in text and "<script src" not in text
-    # Each version: two kinds of picture at two epochs, and the loss, of two recipes.
-    assert text.count("data:image/png;base64,") == 2 * 2 * (2 * 2 + 1) + 1
+    # The losses of both versions and recipes, post-tf's two kinds of picture at two epochs drawn
+    # once, since the weights are equal, and the spread; post-keras' pictures are drawn live.
+    assert text.count("data:image/png;base64,") == 2 * 2 + 2 * 2 + 1
+    assert "default-src 'none'" in text
+    script = text[text.index('id="explorer-data">') + len('id="explorer-data">') :]
+    explorer = json.loads(script[: script.index("</script>")])
+    assert [epoch["epoch"] for epoch in explorer["epochs"]] == [1, 2]
+    packed = explorer["epochs"][1]["weights"]["decoder/logits/kernel"]
+    _, weights = read_run_weights(results / "tf" / "post-keras", 2)
+    found = np.frombuffer(base64.b64decode(packed), "<f2")
+    assert (found == weights["decoder/logits/kernel"].ravel().astype(np.float16)).all()
     assert "bars" in text and "keras_vae" in text and "tf_vae" in text
 
 
@@ -58,15 +68,16 @@ def test_an_interrupted_job_goes_on_and_a_finished_one_is_not_overwritten(
     results, data_path, tmp_path, capsys
 ):
     arguments = [*SMALL, "--data", str(data_path), "--out"]
-    before = (results / "parity.json").read_bytes()
+    before = [(results / name).read_bytes() for name in ("parity.json", "index.html")]
     assert reproduce.main([*arguments, str(results)]) == 2
     assert "already holds results" in capsys.readouterr().err
     copy = tmp_path / "results"
     shutil.copytree(results, copy)
     shutil.rmtree(copy / "tf" / "post-tf")
-    (copy / "parity.json").unlink()
+    for name in ("parity.json", "index.html"):
+        (copy / name).unlink()
     assert reproduce.main([*arguments, str(copy), "--resume"]) == 0
-    assert (copy / "parity.json").read_bytes() == before
+    assert [(copy / name).read_bytes() for name in ("parity.json", "index.html")] == before
 
 
 def test_a_single_bit_is_seen_and_named(results, data_path, tmp_path, capsys):
@@ -112,7 +123,9 @@ def test_bad_input_is_refused(arguments, message, tmp_path, monkeypatch, capsys)
 def test_text_on_the_page_is_escaped():
     from shared.page import page
 
-    text = page(
-        "<b>", ["<i>&"], False, [("<h>", [("text", "<p>"), ("table", (["<t>"], [["<d>"]]))])]
-    )
-    assert not any(tag in text for tag in ("<b>", "<i>", "<h>", "<t>", "<d>"))
+    blocks = [("text", "<p>"), ("table", (["<t>"], [["<d>"]]))]
+    explorer = ("explorer", ({"classes": ["</script><x>"]}, "<n>", True))
+    text = page("<b>", ["<i>&"], False, [("<h>", [*blocks, explorer])])
+    for tag in ("<b>", "<i>", "<h>", "<t>", "<d>", "<n>", "<x>"):
+        assert tag not in text
+    assert text.count("</script>") == 2
