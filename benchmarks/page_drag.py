@@ -65,7 +65,7 @@ def main():
     except ImportError:
         raise UsageError("needs playwright and a Chromium; get both by: make test-page") from None
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    from browser import NO_BROWSER, executable
+    from browser import NO_BROWSER, executable, until
 
     path = executable()
     if path is None:
@@ -74,7 +74,7 @@ def main():
         browser = playwright.chromium.launch(executable_path=path)
         page = browser.new_page(viewport={"width": 1280, "height": 900})
         page.goto(drag.page.resolve().as_uri())
-        page.wait_for_function("window.vae")
+        until(page, "window.vae")
         ready = page.evaluate("performance.now()")
         page.wait_for_timeout(1000)
         paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")

@@ -23,6 +23,15 @@ def executable():
     return next((path for path in found if path and not path.startswith("/snap/")), None)
 
 
+def until(page, script):
+    """Wait for a truth in the page. Its policy forbids the eval in playwright's own polling."""
+    for _ in range(300):
+        if page.evaluate(f"Boolean({script})"):
+            return
+        page.wait_for_timeout(50)
+    raise TimeoutError(f"not true within 15 s: {script}")
+
+
 def install():
     """Try playwright's download, then Debian's package."""
     playwright, root = [sys.executable, "-m", "playwright"], os.name == "posix" and not os.geteuid()

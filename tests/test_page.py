@@ -9,6 +9,7 @@ import json
 
 import numpy as np
 import pytest
+from browser import NO_BROWSER, executable, until
 from oracle import forward, log_sigmoid
 
 import reproduce
@@ -56,7 +57,6 @@ def odd_results(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def chromium():
-    from browser import NO_BROWSER, executable
     from playwright.sync_api import sync_playwright
 
     path = executable()
@@ -83,7 +83,7 @@ def visit(chromium):
         page.on("request", lambda request: seen["requests"].append(request.url))
         page.on("dialog", lambda dialog: (seen["dialogs"].append(dialog.message), dialog.dismiss()))
         page.goto(path.as_uri())
-        page.wait_for_function("window.vae")
+        until(page, "window.vae")
         return page
 
     yield visit
@@ -214,9 +214,10 @@ def test_the_manifold_is_the_decoder_at_the_quantiles(page, results):
     from scipy.stats import norm
 
     weights = rounded(read_run_weights(results / "keras" / "post-keras", 2)[1])
-    page.wait_for_function(  # it is drawn row by row
+    until(  # the last row is drawn
+        page,
         "document.getElementById('manifold').getContext('2d').getImageData(0, 14 * 28, 420, 28)"
-        ".data.some((value, i) => i % 4 < 3 && value > 9)"
+        ".data.some((value, i) => i % 4 < 3 && value > 9)",
     )
     picture = canvas(page, "manifold").reshape(15, 28, 15, 28)
     ticks = norm.ppf(np.linspace(0.05, 0.95, 15))
