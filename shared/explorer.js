@@ -45,7 +45,7 @@ function plane(side, centre, half) {
 }
 
 function drawText(context, text, x, y, fillStyle, strokeStyle) {
-  Object.assign(context, { fillStyle, strokeStyle, lineWidth: 4, lineJoin: "round" });
+  Object.assign(context, { fillStyle, strokeStyle, lineWidth: 5, lineJoin: "round" });
   context.strokeText(text, x, y);
   context.fillText(text, x, y);
 }
@@ -126,10 +126,10 @@ function explorer(data) {
     drawGrid(context, view);
     const radius = Math.max(0.8, side * Math.min(0.006, 0.3 / Math.sqrt(labels.length)));
     drawPoints(context, view, zMeans, labels, colours, radius);
-    Object.assign(context, { font: "bold 20px system-ui, sans-serif", textAlign: "center" });
+    Object.assign(context, { font: "bold 24px system-ui, sans-serif", textAlign: "center" });
     centres.forEach(([z0, z1], n) => {
       const [x, y] = view.at(z0, z1), inside = (v) => Math.min(side - 12, Math.max(12, v));
-      drawText(context, classes[n], inside(x), inside(y) + 7, colours[n % colours.length], "#fff");
+      drawText(context, classes[n], inside(x), inside(y) + 8, colours[n % colours.length], "#fff");
     });
   }
 
@@ -202,6 +202,7 @@ function explorer(data) {
   }
 
   function redraw() {
+    if (!element("plane").clientWidth) return; // hidden just now
     drawScatter(state.epoch.zMeans, state.epoch.centres);
     moveTo(state.z);
     if (state.x) drawLens();

@@ -40,12 +40,12 @@ def install():
         ways[0].append([*playwright, "install-deps", "chromium"])
         ways.append([["apt-get", "update"], ["apt-get", "install", "-y", "chromium"]])
     for commands in ways:
-        print(f"no browser found; trying: {' '.join(commands[-1])}", file=sys.stderr)
         if all(_succeeds(command) for command in commands):
             return
 
 
 def _succeeds(command):
+    print(f"no browser found; trying: {' '.join(command)}", file=sys.stderr)
     try:
         return subprocess.run(command, capture_output=True).returncode == 0
     except FileNotFoundError:
