@@ -20,6 +20,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, Ti
 from tyro.conf import FlagCreatePairsOff
 
 from shared import plots
+from shared.animation import animate
 from shared.cli import exit_status, import_version
 from shared.config import UsageError, recipe
 from shared.data import load_data
@@ -43,6 +44,7 @@ from shared.weights import compare
 VERSIONS = {"keras": "keras_vae", "tf": "tf_vae"}
 IDENTICAL = "every weight bit-identical"
 RELAY_EPOCHS = 4
+ANIMATION = "latent.gif"
 SEEDS = 8  # of the range in the picture of 1000 steps
 # The 2018 TensorFlow recipe with initial weights and a step size that do not gamble.
 STEADY = {"initializer": "glorot_uniform", "learning_rate": 1e-3}
@@ -71,6 +73,8 @@ class Reproduce:
     """Replace the results in the folder."""
     quick: FlagCreatePairsOff[bool] = False
     """A first look: the 5,000 digits, post-keras to epoch 5 alone, into runs/quick."""
+    animate: FlagCreatePairsOff[bool] = False
+    """Also train once more for latent.gif: the latent plane, epoch by epoch."""
 
 
 def main(argv=None):
@@ -111,6 +115,16 @@ def reproduce(job):
         relay = {} if job.quick else _relay(job, configs["post-keras"], data, modules, advance)
         if not job.quick:
             _draw_seeds(job, configs["post-tf"], data, modules["tf"], advance)
+        if job.animate and not (job.resume and (job.out / ANIMATION).exists()):
+            config = configs["post-keras"]
+            steps = config.steps_per_epoch(len(data.x_train))
+            animate(
+                job.out / ANIMATION,
+                modules["tf"],
+                config,
+                data,
+                lambda row: advance(steps, f"{ANIMATION}, epoch {row['epoch']}"),
+            )
 
     parity = _parity(job, configs, data, relay)
     write_json(job.out / "parity.json", parity)
@@ -122,6 +136,7 @@ def reproduce(job):
 
 def _check_folder(job):
     ours = {"keras", "tf", "relay", "seeds.npz", "seeds.png", "parity.json", "index.html"}
+    ours |= {ANIMATION}
     found = {path.name for path in job.out.iterdir()} if job.out.is_dir() else set()
     if job.out.exists() and not job.out.is_dir():
         raise UsageError(f"{job.out} is a file; expected a folder for the results")
@@ -179,10 +194,9 @@ def _train(run, version, job, advance, say):
 
 def _extra_steps(job, configs, data):
     """Steps beside the runs themselves: the relay and its undisturbed twin, and the seeds."""
-    if job.quick:
-        return 0
     per_epoch = configs["post-keras"].steps_per_epoch(len(data.x_train))
-    return 2 * RELAY_EPOCHS * per_epoch + 2 * SEEDS * job.steps
+    steps = max(job.epochs) * per_epoch if job.animate else 0
+    return steps if job.quick else steps + 2 * RELAY_EPOCHS * per_epoch + 2 * SEEDS * job.steps
 
 
 def _relay(job, config, data, modules, advance):

@@ -211,7 +211,6 @@ def _value_of(flag, argv):
 def _train(package, command):
     from shared.data import evaluation_images, load_data
     from shared.metrics import measure
-    from shared.report import draw_figures
     from shared.run import Run
     from shared.tensorboard import Board, check_installed
 
@@ -224,6 +223,8 @@ def _train(package, command):
     if run.complete:
         print(f"{out}: already complete")
         return 0
+    from shared.report import draw_figures  # matplotlib, which a refusal need not wait for
+
     version = import_version(package)
     board = Board(command.tensorboard) if command.tensorboard else None
     on_epoch = board.epoch if board else None

@@ -5,6 +5,7 @@ The choice stands here once; the formulas are those of shared/elbo.py.
 
 import math
 
+import numpy as np
 from keras import ops
 
 from shared import elbo
@@ -58,8 +59,10 @@ def mean_image(config, heads):
     if config.likelihood == "bernoulli":
         return ops.sigmoid(logits)
     if config.likelihood == "categorical":
-        grey = ops.arange(config.levels, dtype="float32") / (config.levels - 1)
-        return ops.sum(ops.softmax(_by_level(config, logits), axis=-1) * grey, axis=-1)
+        # NumPy's, not a tensor: an exported graph would take a tensor for one of its inputs.
+        grey = np.arange(config.levels, dtype=np.float32) / np.float32(config.levels - 1)
+        probs = ops.softmax(_by_level(config, logits), axis=-1)
+        return ops.sum(ops.multiply(probs, grey), axis=-1)
     # The mean of a density C · exp(x · l) on [0, 1]: 1 / (1 - exp(-l)) - 1 / l, by its series
     # 1/2 + l/12 - l³/720 near 0 (where the first form is a difference of infinities).
     small = ops.abs(logits) < 0.1

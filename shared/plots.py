@@ -11,6 +11,8 @@ from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from scipy.stats import norm
 
+from shared.run import write_atomically
+
 __all__ = [
     "CLASS_COLOURS",
     "MANIFOLD_SIDE",
@@ -24,6 +26,7 @@ __all__ = [
     "manifold_z",
     "reconstructions",
     "save",
+    "save_animation",
 ]
 
 MANIFOLD_SIDE = 15
@@ -217,6 +220,31 @@ def save(figure, path, dpi=DPI):
     Image.open(buffer).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
         path, format="PNG", optimize=True
     )
+
+
+def save_animation(figures, path, dpi=65, seconds=0.2):
+    """Write figures of one size as the frames of a GIF; the last stands still for two seconds.
+
+    Args:
+        figures: iterable of figures, drawn one by one.
+        path: of the GIF, written whole or not at all.
+        dpi: pixels an inch.
+        seconds: of a frame.
+    """
+    frames = []
+    for figure in figures:
+        buffer = io.BytesIO()
+        figure.savefig(buffer, dpi=dpi, format="png")
+        picture = Image.open(buffer).convert("RGB")
+        # One palette for all frames, or a class would change its colour.
+        palette = frames[0] if frames else picture.quantize(64, dither=Image.Dither.NONE)
+        frames.append(picture.quantize(palette=palette, dither=Image.Dither.NONE))
+    buffer = io.BytesIO()
+    durations = [int(1000 * seconds)] * (len(frames) - 1) + [2000]
+    frames[0].save(
+        buffer, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
+    )
+    write_atomically(path, buffer.getvalue())
 
 
 def _figure(size, caption):

@@ -127,3 +127,25 @@ def test_samples_do_not_depend_on_the_model(data):
     assert np.abs(z.var(axis=0) - 1).max() < 5 * (2 / 4000) ** 0.5
     other = prior_samples(dataclasses.replace(config, seed=1), 4000)
     assert (z != other).any() and (prior_samples(config, 4000, seed=1) == other).all()
+
+
+def test_an_animation_has_a_frame_an_epoch_on_the_same_axes(versions, data, tmp_path):
+    from shared.animation import animate
+
+    rows = []
+    config = recipe("post-keras", hidden_dims=(8,), epochs=3)
+    animate(tmp_path / "latent.gif", versions["tf_vae"], config, data, rows.append)
+    assert [row["epoch"] for row in rows] == [1, 2, 3]
+    with Image.open(tmp_path / "latent.gif") as gif:
+        assert gif.n_frames == 3 and gif.info["loop"] == 0
+        frames, durations = [], []
+        for number in range(3):
+            gif.seek(number)
+            frames.append(np.asarray(gif.convert("RGB")))
+            durations.append(gif.info["duration"])
+    assert durations == [200, 200, 2000]
+    assert frames[0].shape == frames[1].shape == frames[2].shape
+    assert (frames[0] != frames[2]).any()
+    left, below = frames[0][60:-40, :35], frames[0][-35:, 60:-5]
+    assert (left == frames[2][60:-40, :35]).all() and (below == frames[2][-35:, 60:-5]).all()
+    assert [path.name for path in tmp_path.iterdir()] == ["latent.gif"]

@@ -1,0 +1,43 @@
+"""The latent plane, epoch by epoch, as an animated GIF."""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from shared import plots
+from shared.data import evaluation_images
+from shared.report import caption
+from shared.run import read_config
+
+__all__ = ["animate"]
+
+FRAMES = 50
+POINTS = 2500  # test images: more make a larger file and no clearer picture
+
+
+def animate(path, version, config, data, on_epoch=None):
+    """Train once more, keep the weights of every epoch for a while, and draw where they put z.
+
+    Args:
+        path: of the GIF.
+        version: functions of a version; `train`, `load` and `encode` are used.
+        config: shared.config.Config with a 2-D latent space.
+        data: shared.data.Data.
+        on_epoch: as for `train`.
+    """
+    last = config.total_epochs(len(data.x_train))
+    epochs = np.unique(np.linspace(1, last, min(FRAMES, last)).astype(int)).tolist()
+    config = dataclasses.replace(config, picture_epochs=epochs)
+    shown = np.random.RandomState(0).permutation(len(data.x_test))[:POINTS]
+    x, labels = evaluation_images(data.x_test, config)[shown], data.y_test[shown]
+    with tempfile.TemporaryDirectory() as folder:
+        run = Path(folder) / "run"
+        version.train(config, data, run, verbose=0, on_epoch=on_epoch)
+        z_means = {e: version.encode(version.load(run, e)[0], x)[0] for e in epochs}
+        texts = {epoch: caption(read_config(run), epoch) for epoch in epochs}
+    # The first epochs may throw points far out, and the clusters would move in a corner.
+    limit = plots.latent_limit(*(z for epoch, z in z_means.items() if epoch > last / 5))
+    figures = (plots.latent_scatter(z, labels, limit, texts[e]) for e, z in z_means.items())
+    plots.save_animation(figures, path)
