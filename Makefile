@@ -41,7 +41,7 @@ lint: .venv/.ready-test
 	$(BIN)/ruff format --check
 
 test: lint              # needs no network, no MNIST, no browser
-	$(BIN)/python -m pytest -m "not mnist and not notebooks and not extras and not browser"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not mnist and not notebooks and not extras and not browser"
 
 test-mnist: .venv/.ready-test   # needs all of MNIST: MNIST_NPZ=/absolute/path/mnist.npz make test-mnist
 	$(BIN)/python -m pytest -m mnist
