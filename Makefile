@@ -56,7 +56,7 @@ notebooks: .venv/.ready-notebooks   # outputs anew, of all or of some: make note
 # is the original's, which `make test` checks.
 test-notebooks: .venv/.ready-notebooks
 	FAST=1 $(BIN)/python -m pytest --nbmake --nbmake-kernel=python3 $(filter-out %.zh-CN.ipynb,$(wildcard notebooks/*.ipynb))
-	FAST=1 $(BIN)/python -m pytest -m notebooks
+	FAST=1 $(BIN)/python -m pytest -m notebooks tests/test_notebooks.py
 
 test-page: .venv/.ready-page    # the page in Chromium, which it installs where it may
 	@$(BIN)/python tests/browser.py

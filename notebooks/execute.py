@@ -38,6 +38,7 @@ def execute(notebook):
         resources={"metadata": {"path": str(FOLDER)}},
         record_timing=False,
         coalesce_streams=True,  # else one print may arrive in two parts
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # a warning that its ports are local
     )
     client.execute()
     notebook.metadata = nbformat.from_dict(METADATA)  # the kernel adds its own version

@@ -3,7 +3,7 @@
 import io
 
 import numpy as np
-from matplotlib import color_sequences
+from matplotlib import color_sequences, colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
@@ -16,14 +16,19 @@ from shared.run import write_atomically
 __all__ = [
     "CLASS_COLOURS",
     "MANIFOLD_SIDE",
+    "curves",
+    "evidence_split",
     "image_grid",
     "image_rows",
+    "kl_areas",
     "latent_limit",
+    "latent_panels",
     "latent_scatter",
     "loss_by_epoch",
     "loss_by_step",
     "manifold",
     "manifold_z",
+    "posterior_contours",
     "reconstructions",
     "save",
     "save_animation",
@@ -53,30 +58,7 @@ def latent_scatter(z_mean, labels, limit, caption):
         caption: version, recipe, epoch, data, seed.
     """
     figure, axes = _figure((6.4, 6.6), caption)
-    colours = CLASS_COLOURS
-    classes = np.unique(labels)
-    # In one shuffled call: drawn class by class, the last class would hide the others.
-    order = np.random.RandomState(0).permutation(len(z_mean))
-    index = np.searchsorted(classes, labels) % len(colours)
-    axes.scatter(
-        *z_mean[order].T,
-        c=np.array(colours, dtype=object)[index][order].tolist(),
-        s=max(3.0, 9e3 / (len(z_mean) + 1000)),
-        alpha=0.65,
-        linewidths=0,
-    )
-    for number, label in enumerate(classes):
-        centre = np.median(z_mean[labels == label], axis=0)
-        axes.annotate(
-            str(label),
-            np.clip(centre, -0.95 * limit, 0.95 * limit),
-            ha="center",
-            va="center",
-            fontsize=17,
-            fontweight="bold",
-            color=colours[number % len(colours)],
-            path_effects=[withStroke(linewidth=3.5, foreground="white")],
-        )
+    _scatter(axes, z_mean, labels, limit)
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     axes.set(xlabel="z[0], mean of q(z|x)", ylabel="z[1], mean of q(z|x)")
     axes.grid(alpha=0.25)
@@ -212,6 +194,194 @@ def loss_by_step(lines, bands, caption, limits=None):
     return figure
 
 
+# ---- pictures of the mathematics
+
+
+def latent_panels(panels, labels, caption):
+    """Several models' latents of one set, each on axes of its own, with the prior's circle.
+
+    Args:
+        panels: {title: (n, 2)}, what each model's encoder gives.
+        labels: (n,) integers.
+        caption: of the whole.
+    """
+    figure, rows = _panels((4.4 * len(panels), 4.9), caption, 1, len(panels))
+    for axes, (title, z_mean) in zip(rows[0], panels.items(), strict=True):
+        limit = max(latent_limit(z_mean), 3.5)
+        _scatter(axes, z_mean, labels, limit)
+        turn = np.linspace(0, 2 * np.pi, 200)
+        # A standard normal in the plane lies within radius 3 with probability 1 - e^-4.5.
+        circle = 3 * np.cos(turn), 3 * np.sin(turn)
+        axes.plot(*circle, color=INK, linewidth=1.4, linestyle="--", zorder=5)
+        axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+        axes.set_title(title, fontsize=10)
+        axes.set(xlabel="z[0]")
+        axes.grid(alpha=0.25)
+    rows[0][0].set(ylabel="z[1]")
+    return figure
+
+
+def curves(
+    x,
+    lines,
+    caption,
+    xlabel,
+    ylabel,
+    bands=None,
+    levels=None,
+    points=None,
+    limits=None,
+    log=(),
+):
+    """Lines over one axis, each in a colour of its own.
+
+    Args:
+        x: (n,), shared by all lines.
+        lines: {label: (n,)}.
+        caption: of the whole.
+        xlabel, ylabel: what the axes hold, with the unit.
+        bands: {label of a line: (low, high)}, (n,) each, shaded in the line's colour.
+        levels: {label: number}, dashed horizontal lines.
+        points: {label: (x, y)}, marked.
+        limits: (low, high) of the vertical axis.
+        log: the axes with a logarithmic scale, of "x" and "y".
+    """
+    figure, axes = _figure((6.8, 4.2), caption)
+    colours = iter(CLASS_COLOURS)
+    marker = ".-" if len(x) < 20 else "-"  # a line of a few values shows where they are
+    for label, values in lines.items():
+        colour = next(colours)
+        axes.plot(x, values, marker, color=colour, label=label)
+        if label in (bands or {}):
+            axes.fill_between(x, *bands[label], color=colour, alpha=0.2, linewidth=0)
+    for label, value in (levels or {}).items():
+        axes.axhline(value, color=INK, linewidth=1, linestyle="--", label=label)
+    for label, place in (points or {}).items():
+        axes.plot(*place, "o", color=next(colours), markersize=7, label=label)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    if "x" in log:
+        axes.set_xscale("log")
+    if "y" in log:
+        axes.set_yscale("log")
+    if limits:
+        axes.set_ylim(limits)
+    axes.margins(x=0.01)
+    axes.legend(frameon=False, fontsize="small")
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def kl_areas(z, p, panels, caption):
+    """KL(q || p) in one dimension, seen as an area: that of q · log(q / p), signs and all.
+
+    Args:
+        z: (n,), equally spaced.
+        p: (n,), density of the prior.
+        panels: {title: (n,)}, density of each q; 0 where it vanishes.
+        caption: of the whole.
+    """
+    figure, rows = _panels((3.4 * len(panels), 4.6), caption, 2, len(panels), sharex=True)
+    for column, (title, q) in enumerate(panels.items()):
+        above, below = rows[0][column], rows[1][column]
+        above.plot(z, p, color=INK, linewidth=1.2, linestyle="--", label="p = N(0, 1)")
+        above.plot(z, q, color=TRAIN, label="q")
+        above.set_title(title, fontsize=10)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            integrand = np.where(q > 0, q * np.log(q / p), 0.0)
+        # q log q → 0 where q → 0, so what is added and what is taken away are both finite.
+        for part, colour in ((integrand > 0, TRAIN), (integrand < 0, TEST)):
+            below.fill_between(z, integrand, where=part, color=colour, alpha=0.55, linewidth=0)
+        below.axhline(0, color=INK, linewidth=0.8)
+        area = integrand.sum() * (z[1] - z[0])
+        below.annotate(
+            f"area {area:.3f} nats", (0.03, 0.9), xycoords="axes fraction", fontsize=9, color=INK
+        )
+        below.margins(y=0.25)
+        below.set(xlabel="z")
+        for axes in (above, below):
+            axes.grid(alpha=0.25)
+    rows[0][0].set(ylabel="density")
+    rows[1][0].set(ylabel="q · log(q / p)")
+    rows[0][0].legend(frameon=False, fontsize="small")
+    return figure
+
+
+def posterior_contours(
+    half_width, log_posteriors, z_mean, z_log_var, images, image_shape, titles, caption
+):
+    """The exact p(z|x) of some images in the plane, and q(z|x) as ellipses over it.
+
+    Args:
+        half_width: half the side of the square window about each z_mean.
+        log_posteriors: (n, side, side), log p(z|x) on an even grid over each window, z[1] by
+            rows upward and z[0] by columns; a constant more or less changes nothing.
+        z_mean, z_log_var: (n, 2), q of each image.
+        images: (n, input_dim) in [0, 1], drawn in the emptiest corner.
+        image_shape: rows and columns of an image.
+        titles: n texts.
+        caption: of the whole.
+    """
+    n = len(images)
+    figure, rows = _panels((3.1 * n, 3.8), caption, 1, n)
+    turn = np.linspace(0, 2 * np.pi, 200)
+    for i, axes in enumerate(rows[0]):
+        density = np.exp(log_posteriors[i] - np.max(log_posteriors[i]))
+        ticks = np.linspace(-half_width, half_width, len(density))
+        grid = z_mean[i][0] + ticks, z_mean[i][1] + ticks
+        axes.contourf(*grid, density, levels=np.linspace(0.02, 1, 14), cmap="viridis")
+        axes.set_facecolor(colormaps["viridis"](0.0))
+        sigma = np.exp(z_log_var[i] / 2)
+        for radius in (1, 2):
+            axes.plot(
+                z_mean[i][0] + radius * sigma[0] * np.cos(turn),
+                z_mean[i][1] + radius * sigma[1] * np.sin(turn),
+                color="white",
+                linewidth=1.3,
+                path_effects=[withStroke(linewidth=2.2, foreground=INK)],
+            )
+        axes.set(xlim=grid[0][[0, -1]], ylim=grid[1][[0, -1]], aspect="equal", xlabel="z[0]")
+        axes.set_title(titles[i], fontsize=10)
+        third = len(density) // 3
+        corners = {
+            (0.02, 0.7): density[-third:, :third],
+            (0.7, 0.7): density[-third:, -third:],
+            (0.02, 0.02): density[:third, :third],
+            (0.7, 0.02): density[:third, -third:],
+        }
+        place = min(corners, key=lambda corner: corners[corner].sum())
+        corner = axes.inset_axes([*place, 0.28, 0.28])
+        corner.imshow(np.reshape(images[i], image_shape), cmap="gray", vmin=0, vmax=1)
+        corner.set(xticks=[], yticks=[])
+        corner.spines[:].set_color("white")
+    rows[0][0].set(ylabel="z[1]")
+    return figure
+
+
+def evidence_split(x, elbo, log_px, chosen, caption, xlabel):
+    """log p(x) as the sum of the ELBO and of KL(q || p(z|x)), while q changes.
+
+    Args:
+        x: (n,), what is changed about q.
+        elbo: (n,) nats, of one image at each q.
+        log_px: nats, of that image.
+        chosen: the x of the q that training chose.
+        caption, xlabel: of the picture and of its axis.
+    """
+    figure, axes = _figure((6.8, 4.2), caption)
+    low = min(elbo) - 0.12 * (log_px - min(elbo))
+    axes.fill_between(x, low, elbo, color=TRAIN, alpha=0.3, linewidth=0, label="ELBO, up to here")
+    axes.fill_between(
+        x, elbo, log_px, color=TEST, alpha=0.35, linewidth=0, label="KL(q(z|x) ‖ p(z|x))"
+    )
+    axes.plot(x, elbo, color=TRAIN)
+    axes.axhline(log_px, color=INK, linewidth=1.4, label="log p(x), whatever q is")
+    axes.axvline(chosen, color=INK, linewidth=1, linestyle=":", label="the trained encoder's q")
+    axes.set(xlabel=xlabel, ylabel="nats", ylim=(low, log_px + 0.08 * (log_px - low)))
+    axes.set(xlim=(min(x), max(x)))
+    axes.legend(fontsize="small", loc="lower right", framealpha=0.9)
+    return figure
+
+
 def save(figure, path, dpi=DPI):
     """Write a figure as PNG; equal figures give equal bytes."""
     buffer = io.BytesIO()
@@ -252,6 +422,42 @@ def _figure(size, caption):
     axes = figure.add_subplot()
     figure.suptitle(caption, fontsize=9.5, color=INK)
     return figure, axes
+
+
+def _panels(size, caption, rows, columns, **options):
+    """A figure of several axes, as lists of rows."""
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False, **options)
+    figure.suptitle(caption, fontsize=9.5, color=INK)
+    return figure, axes
+
+
+def _scatter(axes, z_mean, labels, limit):
+    """Points in the plane, one colour a class, and each class's label at its median."""
+    colours = CLASS_COLOURS
+    classes = np.unique(labels)
+    # In one shuffled call: drawn class by class, the last class would hide the others.
+    order = np.random.RandomState(0).permutation(len(z_mean))
+    index = np.searchsorted(classes, labels) % len(colours)
+    axes.scatter(
+        *z_mean[order].T,
+        c=np.array(colours, dtype=object)[index][order].tolist(),
+        s=max(3.0, 9e3 / (len(z_mean) + 1000)),
+        alpha=0.65,
+        linewidths=0,
+    )
+    for number, label in enumerate(classes):
+        centre = np.median(z_mean[labels == label], axis=0)
+        axes.annotate(
+            str(label),
+            np.clip(centre, -0.95 * limit, 0.95 * limit),
+            ha="center",
+            va="center",
+            fontsize=17,
+            fontweight="bold",
+            color=colours[number % len(colours)],
+            path_effects=[withStroke(linewidth=3.5, foreground="white")],
+        )
 
 
 def _tiled(images, columns, image_shape):

@@ -141,6 +141,16 @@ def test_a_notebook_says_what_is_learned_and_ends_in_exercises(source):
         assert re.search(r"^answer_\d+ = None", text, re.MULTILINE) and "check(" in text
 
 
+@pytest.mark.parametrize("name", ["01_derivation", "01_derivation.zh-CN"])
+def test_every_equation_of_the_derivation_is_followed_by_a_check(name):
+    cells = cells_of(ROOT / "notebooks" / f"{name}.py")
+    equations = [i for i, (kind, text) in enumerate(cells) if kind == "markdown" and "$$" in text]
+    assert len(equations) > 20
+    for i in equations:
+        kind, text = cells[i + 1]
+        assert kind == "code" and "assert " in text and "print(" in text, cells[i][1]
+
+
 def project_names():
     """Every function and class that the project defines."""
     packages = ("shared", "keras_vae", "tf_vae")

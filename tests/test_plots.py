@@ -149,3 +149,62 @@ def test_an_animation_has_a_frame_an_epoch_on_the_same_axes(versions, data, tmp_
     left, below = frames[0][60:-40, :35], frames[0][-35:, 60:-5]
     assert (left == frames[2][60:-40, :35]).all() and (below == frames[2][-35:, 60:-5]).all()
     assert [path.name for path in tmp_path.iterdir()] == ["latent.gif"]
+
+
+def test_the_area_in_the_picture_of_a_kl_is_the_kl():
+    z = np.linspace(-9, 9, 3601)
+    pairs = {"same": (0.0, 1.0), "moved": (1.5, 1.0), "narrow": (-1.0, 0.05)}
+    panels = {title: norm.pdf(z, *pair) for title, pair in pairs.items()}
+    assert (panels["narrow"] == 0).any()  # q log q is 0 there, not NaN
+    below = plots.kl_areas(z, norm.pdf(z), panels, "caption").axes[len(pairs) :]
+    for axes, (mean, sigma) in zip(below, pairs.values(), strict=True):
+        area = float(axes.texts[0].get_text().split()[1])
+        exact = 0.5 * (mean**2 + sigma**2 - 1 - np.log(sigma**2))
+        assert abs(area - exact) < 1e-3  # as it is printed
+
+
+def test_a_posterior_stands_as_its_ellipse_does():
+    """A density that grows to the upper right, and a q that is wider along z[0]."""
+    ticks = np.linspace(-0.5, 0.5, 31)
+    first, second = np.meshgrid(ticks, ticks)
+    log_posterior = -50 * ((first - 0.3) ** 2 + (second - 0.4) ** 2)
+    q = np.array([[2.0, -1.0]]), 2 * np.log([[0.2, 0.1]])
+    image = np.zeros((1, 6))
+    axes = plots.posterior_contours(
+        0.5, [log_posterior], *q, image, (2, 3), ["title"], "caption"
+    ).axes[0]
+    np.testing.assert_allclose(axes.get_xlim(), (1.5, 2.5))
+    np.testing.assert_allclose(axes.get_ylim(), (-1.5, -0.5))
+    # The innermost contour lies about the peak, at q's mean + (0.3, 0.4).
+    levels = axes.collections[0].get_paths()
+    inner = [path.vertices for path in levels if len(path.vertices)][-1]
+    np.testing.assert_allclose(inner.mean(axis=0), (2.3, -0.6), atol=0.03)  # a cell of the grid
+    for line, radius in zip(axes.lines, (1, 2), strict=True):
+        x, y = line.get_data()
+        np.testing.assert_allclose((np.ptp(x), np.ptp(y)), (0.4 * radius, 0.2 * radius), rtol=1e-3)
+        np.testing.assert_allclose((x.max() + x.min(), y.max() + y.min()), (4, -2), rtol=1e-3)
+    # The image is in a corner that the density leaves free.
+    corner = axes.child_axes[0].get_position()
+    whole = axes.get_position()
+    assert corner.y1 < whole.y0 + whole.height / 2 or corner.x1 < whole.x0 + whole.width / 2
+
+
+def test_the_two_parts_of_the_evidence_fill_it():
+    x, elbo = np.array([0.5, 1, 2]), np.array([-151.0, -150, -153])
+    axes = plots.evidence_split(x, elbo, -149.0, 1.0, "caption", "x").axes[0]
+    lower, upper = (part.get_paths()[0].vertices for part in axes.collections)
+    assert upper[:, 1].max() == -149 and upper[:, 1].min() == -153
+    assert {tuple(place) for place in zip(x, elbo, strict=True)} <= {tuple(v) for v in lower}
+    assert {tuple(place) for place in zip(x, elbo, strict=True)} <= {tuple(v) for v in upper}
+
+
+def test_curves_have_the_colour_of_their_band():
+    x = np.arange(1.0, 6)
+    figure = plots.curves(
+        x, {"a": x, "b": 2 * x}, "caption", "x", "y", bands={"b": (x, 3 * x)}, log="x"
+    )
+    axes = figure.axes[0]
+    (band,) = axes.collections
+    colour = tuple(band.get_facecolor()[0][:3])
+    assert colour == axes.lines[1].get_color() != axes.lines[0].get_color()
+    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "linear")
