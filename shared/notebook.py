@@ -4,6 +4,7 @@ Import it first: it loads Keras, without the notes on the machine that TensorFlo
 """
 
 import io
+import logging
 import os
 
 from shared import plots
@@ -13,6 +14,8 @@ __all__ = ["check", "fast", "show"]
 
 with quiet():  # loads Keras itself
     pass
+# TensorFlow sets its own level back where Python is interactive.
+logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 DPI = 100
 

@@ -80,6 +80,7 @@ def test_the_outputs_are_whole_and_say_nothing_of_a_machine(source):
         texts = {"text": out.get("text", ""), **out.get("data", {})}
         text = "\n".join("".join(value) for kind, value in texts.items() if kind[:4] == "text")
         assert not ABSOLUTE.search(text), text
+        assert "WARNING" not in text, text
         assert not re.search(r"\b0x[0-9a-f]{6}", text), text  # an address is another each time
 
 
@@ -187,25 +188,48 @@ def test_a_notebook_uses_the_project_and_writes_none_of_it_again(source):
 @every_original
 def test_right_answers_are_accepted_and_wrong_ones_are_not(source, monkeypatch):
     monkeypatch.chdir(source.parent)
-    answers = notebook_answers.ANSWERS[source.stem]
-    namespace, asked = {"__name__": "__main__"}, []
-    for text in code_of(source):
-        name = re.search(r"^(answer_\d+) = None", text, re.MULTILINE)
-        if name is None:
-            exec(compile(text, source.name, "exec"), namespace)
-            continue
-        asked.append(name[1])
-        right, *wrong = answers[name[1]]
+    answers, cells = notebook_answers.ANSWERS[source.stem], code_of(source)
+    exercises = {re.search(r"^(answer_\d+) = None", text, re.MULTILINE): text for text in cells}
+    exercises = {found[1]: text for found, text in exercises.items() if found}
+    assert sorted(exercises) == sorted(answers)
+    namespace = {"__name__": "__main__"}
+    for text in needed(cells, list(exercises.values())):
+        exec(compile(text, source.name, "exec"), namespace)
+    for name, (right, *wrong) in answers.items():
         assert wrong
-        for number, answer in enumerate([None, right, *wrong]):
-            printed = said(text, name[1], answer, namespace)
-            if answer is None:
-                assert printed.endswith(": not answered yet\n"), printed
-            elif number == 1:
-                assert printed.endswith(": right\n"), printed
-            else:
-                assert ": not yet. " in printed, (answer, printed)
-    assert asked == sorted(answers)
+        text = exercises[name]
+        assert said(text, name, None, namespace).endswith(": not answered yet\n")
+        assert said(text, name, right, namespace).endswith(": right\n"), name
+        for answer in wrong:
+            assert ": not yet. " in said(text, name, answer, namespace), (name, answer)
+
+
+def needed(cells, exercises):
+    """The cells before the exercises that define what these use, and what those use in turn."""
+    wanted, found = set(), []
+    for text in reversed(cells):
+        defined, used = names_of(text)
+        if text in exercises:
+            wanted |= used - defined
+        elif defined & wanted:
+            wanted |= used
+            found.append(text)
+    return found[::-1]
+
+
+def names_of(text):
+    """What a cell defines, and what it uses."""
+    defined, used = set(), set()
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.Name):
+            (defined if isinstance(node.ctx, ast.Store) else used).add(node.id)
+        elif is_definition(node):
+            defined.add(node.name)
+        elif isinstance(node, ast.arg):
+            defined.add(node.arg)
+        elif isinstance(node, ast.alias):
+            defined.add((node.asname or node.name).split(".")[0])
+    return defined, used
 
 
 def said(text, name, answer, namespace):
