@@ -283,7 +283,7 @@ assert (exact["kl_to_posterior"] > 0).all()
 # by a factor from 0.3 to 3.
 
 # %%
-factors = np.geomspace(0.3, 3, fast(25, 5))
+factors = np.geomspace(0.3, 3, fast(17, 5))
 chosen = int(np.argsort(exact["kl_to_posterior"])[len(x) // 2])  # an image like most
 x_one, mean_one = (
     np.repeat(x[[chosen]], len(factors), axis=0),

@@ -244,7 +244,7 @@ assert (exact["kl_to_posterior"] > 0).all()
 # 为了看到这个和始终不变，我们取一张图，把编码器给出的 $q$ 拉宽、压窄：标准差乘以 0.3 到 3 之间的倍数。
 
 # %%
-factors = np.geomspace(0.3, 3, fast(25, 5))
+factors = np.geomspace(0.3, 3, fast(17, 5))
 chosen = int(np.argsort(exact["kl_to_posterior"])[len(x) // 2])  # an image like most
 x_one, mean_one = (
     np.repeat(x[[chosen]], len(factors), axis=0),
