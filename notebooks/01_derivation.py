@@ -99,10 +99,9 @@ show(plots.latent_panels(panels, data.y_test, "Test set in the plane: z, or the 
 # anything about such a $z$, and it shows.
 
 # %%
-z_prior = prior_samples(config, 30)
-made = np.concatenate([decode(autoencoder, z_prior), decode(vae, z_prior)])
-text = "z ~ N(0, I), decoded: upper two rows by the autoencoder, lower two by the VAE"
-show(plots.image_grid(made, data.image_shape, text))
+z_prior = prior_samples(config, 15)
+made = {"autoencoder": decode(autoencoder, z_prior), "VAE": decode(vae, z_prior)}
+show(plots.image_rows(made, data.image_shape, "z ~ N(0, I), decoded by both"))
 
 # %% [markdown]
 # The post says that with $\sigma^2 = 0$ the VAE becomes the autoencoder, and for the *sampling* that
@@ -726,9 +725,12 @@ assert abs(averaged - weighted) < 1e-9
 heavy_config = recipe("post-keras", epochs=fast(50, 20), binarization="dynamic", beta=392.0)
 heavy, heavy_run = train(heavy_config, data, verbose=0)
 shown = x_test[5::67][:15]
-rows = [shown, decode(vae, encode(vae, shown)[0]), decode(heavy, encode(heavy, shown)[0])]
-text = "Test images; reconstructed at beta = 1; and with both terms averaged (beta = 392)"
-show(plots.image_grid(np.concatenate(rows), data.image_shape, text))
+rows = {
+    "test images": shown,
+    "beta = 1": decode(vae, encode(vae, shown)[0]),
+    "beta = 392": decode(heavy, encode(heavy, shown)[0]),
+}
+show(plots.image_rows(rows, data.image_shape, "Reconstructed from the mean of q(z|x)"))
 
 # %% [markdown]
 # Always the same grey ghost: the mean image. This is **posterior collapse**, and it has a number. A

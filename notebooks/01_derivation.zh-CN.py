@@ -87,10 +87,9 @@ show(plots.latent_panels(panels, data.y_test, "Test set in the plane: z, or the 
 # VAE 老老实实地待在先验里；自编码器则随处安家，因为没有人告诉它该待在哪里。现在对两者都抽 $z \sim \mathcal N(0, I)$ 再解码。对于这样的 $z$，自编码器从未被要求过什么，结果也看得出来。
 
 # %%
-z_prior = prior_samples(config, 30)
-made = np.concatenate([decode(autoencoder, z_prior), decode(vae, z_prior)])
-text = "z ~ N(0, I), decoded: upper two rows by the autoencoder, lower two by the VAE"
-show(plots.image_grid(made, data.image_shape, text))
+z_prior = prior_samples(config, 15)
+made = {"autoencoder": decode(autoencoder, z_prior), "VAE": decode(vae, z_prior)}
+show(plots.image_rows(made, data.image_shape, "z ~ N(0, I), decoded by both"))
 
 # %% [markdown]
 # 博文说，当 $\sigma^2 = 0$ 时 VAE 就变成了自编码器。就**抽样**而言，完全正确。$q$ 的样本是这样得到的：
@@ -651,9 +650,12 @@ assert abs(averaged - weighted) < 1e-9
 heavy_config = recipe("post-keras", epochs=fast(50, 20), binarization="dynamic", beta=392.0)
 heavy, heavy_run = train(heavy_config, data, verbose=0)
 shown = x_test[5::67][:15]
-rows = [shown, decode(vae, encode(vae, shown)[0]), decode(heavy, encode(heavy, shown)[0])]
-text = "Test images; reconstructed at beta = 1; and with both terms averaged (beta = 392)"
-show(plots.image_grid(np.concatenate(rows), data.image_shape, text))
+rows = {
+    "test images": shown,
+    "beta = 1": decode(vae, encode(vae, shown)[0]),
+    "beta = 392": decode(heavy, encode(heavy, shown)[0]),
+}
+show(plots.image_rows(rows, data.image_shape, "Reconstructed from the mean of q(z|x)"))
 
 # %% [markdown]
 # 每一张都是同一个灰蒙蒙的影子：平均图像。这就是**后验坍缩**（posterior collapse），而且它有一个确切的数值。解码器若从 $z$ 那里什么也得不到，最好的办法就是让每个像素取其平均值 $\bar x_k$，代价是平均图像的熵：
