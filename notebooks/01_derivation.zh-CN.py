@@ -547,6 +547,7 @@ assert np.allclose(ours, scipy_s, atol=1e-12) and abs(np.exp(ours).sum() - 1) < 
 # $$ \int_0^1 y^x(1-y)^{1-x}\,dx = \frac{2y - 1}{\ell} \le \tfrac12,
 #    \qquad \ell = \log\frac{y}{1-y} $$
 
+
 # %%
 def one_pixel(formula, x, logit):
     """log p(x) of a single pixel, by one of the project's formulas, in float64."""

@@ -205,6 +205,6 @@ def test_curves_have_the_colour_of_their_band():
     )
     axes = figure.axes[0]
     (band,) = axes.collections
-    colour = tuple(band.get_facecolor()[0][:3])
+    colour = "#" + "".join(f"{round(255 * part):02x}" for part in band.get_facecolor()[0][:3])
     assert colour == axes.lines[1].get_color() != axes.lines[0].get_color()
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "linear")
