@@ -1,8 +1,8 @@
 """The autoencoder beside the VAE: equal networks, with and without width of q(z|x) and KL.
 
-The post calls an autoencoder a VAE whose variance is zero. Both put images back well; only of the
-VAE does N(0, I) know where its codes lie, so only its decoder turns draws from the prior into
-digits. Prints the numbers and draws the picture.
+The post calls an autoencoder a VAE whose variance is zero. Both put images back; only the VAE's
+codes lie where N(0, I) draws, so only its draws from the prior are digits of every kind. Prints the
+numbers and draws the picture.
 """
 
 import sys
@@ -11,6 +11,8 @@ from pathlib import Path
 
 import numpy as np
 import tyro
+from scipy.stats import entropy
+from sklearn.neighbors import KNeighborsClassifier
 
 from shared import plots
 from shared.cli import exit_status, import_version
@@ -39,6 +41,13 @@ class Autoencoder:
     """The picture."""
 
 
+def effective_classes(images, data):
+    """How many classes images spread over: exp of the entropy of the labels nearest to them."""
+    nearest = KNeighborsClassifier(1, algorithm="brute").fit(data.x_test, data.y_test)
+    counts = np.unique(nearest.predict(images), return_counts=True)[1]
+    return float(np.exp(entropy(counts)))
+
+
 def main():
     """Train both, print a row each, and draw."""
     job = tyro.cli(Autoencoder, prog="benchmarks/autoencoder.py")
@@ -60,9 +69,8 @@ def main():
     rows = {"test images": data.x_test[shown]}
     prior = prior_samples(configs["VAE"], SAMPLES)
     print(f"{data.name}, {job.epochs} epochs, {job.latent_dim}-D z, seed {job.seed}, {job.version}")
-    print(
-        f"{'':<22}{'squared error':>15}{'spread of z_mean':>18}{'sample to nearest test image':>30}"
-    )
+    header = ("squared error", "spread of z_mean", "sample to nearest", "classes sampled")
+    print(f"{'':<16}" + "".join(f"{name:>20}" for name in header))
     for name, config in configs.items():
         model, _ = version.train(config, data)
         z_mean = version.encode(model, data.x_test)[0]
@@ -71,13 +79,17 @@ def main():
         error = np.square(reconstructed - data.x_test).sum(axis=1).mean()
         spread = z_mean.std(axis=0).mean()
         distance = nearest_distance(sampled, data.x_test).mean()
-        print(f"{name:<22}{error:>15.2f}{spread:>18.2f}{distance:>30.2f}")
+        classes = effective_classes(sampled, data)
+        numbers = (error, spread, distance, classes)
+        print(f"{name:<16}" + "".join(f"{number:>20.2f}" for number in numbers))
         rows[f"{name}: reconstruction"] = reconstructed[shown]
         rows[f"{name}: z ~ N(0, I)"] = sampled[:SHOWN]
-    real = nearest_distance(data.x_train[:SAMPLES], data.x_test).mean()
-    print(f"{'training images':<22}{'':>33}{real:>30.2f}")
+    real = data.x_train[:SAMPLES]
+    numbers = (nearest_distance(real, data.x_test).mean(), effective_classes(real, data))
+    print(f"{'training images':<56}" + "".join(f"{number:>20.2f}" for number in numbers))
 
-    order = ["test images", *sorted(rows.keys() - {"test images"}, key=lambda n: n.split(": ")[1])]
+    kinds = [f"{name}: {kind}" for kind in ("reconstruction", "z ~ N(0, I)") for name in configs]
+    order = ["test images", *kinds]
     text = (
         f"{job.version} · post-keras, {job.latent_dim}-D z, epoch {job.epochs} ·"
         f" {data.name} · seed {job.seed}"
