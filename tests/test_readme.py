@@ -1,0 +1,52 @@
+"""The Chinese README says what the English one says: same commands, numbers, links and order."""
+
+import re
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+ENGLISH, CHINESE = (ROOT / name for name in ("README.md", "README.zh-CN.md"))
+
+
+def blocks(text):
+    """Code blocks, and the prose without them."""
+    fenced = re.findall(r"^```.*?^```", text, re.DOTALL | re.MULTILINE)
+    return fenced, re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
+
+
+def parts(path):
+    """What a translation leaves alone, in order or as a count."""
+    code, prose = blocks(path.read_text())
+    # A line break inside a span is a break of the line, no part of the command.
+    spans = [re.sub(r"\s+", " ", span) for span in re.findall(r"`([^`]+)`", prose)]
+    links = [each for each in re.findall(r"\]\(([^)]+)\)", prose) if not each.startswith("#")]
+    numbers = re.findall(r"\d+(?:[.,]\d+)*", re.sub(r"\]\([^)]*\)", "]", prose))
+    return {
+        "headings": [len(level) for level in re.findall(r"^(#+) ", prose, re.MULTILINE)],
+        "code blocks": code,
+        "code spans": Counter(spans),
+        "links": Counter(links) - Counter([ENGLISH.name, CHINESE.name]),
+        "numbers": Counter(numbers),
+        "table rows": [line.count("|") for line in prose.splitlines() if line.startswith("|")],
+        "questions": len(re.findall(r"^\*\*", prose, re.MULTILINE)),
+    }
+
+
+@pytest.mark.parametrize("part", list(parts(ENGLISH)))
+def test_the_two_agree(part):
+    assert parts(ENGLISH)[part] == parts(CHINESE)[part]
+
+
+@pytest.mark.parametrize("path", [ENGLISH, CHINESE], ids=["en", "zh-CN"])
+def test_links_lead_somewhere(path):
+    text = blocks(path.read_text())[1]
+    titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
+    for target in re.findall(r"\]\(([^)]+)\)", text):
+        if target.startswith("#"):
+            assert target[1:] in anchors, target
+        elif not target.startswith("http"):
+            assert (ROOT / target).exists(), target
+    assert not re.search(r"@@|TODO|[A-Z]+(?:TABLE|BOUND|TEXT)\b", text)
