@@ -5,6 +5,7 @@ Functions of a version come as arguments, since nothing in `shared` imports a ve
 
 import dataclasses
 import io
+import re
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +29,7 @@ __all__ = [
     "save_figure",
 ]
 
+CAPTION_WIDTH = 88  # characters
 NOT_IN_CAPTION = {"recipe", "seed", "epochs", "steps", "picture_epochs", "step_losses"}
 
 
@@ -45,7 +47,7 @@ def run_data(directory):
 
 
 def caption(values, epoch=None):
-    """One line on what a picture shows: version, recipe, epoch, data and seed.
+    """What a picture shows, in as few lines as hold it: version, recipe, epoch, data and seed.
 
     Args:
         values: the dict in a run's config.json.
@@ -63,12 +65,15 @@ def caption(values, epoch=None):
     if epoch is not None:
         parts.append(f"epoch {epoch}")
     parts += [f"{data['name']} ({data['n_train']:,} + {data['n_test']:,})", f"seed {config.seed}"]
-    line = " · ".join(parts)
-    return (
-        line
-        if len(line) < 90
-        else f"{line[: line.rindex(' · ', 0, 90)]}\n{line[line.rindex(' · ', 0, 90) + 3 :]}"
-    )
+    # Lines as wide as the narrowest figure, broken where a reader would pause.
+    words = re.split(r"(?<=,) |(?<= ·) ", " · ".join(parts))
+    lines = [words[0]]
+    for word in words[1:]:
+        if len(lines[-1]) + len(word) < CAPTION_WIDTH:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(word)
+    return "\n".join(lines)
 
 
 def draw_figures(directory, data, load, encode, decode):

@@ -97,6 +97,21 @@ def test_figures_of_a_run(version, data, tmp_path):
         assert part in text
 
 
+def test_a_caption_fits_its_figure_whatever_it_names():
+    """Drawn at the size of every figure, no line is wider than the narrowest."""
+    config = recipe(
+        "post-tf", initializer="glorot_uniform", learning_rate=1e-3, batch_size=128, epochs=10,
+        likelihood="categorical", hidden_dims=(64, 32, 16), latent_dim=7, beta=0.5,
+    )  # fmt: skip
+    described = {"name": "fashion-of-1900", "n_train": 60000, "n_test": 10000}
+    values = {**dataclasses.asdict(config), "data": described, "trained_by": ["keras_vae"]}
+    text = caption(values, 10)
+    assert "likelihood categorical" in text and text.endswith("seed 0")
+    figure = plots.latent_scatter(np.zeros((3, 2)), np.arange(3), 1.0, text)
+    box = figure._suptitle.get_window_extent()
+    assert box.x0 >= 0 and box.x1 <= figure.bbox.width
+
+
 def test_rows_of_images_stand_upright_below_each_other():
     rows = {"first": np.random.RandomState(0).uniform(size=(3, 6)), "second": np.zeros((3, 6))}
     axes = plots.image_rows(rows, (2, 3), "caption").axes[0]
