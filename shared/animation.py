@@ -15,6 +15,7 @@ __all__ = ["animate"]
 
 FRAMES = 50
 POINTS = 2500  # test images: more make a larger file and no clearer picture
+POINT = 10.0  # square points: seen at a frame's low resolution
 
 
 def animate(path, version, config, data, on_epoch=None):
@@ -39,5 +40,5 @@ def animate(path, version, config, data, on_epoch=None):
         texts = {epoch: caption(read_config(run), epoch) for epoch in epochs}
     # The first epochs may throw points far out, and the clusters would move in a corner.
     limit = plots.latent_limit(*(z for epoch, z in z_means.items() if epoch > last / 5))
-    figures = (plots.latent_scatter(z, labels, limit, texts[e]) for e, z in z_means.items())
+    figures = (plots.latent_scatter(z, labels, limit, texts[e], POINT) for e, z in z_means.items())
     plots.save_animation(figures, path)

@@ -48,7 +48,7 @@ def latent_limit(*z_means):
     return max(float(np.quantile(np.abs(z_mean), 0.998)) for z_mean in z_means) * 1.05
 
 
-def latent_scatter(z_mean, labels, limit, caption):
+def latent_scatter(z_mean, labels, limit, caption, point=None):
     """The posterior means of a set in the plane, one colour a class.
 
     Args:
@@ -56,9 +56,10 @@ def latent_scatter(z_mean, labels, limit, caption):
         labels: (n,) integers.
         limit: both axes run from -limit to limit, so that pictures of two epochs compare.
         caption: version, recipe, epoch, data, seed.
+        point: area of a point, square points; by the number of points where None.
     """
     figure, axes = _figure((6.4, 6.6), caption)
-    _scatter(axes, z_mean, labels, limit)
+    _scatter(axes, z_mean, labels, limit, point)
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     axes.set(xlabel="z[0], mean of q(z|x)", ylabel="z[1], mean of q(z|x)")
     axes.grid(alpha=0.25)
@@ -407,7 +408,7 @@ def save_animation(figures, path, dpi=65, seconds=0.2):
         figure.savefig(buffer, dpi=dpi, format="png")
         picture = Image.open(buffer).convert("RGB")
         # One palette for all frames, or a class would change its colour.
-        palette = frames[0] if frames else picture.quantize(64, dither=Image.Dither.NONE)
+        palette = frames[0] if frames else picture.quantize(128, Image.Quantize.MAXCOVERAGE)
         frames.append(picture.quantize(palette=palette, dither=Image.Dither.NONE))
     buffer = io.BytesIO()
     durations = [int(1000 * seconds)] * (len(frames) - 1) + [2000]
@@ -432,7 +433,7 @@ def _panels(size, caption, rows, columns, **options):
     return figure, axes
 
 
-def _scatter(axes, z_mean, labels, limit):
+def _scatter(axes, z_mean, labels, limit, point=None):
     """Points in the plane, one colour a class, and each class's label at its median."""
     colours = CLASS_COLOURS
     classes = np.unique(labels)
@@ -442,7 +443,7 @@ def _scatter(axes, z_mean, labels, limit):
     axes.scatter(
         *z_mean[order].T,
         c=np.array(colours, dtype=object)[index][order].tolist(),
-        s=max(3.0, 9e3 / (len(z_mean) + 1000)),
+        s=point or max(3.0, 9e3 / (len(z_mean) + 1000)),
         alpha=0.65,
         linewidths=0,
     )
