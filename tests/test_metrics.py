@@ -83,6 +83,7 @@ def test_bounds_and_the_exact_value_in_order(trained):
     assert elbo < exact
     assert exact - elbo == pytest.approx(found["test_exact_kl_to_posterior"]["value"], abs=1e-3)
     assert found["test_exact_residual"]["value"] < 1e-3
+    assert 0.5 < found["test_exact_mass"]["value"] <= found["test_exact_mass"]["largest"] < 1.001
     # Sampling errors: of the mean ELBO as measured; of a bound with 500 weights, below 0.1 nats.
     error = found["test_loss"]["noise_error"]
     assert -found["test_loss"]["value"] == pytest.approx(elbo, abs=5 * error)
