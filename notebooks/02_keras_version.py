@@ -345,7 +345,8 @@ print(source[source.index("        model.fit(") : source.index("class Noise")].r
 
 # %% [markdown]
 # In the next notebook that loop is written by hand.
-#
+
+# %% [markdown]
 # ## Exercises
 #
 # Fill in an answer and run the cell; it tells you whether it is right.
