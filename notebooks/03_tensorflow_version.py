@@ -145,9 +145,11 @@ for name in by_hand:
     print(f"{name:28} moved by {np.abs(by_hand[name] - before[name]).max():.4f} at most")
 
 # %% [markdown]
-# The gradients differ by factors of ten thousand, and every weight has moved by 0.01. That is **Adam**:
-# it divides the gradient by its own size, so a first step is as long as the learning rate, whatever the
-# gradient. Here it is *ten times the size of the weights themselves*.
+# The gradients differ by factors of a hundred thousand and more, the steps by a factor of five. That is
+# **Adam**: it divides a gradient by its own size, so a first step is about as long as the learning rate of
+# 0.01, whatever the gradient. (It is shorter in the encoder because Adam adds an ε of $10^{-7}$ to what it
+# divides by, and gradients there are hardly larger than that.) Compare with the weights: their σ is 0.001.
+# *One step is several times the size of the weights themselves.*
 #
 # Did our four cells do what `train` does? The same step by the project:
 
@@ -238,35 +240,40 @@ print(source[source.index("    def update(") : source.index("    return optimize
 #
 # ## 4. The post's experiment: 1000 steps
 #
-# The recipe of 2018: Adam with a step size of 0.01, initial weights of σ = 0.001. `step_losses` runs it
-# for several seeds. Beside it a **steady** one, with only those two settings changed: Glorot's initial
-# weights, and Adam at 0.001.
+# The recipe of 2018: Adam with a step size of 0.01, initial weights of σ = 0.001. We run it on several
+# seeds and keep the models. Beside it a **steady** one, with only those two settings changed: Glorot's
+# initial weights, and Adam at 0.001; of that one we want the losses alone, which `step_losses` gives for
+# several seeds with a single compilation.
 
 # %%
 steps = fast(1000, 80)
 config = recipe("post-tf", steps=steps)
-seeds = fast([0, 1, 2, 3, 4, 8], [0, 8])
+seeds = fast([0, 1, 3, 4, 8], [0, 8])
 steady = dataclasses.replace(config, initializer="glorot_uniform", learning_rate=1e-3)
 
 # %%
-losses = step_losses(config, data, seeds)
-steady_losses = step_losses(steady, data, seeds[:3])
+configs = {f"recipe, seed {seed}": dataclasses.replace(config, seed=seed) for seed in seeds}
+configs["steady, seed 0"] = steady
+models, losses, last_rows = {}, {}, {}
+for name, each in configs.items():
+    models[name], run = train(each, data, verbose=0)
+    losses[name], last_rows[name] = np.array(run.step_losses), run.history[-1]
 
-for name, each in (("recipe", losses), ("steady", steady_losses)):
-    ends = each[:, -40:].mean(axis=1)  # of the last epoch
-    print(
-        f"{name}: " + "  ".join(f"seed {s} {end:.1f}" for s, end in zip(seeds, ends, strict=False))
-    )
+steady_losses = step_losses(steady, data, fast([0, 1, 2], [0]))
+ends = steady_losses[:, -40:].mean(axis=1)  # of the last epoch
+print("last epoch, training loss:")
+print("\n".join(f"  {name} {each[-40:].mean():.1f}" for name, each in losses.items()))
+print("  steady, seeds 0 to 2:", *(f"{end:.1f}" for end in ends))
 
 # %%
-bands = {f"recipe, seed {seed}": losses[[i]] for i, seed in enumerate(seeds)}
+bands = {name: row[None] for name, row in losses.items() if name.startswith("recipe")}
 bands[f"steady, {len(steady_losses)} seeds: median and range"] = steady_losses
 text = f"tf_vae · post-tf · {data.name} (4,000 + 1,000) · running means over 10 steps"
 show(plots.loss_by_step({}, bands, text, limits=(105, 260)))
 
 # %% [markdown]
-# One recipe, six seeds, and the ends lie 90 nats apart. (We tried the seeds 0 to 11. Five of them end
-# near 126 nats on the test set, five stall between 160 and 190, and two, 8 and 11, never leave 208. The six
+# One recipe, five seeds, and the ends lie 90 nats apart. (We tried the seeds 0 to 11. Five of them end
+# near 126 nats on the test set, five stall between 160 and 190, and two, 8 and 11, never leave 208. The five
 # above were chosen so that every outcome is among them.)
 #
 # The stalled runs are not slow: they lie flat, on the stairs of a staircase. The topmost stair is easy to
@@ -288,20 +295,15 @@ print(f"entropy of the mean image: {entropy:.2f} nats")
 # zero for every image has a gradient of zero for every image, and never comes back.
 
 # %%
-runs = {
-    f"recipe, seed {seed}": dataclasses.replace(config, seed=seed) for seed in seeds if seed != 2
-}
-runs["steady, seed 0"] = steady
-trained, per_dimension = {}, {}
+per_dimension = {}
 print("                    test loss      KL   active latents   living units of 400")
-for name, each in runs.items():
-    trained[name], run = train(each, data, verbose=0)
-    z_mean, z_log_var = encode(trained[name], data.x_test)
-    dead = diagnostics.dead_units(gather(trained[name]), "relu", data.x_test, z_mean)
+for name, each in models.items():
+    z_mean, z_log_var = encode(each, data.x_test)
+    dead = diagnostics.dead_units(gather(each), "relu", data.x_test, z_mean)
     active = diagnostics.active_units(z_mean).sum()
     living = (~dead["encoder/hidden_1"]).sum()
     per_dimension[name] = np.sort(diagnostics.kl_per_dimension(z_mean, z_log_var))[::-1]
-    row = run.history[-1]
+    row = last_rows[name]
     print(f"{name:18} {row['val_loss']:9.1f} {row['val_kl']:9.2f} {active:12} {living:18}")
 
 # %% [markdown]
@@ -309,7 +311,9 @@ for name, each in runs.items():
 # mean of $q$ is a linear function of the hidden units that live. With $k$ of them the encoder can say no
 # more than $k$ numbers about an image, were there 20 latents or 2,000.
 #
-# Even the good seed has lost nine tenths of its units. It has enough left, that is all.
+# Even the good seed has lost nine tenths of its units. It has enough left, that is all. Nor do all of its
+# active latents say much: `active_units` counts a latent whose mean varies ever so little, and the figure
+# below shows how many carry more than a tenth of a nat.
 
 # %%
 latents = np.arange(1, config.latent_dim + 1)
@@ -323,7 +327,7 @@ show(plots.curves(latents, per_dimension, text, "latent", "KL, nats per image"))
 some = np.concatenate([np.flatnonzero(data.y_test == digit)[:1] for digit in range(10)])
 x_some = data.x_test[some]
 rows = {"test image": x_some}
-for name, each in trained.items():
+for name, each in models.items():
     rows[name] = decode(each, encode(each, x_some)[0])
 show(plots.image_rows(rows, data.image_shape, "What is left of an image after encoder and decoder"))
 
@@ -349,13 +353,14 @@ def first_steps(config, count):
 
 
 count = fast(30, 8)
-watched = {name: first_steps(runs[name], count) for name in fast(list(runs), list(runs)[-2:])}
-for name in fast(["recipe, seed 0", "recipe, seed 8", "steady, seed 0"], list(watched)):
+watched = {name: first_steps(each, count) for name, each in configs.items()}
+for name in ("recipe, seed 0", "recipe, seed 8", "steady, seed 0"):
     living, kl = watched[name]
     print(name)
     print("   step  " + "".join(f"{step:7}" for step in range(9)))
     print("   living" + "".join(f"{each:7}" for each in living[:9]))
     print("   KL    " + "".join(f"{each:7.1f}" for each in kl[:9]))
+    print(f"   largest KL in {count} steps: {max(kl):.1f}")
 
 # %%
 lines = {name: living for name, (living, _) in watched.items()}
@@ -363,11 +368,11 @@ text = f"post-tf · {data.name} · hidden units of the encoder that are not dead
 show(plots.curves(np.arange(count + 1), lines, text, "step", "living units of 400"))
 
 # %% [markdown]
-# It is over after ten steps. Read the numbers of seed 8 from left to right:
+# It is over after some ten steps. Read the numbers of seed 8 from left to right:
 #
 # 1. Before the first step every weight is nearly 0, and so is every hidden unit. All 400 live: each is above
 #    zero for some image.
-# 2. Adam moves each weight by 0.01, ten times its size, however little its gradient means. 784 pixels and 400
+# 2. Adam moves each weight by several times its size, however little its gradient means. 784 pixels and 400
 #    units add these moves up, and after three steps **the KL has exploded**: the encoder shouts.
 # 3. Now the KL is by far the greatest term of the loss, and its gradient says: less. The hidden units are
 #    pushed down, and Adam, which averages over past gradients, goes on pushing when the KL is small again.
@@ -375,8 +380,11 @@ show(plots.curves(np.arange(count + 1), lines, text, "step", "living units of 40
 #    gradient leads back.
 #
 # How many are left is a matter of luck: of 400 units that were nearly alike, 30, or one, or none. That is the
-# lottery. The steady recipe makes steps that are small beside its weights; the KL stays in hand, and the
-# units, which began differently, do not fall together.
+# lottery. (The good seed goes through the same, and some thirty units happen to stay above.)
+#
+# In the steady recipe the KL rises as well, because the encoder begins to say something. But it rises over many
+# steps, the steps are small beside the weights, and the units, which began differently, don't fall
+# together.
 #
 # ### Which of the two settings is it?
 #
@@ -399,25 +407,28 @@ for name, changes in variants.items():
     print(f"{name}: " + "".join(f"{end:6}" for end in ends))
 
 # %% [markdown]
-# Either change alone is a cure. Neither the small weights nor the large steps are fatal by themselves: it is
-# steps ten times the size of the weights. (Glorot's weights with large steps still lose most units, but those
-# that are left number in the dozens on every seed.)
+# Either change alone keeps dozens of units alive, or hundreds, where the recipe keeps two at most. Neither the small
+# weights nor the large steps are fatal by themselves; steps many times the size of the weights are. (What
+# is counted here is units, after the first steps, on these three seeds: enough to name the cause, not to
+# recommend a setting.)
 #
 # The project keeps the recipe of 2018 as it was, because the post's figure shows it, and draws the steady one
 # beside it.
 #
 # ### On MNIST
 #
-# The same happens with 60,000 images, where 1000 steps are less than two epochs: of seeds 0, 1 and 2 the
-# README reports test losses of 119, 153 and 119, and draws the spread over eight. Which seeds stall is
-# not the same there, since other images come in the first ten steps.
-#
+# The same happens with 60,000 images, where 1000 steps are less than two epochs. In the README's table seeds 0 and 2
+# end at a test loss of 119 and seed 1 at 153, and its figure draws eight seeds. Here five of twelve succeeded and
+# two collapsed altogether. So the lottery is the same; whether its odds are worse on little data, so few seeds
+# cannot say.
+
+# %% [markdown]
 # ## Exercises
 #
 # Fill in an answer and run the cell; it tells you whether it is right.
 #
-# **Exercise 1.** A weight has a gradient of 0.00002 in the first step of Adam with a learning rate of
-# 0.01. How far does it move?
+# **Exercise 1.** A weight has a gradient of 0.02 in the first step of Adam with a learning rate of 0.01.
+# How far does it move?
 
 # %%
 answer_1 = None  # your answer, a number
@@ -433,7 +444,7 @@ def first_move(gradient, learning_rate):
 check(
     "exercise 1",
     answer_1,
-    lambda distance: abs(distance - first_move(2e-5, 0.01)) < 2e-4,
+    lambda distance: abs(distance - first_move(0.02, 0.01)) < 1e-4,
     "Look again at what section 2 printed after the update.",
 )
 

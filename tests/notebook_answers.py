@@ -35,4 +35,31 @@ ANSWERS = {
             "np.linspace",
         ),
     },
+    "03_tensorflow_version": {
+        # The learning rate times the gradient would be gradient descent's move.
+        "answer_1": (0.01, 0.0002, 0.02, 0.001, "0.01"),
+        "answer_2": (
+            lambda h: (h == 0).all(axis=0),
+            lambda h: (h == 0).any(axis=0),
+            lambda h: (h == 0).all(axis=1),
+            lambda h: (h > 0).any(axis=0),
+            lambda h: h.mean(axis=0) < 0.1,
+            "h == 0",
+        ),
+        "answer_3": (10 * math.log(2), 784 * math.log(2), 0, 10, math.log(2)),
+        "answer_4": (
+            {"learning_rate": 3e-3},
+            {"learning_rate": 0.02},
+            {"learning_rate": 1e-3},  # the notebook's own
+            {"initializer_stddev": 0.05, "learning_rate": 3e-3},
+            {"seed": 0},
+            0.003,
+        ),
+    },
+    "04_side_by_side": {
+        "answer_1": ((1e8, -1e8, 1), (1, 2, 3), (0.5, 0.25, 0.125), (1e39, 1, 1), 1e8),
+        "answer_2": (189, 190, 186, 187.5, 188, 0),
+        "answer_3": ((0.0, -0.0), (1.0, 1.0), (0.0, 1e-30), (np.nan, np.nan), 0.0),
+        "answer_4": (1, 0, 33, 533_224_593, "one"),
+    },
 }

@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from shared import seeds
 from shared.config import recipe
+from shared.notebook import KeepGradient
 
 CONFIGS = {
     "the post's Keras recipe, small": recipe("post-keras", epochs=3, hidden_dims=(32,)),
@@ -132,17 +133,6 @@ def test_encoder_and_decoder_outputs(versions, config, data):
     np.testing.assert_allclose(probs, 1 / (1 + np.exp(-out["logits"])), atol=1e-5)
 
 
-class GradientKeeper(keras.optimizers.SGD):
-    """Keeps the gradient it is given, as a slot of its own; the weights stay where they are."""
-
-    def build(self, variables):
-        super().build(variables)
-        self.kept = self.add_optimizer_variables(variables, "gradient")
-
-    def update_step(self, gradient, variable, learning_rate):
-        self.assign(self.kept[self._get_variable_index(variable)], gradient)
-
-
 def first_batch(config, data):
     """x and epsilon of the first step of training."""
     order = seeds.epoch_order(config.seed, 1, len(data.x_train))[: config.batch_size]
@@ -153,7 +143,7 @@ def first_batch(config, data):
 
 def test_loss_and_gradients(versions, config, data, tmp_path, monkeypatch):
     """What each version's own training step hands to its optimizer."""
-    monkeypatch.setattr(keras.optimizers, "SGD", GradientKeeper)
+    monkeypatch.setattr(keras.optimizers, "SGD", KeepGradient)
     # Weights of 1e-3 would put exp(v) - 1 in the gradient of the KL below float32's digits, where
     # the oracle could check nothing: so all start from Glorot's here.
     one_step = dataclasses.replace(

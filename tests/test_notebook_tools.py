@@ -1,0 +1,70 @@
+"""What shared/notebook.py cuts out of a source and lays side by side."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from shared.notebook import block, side_by_side
+
+ROOT = Path(__file__).parent.parent
+
+SOURCE = """
+def build():
+    # encode
+    h = 1  # a comment behind code
+    # A comment of several words is no heading.
+
+    if h:
+        h = 2
+    # decode
+    return h
+
+
+# encode
+x = 3
+"""
+
+
+def test_a_block_ends_at_the_next_heading_or_a_dedent():
+    first = block(SOURCE, "encode")
+    assert first == textwrap.dedent("""
+        # encode
+        h = 1  # a comment behind code
+        # A comment of several words is no heading.
+
+        if h:
+            h = 2""").lstrip("\n")
+    assert block(SOURCE, "decode") == "# decode\nreturn h"
+    with pytest.raises(ValueError, match="# sample"):
+        block(SOURCE, "sample")
+
+
+@pytest.mark.parametrize("package", ["keras_vae", "tf_vae"])
+def test_every_block_that_the_notebook_shows_is_a_part_of_its_file(package):
+    for module, words in (
+        ("model", ("encode", "decode", "sample", "objective")),
+        ("train", ("update", "loop")),
+    ):
+        source = (ROOT / package / f"{module}.py").read_text()
+        lines = [line.strip() for line in source.splitlines()]
+        for word in words:
+            found = [line.strip() for line in block(source, word).splitlines()]
+            starts = [i for i, line in enumerate(lines) if line == f"# {word}"]
+            assert any(lines[i : i + len(found)] == found for i in starts)
+            assert len(found) > 1
+
+
+def test_two_texts_stand_in_two_columns():
+    columns = side_by_side("a\nlonger <b>", "one\ntwo\nthree", ("left", "right"))
+    assert repr(columns).splitlines() == [
+        "left       │ right",
+        "           │",
+        "a          │ one",
+        "longer <b> │ two",
+        "           │ three",
+    ]
+    page = columns._repr_html_()
+    # Inside a <pre>, code is shown as it stands, and not taken for HTML.
+    assert "<pre>a\nlonger &lt;b&gt;</pre>" in page and "<pre>one\ntwo\nthree</pre>" in page
+    assert page.index("left") < page.index("right") < page.index("longer")
