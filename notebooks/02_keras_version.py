@@ -159,7 +159,7 @@ show(plots.loss_by_epoch(run.history, about))
 # holds 99 % of the prior.
 
 # %%
-models = {epoch: load(folder, epoch)[0] for epoch in config.picture_epochs}
+models = {epoch: load(folder, epoch)[0] for epoch in config.pictured(len(data.x_train))}
 latents = {epoch: encode(each, data.x_test) for epoch, each in models.items()}
 
 panels = {f"epoch {epoch}": latents[epoch][0] for epoch in (5, 50, epochs)}
