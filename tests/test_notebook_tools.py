@@ -21,8 +21,11 @@ def build():
     return h
 
 
-# encode
 x = 3
+
+
+# encode
+x = 4
 """
 
 
