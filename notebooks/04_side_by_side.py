@@ -499,7 +499,7 @@ print(f"an epoch of fit takes {ratio:.1f} times as long as one of the compiled l
 
 # %% [markdown]
 # Do not read much into it. An epoch of 63 steps is over in a blink, and a busy machine decides which of the two is
-# ahead: executions of this cell have given 0.8 and 1.1. On MNIST, with 100 epochs of each, the README has 1.25 in favour
+# ahead: executions of this cell have given 0.8 and 1.1. On MNIST, with 20 epochs of each, the README has 1.25 in favour
 # of the loop, and both more than twice as fast as `fit` the way tutorials write it. What `fit` does beside the steps
 # (it asks for batches, calls back, keeps logs) costs little once a call runs many steps.
 #
