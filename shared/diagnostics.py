@@ -14,6 +14,7 @@ from shared.seeds import seed_of
 
 __all__ = [
     "active_units",
+    "aggregate_log_density",
     "bernoulli_on_grid",
     "dead_units",
     "decoder64",
@@ -294,6 +295,31 @@ def active_units(z_mean, threshold=0.01):
     Source: Burda et al., arXiv:1509.00519, section 5.
     """
     return np.asarray(z_mean, np.float64).var(axis=0) > threshold
+
+
+def aggregate_log_density(z, z_mean, z_log_var):
+    """log q(z) of the aggregate posterior: the mean over images of the densities q(z|x).
+
+    Where it lies far below the prior, the prior draws z that the decoder was never trained on.
+
+    Args:
+        z: (points, latent_dim).
+        z_mean, z_log_var: (n, latent_dim), q(z|x) of each image.
+    Returns:
+        (points,) float64 nats.
+    Raises:
+        UsageError: a delta posterior, which has no density.
+    Source: Hoffman & Johnson, ELBO surgery, NIPS 2016 workshop on approximate Bayesian inference.
+    """
+    z, mean, log_var = (np.asarray(each, np.float64) for each in (z, z_mean, z_log_var))
+    if np.isneginf(log_var).any():
+        raise UsageError("z_log_var is -inf; a delta posterior has no density: use z_mean alone")
+    constant = -0.5 * (LOG_2PI * mean.shape[1] + log_var.sum(axis=1)) - np.log(len(mean))
+    values = np.empty(len(z))
+    for start in range(0, len(z), CHUNK):
+        away = (z[start : start + CHUNK, None] - mean) ** 2 / np.exp(log_var)
+        values[start : start + CHUNK] = logsumexp(constant - 0.5 * away.sum(axis=2), axis=1)
+    return values
 
 
 def dead_units(weights, activation, x, z):

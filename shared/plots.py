@@ -16,11 +16,13 @@ from shared.run import write_atomically
 __all__ = [
     "CLASS_COLOURS",
     "MANIFOLD_SIDE",
+    "aggregate_posterior",
     "curves",
     "evidence_split",
     "image_grid",
     "image_rows",
     "kl_areas",
+    "kl_bars",
     "latent_limit",
     "latent_panels",
     "latent_scatter",
@@ -355,6 +357,66 @@ def posterior_contours(
         corner.set(xticks=[], yticks=[])
         corner.spines[:].set_color("white")
     rows[0][0].set(ylabel="z[1]")
+    return figure
+
+
+def aggregate_posterior(half_width, log_density, z, caption):
+    """The aggregate posterior q(z) in the plane against the prior, and each of its latents alone.
+
+    Args:
+        half_width: half the side of the square window about the origin.
+        log_density: (side, side), log q(z) on an even grid over the window, z[1] by rows upward
+            and z[0] by columns.
+        z: (n, 2), draws of q(z).
+        caption: of the whole.
+    """
+    figure, rows = _panels((9.2, 4.6), caption, 1, 2)
+    plane, lines = rows[0]
+    ticks = np.linspace(-half_width, half_width, len(log_density))
+    plane.contourf(ticks, ticks, np.exp(log_density), levels=14, cmap="viridis")
+    turn = np.linspace(0, 2 * np.pi, 200)
+    for radius in (1, 2, 3):
+        circle = radius * np.cos(turn), radius * np.sin(turn)
+        plane.plot(*circle, color="white", linewidth=1.2, linestyle="--")
+    plane.set(xlim=(-half_width, half_width), ylim=(-half_width, half_width), aspect="equal")
+    plane.set(xlabel="z[0]", ylabel="z[1]")
+    plane.set_title("density q(z); circles: 1, 2, 3 σ of the prior", fontsize=10)
+    edges = np.linspace(-half_width, half_width, 61)
+    for latent, colour in ((0, TRAIN), (1, TEST)):
+        share, _ = np.histogram(z[:, latent], edges)
+        density = share / len(z) / (edges[1] - edges[0])  # of all draws, those outside too
+        lines.stairs(
+            density, edges, color=colour, linewidth=1.4, label=f"draws of q(z): z[{latent}]"
+        )
+    lines.plot(ticks, norm.pdf(ticks), color=INK, linestyle="--", label="prior N(0, 1)")
+    lines.set(xlabel="z[0] or z[1]", ylabel="density")
+    lines.legend(frameon=False, fontsize="small")
+    lines.grid(alpha=0.25)
+    return figure
+
+
+def kl_bars(panels, caption):
+    """KL of each latent dimension, the largest first, one panel a model on one scale.
+
+    Args:
+        panels: {title: (kl, active)}, (latent_dim,) nats and (latent_dim,) bool; a bar of a
+            dimension that is not active is pale.
+        caption: of the whole.
+    """
+    widths = [len(kl) + 4 for kl, _ in panels.values()]  # a panel of two bars holds its title
+    figure = Figure(figsize=(0.17 * sum(widths) + 1.2, 3.4), layout="constrained")
+    figure.suptitle(caption, fontsize=9.5, color=INK)
+    rows = figure.subplots(1, len(panels), sharey=True, squeeze=False, width_ratios=widths)
+    for axes, (title, (kl, active)) in zip(rows[0], panels.items(), strict=True):
+        order = np.argsort(kl)[::-1]
+        for number, dimension in enumerate(order, start=1):
+            axes.bar(number, kl[dimension], color=TRAIN, alpha=1 if active[dimension] else 0.35)
+        axes.set_title(title, fontsize=10)
+        axes.set_xticks([1, len(kl)])
+        axes.set_xlim(0, len(kl) + 1)
+        axes.grid(alpha=0.25, axis="y")
+    rows[0][0].set(ylabel="KL, nats per image")
+    figure.supxlabel("latent dimensions, by KL", fontsize=10)
     return figure
 
 

@@ -297,6 +297,20 @@ def test_kl_per_dimension_adds_up_and_an_unused_dimension_is_not_active():
     assert diagnostics.active_units(z_mean).tolist() == [True, False, False]
 
 
+def test_the_aggregate_density_is_that_of_the_mixture_over_images():
+    random = np.random.RandomState(6)
+    mean, log_var, z = (random.normal(size=(n, 3)) for n in (7, 7, 250))
+    found = diagnostics.aggregate_log_density(z, mean, log_var)
+    densities = stats.norm.pdf(z[:, None], mean, np.exp(log_var / 2)).prod(axis=2)
+    np.testing.assert_allclose(found, np.log(densities.mean(axis=1)), rtol=1e-12)  # float64
+    # Where every image has the prior as its q(z|x), so has the aggregate, to any distance.
+    far = np.array([[0.0, 0, 0], [60, 0, 0]])  # e^-1800: no density that float64 can hold
+    collapsed = diagnostics.aggregate_log_density(far, np.zeros((7, 3)), np.zeros((7, 3)))
+    np.testing.assert_allclose(collapsed, stats.norm.logpdf(far).sum(axis=1), rtol=1e-12)
+    with pytest.raises(UsageError, match="delta posterior has no density"):
+        diagnostics.aggregate_log_density(z, mean, np.full((7, 3), -np.inf))
+
+
 def test_dead_units_are_those_that_no_input_wakes():
     weights = {
         "encoder/hidden_1/kernel": np.array([[1.0, -1, 0, 0], [0, 0, 1, 1]], np.float32),

@@ -223,3 +223,29 @@ def test_curves_have_the_colour_of_their_band():
     colour = "#" + "".join(f"{round(255 * part):02x}" for part in band.get_facecolor()[0][:3])
     assert colour == axes.lines[1].get_color() != axes.lines[0].get_color()
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "linear")
+
+
+def test_the_aggregate_posterior_stands_as_its_draws_do():
+    """A density that grows to the upper right, and draws of which one in four lies outside."""
+    ticks = np.linspace(-3, 3, 41)
+    first, second = np.meshgrid(ticks, ticks)
+    log_density = -20 * ((first - 1) ** 2 + (second - 2) ** 2)
+    z = np.array([[1.0, 2.0], [1.0, 2.0], [-2.0, 2.0], [9.0, 9.0]])
+    plane, lines = plots.aggregate_posterior(3, log_density, z, "caption").axes
+    inner = [path.vertices for path in plane.collections[0].get_paths() if len(path.vertices)][-1]
+    np.testing.assert_allclose(inner.mean(axis=0), (1, 2), atol=0.08)  # half a cell of the grid
+    assert [np.ptp(line.get_xdata()).round(3) for line in plane.lines] == [2, 4, 6]
+    for patch, places in zip(lines.patches, ({1.0: 0.5, -2.0: 0.25}, {2.0: 0.75}), strict=True):
+        density, edges, _ = patch.get_data()
+        share = np.zeros(len(density))
+        for place, expected in places.items():
+            share[np.searchsorted(edges, place + 1e-6) - 1] = expected
+        np.testing.assert_allclose(density * np.diff(edges), share, rtol=1e-12)  # float64
+
+
+def test_the_bars_of_the_kl_go_down_and_the_idle_ones_are_pale():
+    kl, active = np.array([0.5, 0.0, 2.0]), np.array([True, False, True])
+    first, second = plots.kl_bars({"a": (kl, active), "b": (kl[:2], active[:2])}, "caption").axes
+    assert [bar.get_height() for bar in first.patches] == [2.0, 0.5, 0.0]
+    assert [bar.get_alpha() for bar in second.patches] == [1, 0.35]
+    assert first.get_ylim() == second.get_ylim()
