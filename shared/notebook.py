@@ -34,19 +34,20 @@ def fast(full, quick):
     return quick if os.environ.get("FAST") == "1" else full
 
 
-def show(figure):
+def show(figure, dpi=DPI):
     """A figure as the result of a cell: the same pixels everywhere, in a small PNG.
 
     Args:
         figure: what a function of shared.plots returns.
+        dpi: lower for a picture of many grey pixels, which makes a large file.
     """
-    return _Picture(figure)
+    return _Picture(figure, dpi)
 
 
 class _Picture:
-    def __init__(self, figure):
+    def __init__(self, figure, dpi):
         buffer = io.BytesIO()
-        plots.save(figure, buffer, dpi=DPI)
+        plots.save(figure, buffer, dpi=dpi)
         self.png, self.caption = buffer.getvalue(), figure.get_suptitle()
 
     def _repr_png_(self):  # IPython looks for this name

@@ -134,7 +134,14 @@ def image_rows(rows, image_shape, caption):
     """
     height, width = image_shape
     n = len(next(iter(rows.values())))
-    figure, axes = _figure((0.5 * n + 2.2, 0.5 * len(rows) * height / width + 0.7), caption)
+    # Inches, laid out by hand: a constrained layout cuts long names beside axes of a fixed aspect.
+    across, down, names = 0.5 * n, 0.5 * len(rows) * height / width, 0.085 * max(map(len, rows))
+    size = (across + names + 0.3, down + 0.5)
+    figure = Figure(figsize=size)
+    axes = figure.add_axes(
+        ((names + 0.2) / size[0], 0.1 / size[1], across / size[0], down / size[1])
+    )
+    figure.suptitle(caption, fontsize=9.5, color=INK, y=1 - 0.08 / size[1], va="top")
     picture = np.concatenate([_tiled(images, n, image_shape) for images in rows.values()])
     axes.imshow(picture, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
     axes.set_xticks([])

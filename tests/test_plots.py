@@ -123,6 +123,13 @@ def test_rows_of_images_stand_upright_below_each_other():
     assert list(axes.get_yticks()) == [1, 3]
 
 
+def test_no_name_of_a_row_is_cut_off():
+    rows = {f"{number}: the reconstruction of an image": np.zeros((3, 4)) for number in range(9)}
+    figure = plots.image_rows(rows, (2, 2), "caption")
+    figure.draw_without_rendering()
+    assert all(label.get_window_extent().x0 > 0 for label in figure.axes[0].get_yticklabels())
+
+
 def test_equal_pictures_are_equal_files(tmp_path):
     random = np.random.RandomState(0)
     z, labels = random.normal(size=(50, 2)), random.randint(0, 3, 50)
