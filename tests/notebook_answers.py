@@ -4,6 +4,13 @@ import math
 
 import numpy as np
 
+
+def arc(z0, z1, t):
+    """The way from z0 to z1 by equal angles, for vectors of one norm."""
+    angle = np.arccos(z0 @ z1 / np.linalg.norm(z0) / np.linalg.norm(z1))
+    return (np.sin((1 - t) * angle) * z0 + np.sin(t * angle) * z1) / np.sin(angle)
+
+
 ANSWERS = {
     "01_derivation": {
         # The second takes 4 for sigma, the third forgets the half, the last takes log to base 2.
@@ -61,5 +68,20 @@ ANSWERS = {
         "answer_2": (189, 190, 186, 187.5, 188, 0),
         "answer_3": ((0.0, -0.0), (1.0, 1.0), (0.0, 1e-30), (np.nan, np.nan), 0.0),
         "answer_4": (1, 0, 33, 533_224_593, "one"),
+    },
+    "05_latent_space": {
+        # Bits; one coin alone; the entropy averaged over the pixels.
+        "answer_1": (2 * math.log(2) + 0.325, 2.469, 0.693, 0.428),
+        "answer_2": (
+            arc,
+            lambda z0, z1, t: (1 - t) * z0 + t * z1,
+            # Keeps the norm, but turns faster in the middle.
+            lambda z0, z1, t: 3 * ((1 - t) * z0 + t * z1) / np.linalg.norm((1 - t) * z0 + t * z1),
+            lambda z0, z1, t: arc(z1, z0, t),
+            5.0,
+        ),
+        "answer_3": (270, 5.6, 446, 735),
+        "answer_4": ([True, False, False], [True, True, False], [True, False, True], [True], 1),
+        "answer_5": (1.0, 4, 0.25, 2.0),
     },
 }
