@@ -84,4 +84,25 @@ ANSWERS = {
         "answer_4": ([True, False, False], [True, True, False], [True, False, True], [True], 1),
         "answer_5": (1.0, 4, 0.25, 2.0),
     },
+    "06_your_own_data": {
+        "answer_1": (
+            lambda x: x / 4095,
+            lambda x: x,
+            lambda x: x / 255,
+            lambda x: x / 4096,
+            lambda x: (x / 16).astype("uint8"),  # arrives, but on 256 levels
+            4095,
+        ),
+        "answer_2": (0.902, 0.625, 57.7, 0.9),
+        "answer_3": (3600, 60, 900, 15),
+        "answer_4": (
+            {"binarization": "fixed"},
+            {},
+            {"likelihood": "bernoulli"},
+            {"likelihood": "categorical", "levels": 2},
+            {"binarization": True},
+            "fixed",
+        ),
+        "answer_5": (2.8, -5.2, 3.1, -13.2),
+    },
 }
