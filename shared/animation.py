@@ -37,8 +37,11 @@ def animate(path, version, config, data, on_epoch=None):
         run = Path(folder) / "run"
         version.train(config, data, run, verbose=0, on_epoch=on_epoch)
         z_means = {e: version.encode(version.load(run, e)[0], x)[0] for e in epochs}
-        texts = {epoch: caption(read_config(run), epoch) for epoch in epochs}
+        values = read_config(run)
     # The first epochs may throw points far out, and the clusters would move in a corner.
     limit = plots.latent_limit(*(z for epoch, z in z_means.items() if epoch > last / 5))
-    figures = (plots.latent_scatter(z, labels, limit, texts[e], POINT) for e, z in z_means.items())
+    figures = (
+        plots.latent_scatter(z_mean, labels, limit, caption(values, epoch), POINT)
+        for epoch, z_mean in z_means.items()
+    )
     plots.save_animation(figures, path)

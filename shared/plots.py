@@ -219,10 +219,8 @@ def latent_panels(panels, labels, caption):
     for axes, (title, z_mean) in zip(rows[0], panels.items(), strict=True):
         limit = max(latent_limit(z_mean), 3.5)
         _scatter(axes, z_mean, labels, limit)
-        turn = np.linspace(0, 2 * np.pi, 200)
         # A standard normal in the plane lies within radius 3 with probability 1 - e^-4.5.
-        circle = 3 * np.cos(turn), 3 * np.sin(turn)
-        axes.plot(*circle, color=INK, linewidth=1.4, linestyle="--", zorder=5)
+        axes.plot(*_ellipse(3), color=INK, linewidth=1.4, linestyle="--", zorder=5)
         axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
         axes.set_title(title, fontsize=10)
         axes.set(xlabel="z[0]")
@@ -333,7 +331,6 @@ def posterior_contours(
     """
     n = len(images)
     figure, rows = _panels((3.1 * n, 3.8), caption, 1, n)
-    turn = np.linspace(0, 2 * np.pi, 200)
     for i, axes in enumerate(rows[0]):
         density = np.exp(log_posteriors[i] - np.max(log_posteriors[i]))
         ticks = np.linspace(-half_width, half_width, len(density))
@@ -343,8 +340,7 @@ def posterior_contours(
         sigma = np.exp(z_log_var[i] / 2)
         for radius in (1, 2):
             axes.plot(
-                z_mean[i][0] + radius * sigma[0] * np.cos(turn),
-                z_mean[i][1] + radius * sigma[1] * np.sin(turn),
+                *_ellipse(radius, z_mean[i], sigma),
                 color="white",
                 linewidth=1.3,
                 path_effects=[withStroke(linewidth=2.2, foreground=INK)],
@@ -381,10 +377,8 @@ def aggregate_posterior(half_width, log_density, z, caption):
     plane, lines = rows[0]
     ticks = np.linspace(-half_width, half_width, len(log_density))
     plane.contourf(ticks, ticks, np.exp(log_density), levels=14, cmap="viridis")
-    turn = np.linspace(0, 2 * np.pi, 200)
     for radius in (1, 2, 3):
-        circle = radius * np.cos(turn), radius * np.sin(turn)
-        plane.plot(*circle, color="white", linewidth=1.2, linestyle="--")
+        plane.plot(*_ellipse(radius), color="white", linewidth=1.2, linestyle="--")
     plane.set(xlim=(-half_width, half_width), ylim=(-half_width, half_width), aspect="equal")
     plane.set(xlabel="z[0]", ylabel="z[1]")
     plane.set_title("density q(z); circles: 1, 2, 3 σ of the prior", fontsize=10)
@@ -411,9 +405,8 @@ def kl_bars(panels, caption):
         caption: of the whole.
     """
     widths = [len(kl) + 4 for kl, _ in panels.values()]  # a panel of two bars holds its title
-    figure = Figure(figsize=(0.17 * sum(widths) + 1.2, 3.4), layout="constrained")
-    figure.suptitle(caption, fontsize=9.5, color=INK)
-    rows = figure.subplots(1, len(panels), sharey=True, squeeze=False, width_ratios=widths)
+    size = 0.17 * sum(widths) + 1.2, 3.4
+    figure, rows = _panels(size, caption, 1, len(panels), sharey=True, width_ratios=widths)
     for axes, (title, (kl, active)) in zip(rows[0], panels.items(), strict=True):
         order = np.argsort(kl)[::-1]
         for number, dimension in enumerate(order, start=1):
@@ -454,12 +447,9 @@ def evidence_split(x, elbo, log_px, chosen, caption, xlabel):
 
 def save(figure, path, dpi=DPI):
     """Write a figure as PNG; equal figures give equal bytes."""
-    buffer = io.BytesIO()
-    figure.savefig(buffer, dpi=dpi, format="png")
     # 256 colours are enough for any of these pictures, and halve the file.
-    Image.open(buffer).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
-        path, format="PNG", optimize=True
-    )
+    picture = _rendered(figure, dpi).quantize(256, dither=Image.Dither.NONE)
+    picture.save(path, format="PNG", optimize=True)
 
 
 def save_animation(figures, path, dpi=65, seconds=0.2):
@@ -473,9 +463,7 @@ def save_animation(figures, path, dpi=65, seconds=0.2):
     """
     frames = []
     for figure in figures:
-        buffer = io.BytesIO()
-        figure.savefig(buffer, dpi=dpi, format="png")
-        picture = Image.open(buffer).convert("RGB")
+        picture = _rendered(figure, dpi)
         # One palette for all frames, or a class would change its colour.
         palette = frames[0] if frames else picture.quantize(128, Image.Quantize.MAXCOVERAGE)
         frames.append(picture.quantize(palette=palette, dither=Image.Dither.NONE))
@@ -485,6 +473,13 @@ def save_animation(figures, path, dpi=65, seconds=0.2):
         buffer, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
     )
     write_atomically(path, buffer.getvalue())
+
+
+def _rendered(figure, dpi):
+    """A figure as an RGB image."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=dpi, format="png")
+    return Image.open(buffer).convert("RGB")
 
 
 def _figure(size, caption):
@@ -528,6 +523,15 @@ def _scatter(axes, z_mean, labels, limit, point=None):
             color=colours[number % len(colours)],
             path_effects=[withStroke(linewidth=3.5, foreground="white")],
         )
+
+
+def _ellipse(radius, centre=(0, 0), sigma=(1, 1)):
+    """Where a diagonal Gaussian in the plane is `radius` standard deviations from its mean."""
+    turn = np.linspace(0, 2 * np.pi, 200)
+    return (
+        centre[0] + radius * sigma[0] * np.cos(turn),
+        centre[1] + radius * sigma[1] * np.sin(turn),
+    )
 
 
 def _tiled(images, columns, image_shape):
