@@ -17,9 +17,33 @@ from shared.data import evaluation_images
 from shared.run import read_config, read_metrics, versions, write_json
 from shared.seeds import seed_of
 
-__all__ = ["check_bound", "check_exact", "measure", "measure_bound", "measure_exact", "measure_z"]
+__all__ = [
+    "check_bound",
+    "check_exact",
+    "mean_terms",
+    "measure",
+    "measure_bound",
+    "measure_exact",
+    "measure_z",
+]
 
 NATS = "nats per image"
+
+
+def mean_terms(terms):
+    """Means over the images of a set and over samples of q(z|x), summed in float64.
+
+    Args:
+        terms: (samples, 2, n) nats: log-likelihood and KL of each image at each sample.
+    Returns:
+        {"loss", "log_likelihood", "kl"}: nats an image; loss is -ELBO, at beta = 1.
+    """
+    log_likelihood, kl = np.mean(terms, axis=(0, 2), dtype=np.float64)
+    return {
+        "loss": float(kl - log_likelihood),
+        "log_likelihood": float(log_likelihood),
+        "kl": float(kl),
+    }
 
 
 def measure(directory, version, model, data, samples=1, on_batch=None):
@@ -50,16 +74,14 @@ def measure(directory, version, model, data, samples=1, on_batch=None):
                 on_batch(done, 2 * samples)
         common = {"unit": NATS, "n": len(x), "samples": samples}
         common["seconds"] = time.perf_counter() - started
-        log_likelihood, kl = np.mean(terms, axis=(0, 2), dtype=np.float64)
-        errors = {}
+        for name, value in mean_terms(terms).items():
+            found[f"{part}_{name}"] = {"value": value, **common}
+        loss, errors = found[f"{part}_loss"], {}
         if len(x) > 1:
             terms = np.asarray(terms, np.float64)
             errors = elbo_estimate(terms[:, 0] - terms[:, 1])
             errors = {name: errors[name] for name in ("standard_error", "noise_error")}
-        loss = {"value": kl - log_likelihood, **common, **errors}
-        found[f"{part}_loss"] = loss
-        found[f"{part}_log_likelihood"] = {"value": log_likelihood, **common}
-        found[f"{part}_kl"] = {"value": kl, **common}
+        loss |= errors
         if _bits_unit(config):
             scale = math.log(2) * data.input_dim
             bits = {name: error / scale for name, error in errors.items()}
