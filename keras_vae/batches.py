@@ -44,10 +44,10 @@ def training_batches(x, config, step=0):
         # each batch, would cost a third of the training itself.
         images = tf.ensure_shape(tf.gather(images, order), x.shape)
         cut = tf.reshape(images[:whole], (-1, config.batch_size, x.shape[1]))
-        batches = tf.data.Dataset.from_tensor_slices(cut)
-        if whole < n:
-            batches = batches.concatenate(tf.data.Dataset.from_tensors(images[whole:]))
-        return batches
+        rest = tf.data.Dataset.from_tensors(images[whole:]).take(int(whole < n))
+        # Joined even where nothing is left: the length of a batch is then unknown while `fit`
+        # traces its step, in every config alike, and XLA is handed the same step.
+        return tf.data.Dataset.from_tensor_slices(cut).concatenate(rest)
 
     spec = (tf.TensorSpec((), tf.int32), tf.TensorSpec((n,), tf.int32))
     orders = tf.data.Dataset.from_generator(orders, output_signature=spec)

@@ -15,6 +15,7 @@ from shared.data import EVALUATION_BATCH
 from shared.elbo import kl_to_standard_normal, negative_elbo, reparameterize, warmed_up
 from shared.likelihoods import log_likelihood, mean_image
 from shared.seeds import seed_of
+from shared.trackers import StepLosses, track_terms
 from shared.weights import head_widths
 
 __all__ = ["VAE", "build", "decode", "encode"]
@@ -120,8 +121,7 @@ class Objective(keras.layers.Layer):
     def __init__(self, config, **kwargs):
         super().__init__(**kwargs)
         self.config = config if isinstance(config, Config) else from_dict(config)
-        self.log_likelihood_tracker = keras.metrics.Mean("log_likelihood")
-        self.kl_tracker = keras.metrics.Mean("kl")
+        self.trackers = {name: keras.metrics.Mean(name) for name in ("log_likelihood", "kl")}
         self.step_losses = StepLosses("step_loss") if self.config.step_losses else None
 
     def call(self, inputs):
@@ -132,16 +132,8 @@ class Objective(keras.layers.Layer):
         return {"log_likelihood": given_z, "kl": kl}
 
     def loss(self, log_likelihood, kl, step=None):
-        """-mean(elbo), with the warm-up's weight at a training step.
-
-        A batch counts in the trackers by its examples, as it does in Keras' own loss.
-        """
-        n = ops.shape(kl)[0]
-        # Stacked: XLA makes one sum of a mean over images of a sum over pixels, and a running
-        # float32 sum of so many pixels loses 3e-3 nats.
-        means = ops.mean(ops.stack([log_likelihood, kl]), axis=1)
-        self.log_likelihood_tracker.update_state(means[0], sample_weight=n)
-        self.kl_tracker.update_state(means[1], sample_weight=n)
+        """-mean(elbo), with the warm-up's weight at a training step."""
+        track_terms(self.trackers, log_likelihood, kl)
         training, beta = step is not None, self.config.beta
         if training:
             beta = warmed_up(beta, step, self.config.kl_warmup_steps)
@@ -152,27 +144,6 @@ class Objective(keras.layers.Layer):
 
     def get_config(self):
         return {**super().get_config(), "config": dataclasses.asdict(self.config)}
-
-
-@keras.saving.register_keras_serializable("keras_vae")
-class StepLosses(keras.metrics.Metric):
-    """The loss of each step since the last reset: the logs of `fit` are running means."""
-
-    CAPACITY = 128  # steps; a callback reads and resets after each compiled call
-
-    def __init__(self, name="step_loss", **kwargs):
-        super().__init__(name=name, **kwargs)
-        self.count = self.add_variable((), "zeros", dtype="int32", name="count")
-        self.losses = self.add_variable((self.CAPACITY,), "zeros", name="losses")
-
-    def update_state(self, loss):
-        start = ops.reshape(self.count, (1,))
-        self.losses.assign(ops.slice_update(self.losses, start, ops.reshape(loss, (1,))))
-        self.count.assign(self.count + 1)
-
-    def result(self):
-        # `take`, because indexing by a tensor makes XLA compile anew for every value of it.
-        return ops.take(self.losses, ops.maximum(self.count - 1, 0))
 
 
 def encode(model, x):

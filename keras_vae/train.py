@@ -10,9 +10,10 @@ import numpy as np
 
 from keras_vae.batches import evaluation_batches, training_batches
 from keras_vae.checkpoint import assign, gather, restore, snapshot
-from keras_vae.model import StepLosses, build
+from keras_vae.model import build
 from shared.backend import keep_freed_memory
 from shared.run import Run
+from shared.trackers import StepLosses
 from shared.weights import initial_bias
 
 __all__ = ["step_losses", "train"]
@@ -177,8 +178,7 @@ class Recorder(keras.callbacks.Callback):
         self.steps = batch + 1
         metric = self.model.get_layer("objective").step_losses
         if metric is not None:
-            self.losses.extend(np.array(metric.losses)[: int(metric.count)])
-            metric.reset_state()
+            self.losses.extend(metric.take())
 
     def on_epoch_end(self, epoch, logs=None):
         step = self.run.step + self.steps

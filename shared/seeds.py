@@ -12,7 +12,7 @@ __all__ = ["epoch_order", "seed_of"]
 
 
 def seed_of(seed, role, index=""):
-    """An integer in [0, 2^31) that depends on all three arguments and on nothing else.
+    """An integer in [0, 2^31 - 2) that depends on all three arguments and on nothing else.
 
     Args:
         seed: the run's seed.
@@ -20,9 +20,10 @@ def seed_of(seed, role, index=""):
             "importance", "sample", …
         index: which one: a weight's name, an epoch, a number of the draw.
 
-    CRC-32 because Python's own `hash` of a string is salted anew in every process.
+    CRC-32 because Python's own `hash` of a string is salted anew in every process. Below 2^31 - 2
+    because Keras takes a generator's state modulo that number, and TensorFlow alone does not.
     """
-    return zlib.crc32(f"{seed}/{role}/{index}".encode()) & 0x7FFFFFFF
+    return (zlib.crc32(f"{seed}/{role}/{index}".encode()) & 0x7FFFFFFF) % (2**31 - 2)
 
 
 def epoch_order(seed, epoch, n):

@@ -16,8 +16,9 @@ def training_batches(x, config, step=0):
         config: shared.config.Config.
         step: steps already done.
     Returns:
-        generator of (n, input_dim) float32 and (n,) int32 tensors, one pair an epoch; the first
-        order lacks what is done.
+        generator of (n, input_dim) float32 images and a list of (batches, batch) int32 orders, each
+        row the indices of a batch: the whole batches, and the last one where it is smaller. One
+        pair per epoch; the first lacks what is done.
     """
     n, per_epoch = len(x), config.steps_per_epoch(len(x))
     epoch, done = step // per_epoch + 1, step % per_epoch
@@ -25,7 +26,10 @@ def training_batches(x, config, step=0):
     while True:
         if config.binarization != "none":
             images = tf.constant(training_images(x, config, epoch))
-        yield images, tf.constant(epoch_order(config.seed, epoch, n)[done * config.batch_size :])
+        order = epoch_order(config.seed, epoch, n)[done * config.batch_size :]
+        whole = len(order) - len(order) % config.batch_size
+        orders = order[:whole].reshape(-1, config.batch_size), order[None, whole:]
+        yield images, [tf.constant(part) for part in orders if part.size]
         epoch, done = epoch + 1, 0
 
 

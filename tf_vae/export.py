@@ -33,12 +33,12 @@ def _parts(model):
     @tf.function(input_signature=[tf.TensorSpec((None, model.input_dim), name="x")])
     def encoder(x):
         # A delta posterior has z_mean alone.
-        return dict(zip(("z_mean", "z_log_var"), model.encoder.python_function(x), strict=False))
+        return dict(zip(("z_mean", "z_log_var"), model.encoder(x), strict=False))
 
     # decode
     @tf.function(input_signature=[tf.TensorSpec((None, config.latent_dim), name="z")])
     def decoder(z):
-        return {"x": mean_image(config, model.decoder.python_function(z))}
+        return {"x": mean_image(config, model.decoder(z))}
 
     return {"encoder": encoder, "decoder": decoder}
 

@@ -43,14 +43,23 @@ class VAE(tf.Module):
             for name, shape in weight_shapes(config, input_dim).items()
         }
         self.activation = {"relu": tf.nn.relu, "tanh": tf.tanh}[config.activation]
+        # For calls from outside; a training step compiles its own use of the plain methods.
+        x = tf.TensorSpec((None, input_dim), name="x")
+        z = tf.TensorSpec((None, config.latent_dim), name="z")
+        noise_seed = tf.TensorSpec((2,), tf.int32)
+        self.compiled = {
+            "encoder": tf.function(self.encoder, [x], jit_compile=True),
+            "decoder": tf.function(self.decoder, [z], jit_compile=True),
+            "terms": tf.function(self.__call__, [x, noise_seed], jit_compile=True),
+        }
 
     def dense(self, name, h):
-        h = tf.matmul(h, self.weights[f"{name}/kernel"])
-        # As Keras adds it: the gradient of a plain `+` is another sum to XLA, in another order.
-        return tf.nn.bias_add(h, self.weights[f"{name}/bias"])
+        h, bias = tf.matmul(h, self.weights[f"{name}/kernel"]), self.weights[f"{name}/bias"]
+        # As Keras adds it: `bias_add`, but `+` for a single unit. Their gradients are two different
+        # sums to XLA, which adds up in another order.
+        return tf.nn.bias_add(h, bias) if bias.shape[0] > 1 else h + bias
 
     # encode
-    @tf.function(jit_compile=True)
     def encoder(self, x):
         h = x
         for number in range(1, len(self.config.hidden_dims) + 1):
@@ -61,7 +70,6 @@ class VAE(tf.Module):
         return q
 
     # decode
-    @tf.function(jit_compile=True)
     def decoder(self, z):
         h = z
         for number in range(1, len(self.config.hidden_dims) + 1):
@@ -69,7 +77,6 @@ class VAE(tf.Module):
         widths = head_widths(self.config, self.input_dim)
         return {name: self.dense(f"decoder/{name}", h) for name in widths}
 
-    @tf.function(jit_compile=True)
     def __call__(self, x, noise_seed):
         # sample
         q = self.encoder(x)
@@ -107,7 +114,7 @@ def encode(model, x):
     Returns:
         z_mean, z_log_var: (n, latent_dim) float32 arrays; of a delta posterior z_log_var is -inf.
     """
-    q = _predict(model.encoder, x)
+    q = _predict(model.compiled["encoder"], x)
     return (*q, np.full_like(q[0], -np.inf))[:2]
 
 
@@ -120,7 +127,7 @@ def decode(model, z):
     Returns:
         (n, input_dim) float32 array; in [0, 1] but for a Gaussian.
     """
-    config, heads = model.config, _predict(model.decoder, z)
+    config, heads = model.config, _predict(model.compiled["decoder"], z)
     heads = {name: tf.constant(head) for name, head in heads.items()}
     return mean_image(config, heads).numpy()
 

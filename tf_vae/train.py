@@ -1,7 +1,9 @@
-"""Training by `tf.GradientTape`: the loop is ours, and an epoch is one compiled function."""
+"""Training by `tf.GradientTape`: the loop is ours, and up to 128 steps are one compiled call."""
 
 import dataclasses
 import time
+from collections.abc import Callable
+from typing import NamedTuple
 
 import keras
 import numpy as np
@@ -11,13 +13,13 @@ from shared.backend import keep_freed_memory
 from shared.elbo import negative_elbo, warmed_up
 from shared.run import Run
 from shared.seeds import seed_of
+from shared.trackers import StepLosses, track_terms
 from shared.weights import initial_bias
-from tf_vae.batches import training_batches
+from tf_vae.batches import evaluation_batches, training_batches
 from tf_vae.checkpoint import assign, gather, restore, snapshot
-from tf_vae.evaluate import elbo_terms
 from tf_vae.model import build
 
-__all__ = ["step_losses", "train"]
+__all__ = ["compiled_steps", "step_losses", "train", "update", "validate"]
 
 
 def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_epoch=None):
@@ -40,7 +42,7 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
         # build
         keep_freed_memory()
         model = build(config, data.input_dim)
-        optimizer, run_steps = _compile(model, config, data)
+        optimizer = _optimizer(model, config, data)
 
         # restore
         assign(model, {**gather(model), **initial_bias(config, data.x_train)})
@@ -48,7 +50,8 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
             restore(model, optimizer, run.checkpoint)
 
         # loop
-        for row, losses in _loop(model, run_steps, config, data, run.step, verbose):
+        steps = compiled_steps(model, optimizer)
+        for row, losses in _loop(steps, config, data, run.step, verbose):
             run.finish_epoch(row, losses, gather(model), snapshot(model, optimizer, row["step"]))
             if on_epoch:
                 on_epoch(row)
@@ -72,7 +75,8 @@ def step_losses(config, data, seeds, on_seed=None):
     # build
     config = dataclasses.replace(config, step_losses=True)
     model = build(config, data.input_dim)
-    optimizer, run_steps = _compile(model, config, data)
+    optimizer = _optimizer(model, config, data)
+    steps = compiled_steps(model, optimizer)
 
     # loop
     losses = []
@@ -81,7 +85,7 @@ def step_losses(config, data, seeds, on_seed=None):
         weights = gather(build(seeded, data.input_dim))
         assign(model, {**weights, **initial_bias(seeded, data.x_train)})
         _reset(optimizer)
-        epochs = _loop(model, run_steps, seeded, data, 0, verbose=0, validate=False)
+        epochs = _loop(steps, seeded, data, 0, verbose=0, validated=False)
         losses.append(np.concatenate([each for _, each in epochs]))
         if on_seed:
             on_seed(seed)
@@ -91,8 +95,87 @@ def step_losses(config, data, seeds, on_seed=None):
 # update
 
 
-def _compile(model, config, data):
-    """The optimizer, with zero slots, and the compiled function that runs a number of steps."""
+def update(model, optimizer, trackers, x, noise_seed):
+    """One training step: the loss of a batch, its gradients, and what the optimizer makes of them.
+
+    Args:
+        model: VAE.
+        optimizer: a Keras optimizer built on `model.weights`; it counts the steps.
+        trackers: keras.metrics by name, as in `compiled_steps`.
+        x: (batch, input_dim) float32 in [0, 1].
+        noise_seed: () int32; the noise is a function of it and of the step.
+    """
+    config, weights, step = model.config, list(model.weights.values()), optimizer.iterations
+    with tf.GradientTape() as tape:
+        log_likelihood, kl = model(x, tf.stack([noise_seed, tf.cast(step, tf.int32)]))
+        beta = warmed_up(config.beta, step, config.kl_warmup_steps)
+        loss = negative_elbo(log_likelihood, kl, beta)
+    optimizer.apply(tape.gradient(loss, weights), weights)
+    _track(trackers, loss, log_likelihood, kl)
+    if config.step_losses:
+        trackers["step_loss"].update_state(loss)
+
+
+def validate(model, trackers, x, noise_seed):
+    """The loss of a batch of held-out images, without a warm-up, into the trackers.
+
+    Args:
+        model, trackers, x: as for `update`.
+        noise_seed: (2,) int32 that the noise is a function of.
+    """
+    log_likelihood, kl = model(x, noise_seed)
+    _track(trackers, negative_elbo(log_likelihood, kl, model.config.beta), log_likelihood, kl)
+
+
+def _track(trackers, loss, log_likelihood, kl):
+    trackers["loss"].update_state(loss, sample_weight=tf.shape(kl)[0])
+    track_terms(trackers, log_likelihood, kl)
+
+
+def compiled_steps(model, optimizer):
+    """What XLA compiles: the loop over training steps, and one step of validation.
+
+    The step stands in the loop as if it stood alone: the body of the loop takes its batch as it
+    lies in memory and fetches the next one, so nothing of the feed is fused into the step; and the
+    number of steps is known only when it runs, so XLA cannot unroll a loop of a single step.
+
+    Returns:
+        Compiled: its functions, and the trackers that they write into.
+    """
+    trackers = {name: keras.metrics.Mean(name) for name in ("loss", "log_likelihood", "kl")}
+    if model.config.step_losses:
+        trackers["step_loss"] = StepLosses()
+    # The length of a batch is open, so that each function is traced once, as in `fit`.
+    images, number = tf.TensorSpec((None, model.input_dim)), tf.TensorSpec((), tf.int32)
+    order, seed = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((2,), tf.int32)
+
+    @tf.function(jit_compile=True, input_signature=[images, order, number, number, number])
+    def run_steps(images, order, first, end, noise_seed):
+        """The steps on the batches `first` to `end` of `order`, whose rows are batches."""
+        batch, last = first, end - 1
+        x = tf.gather(images, tf.gather(order, batch))
+        while batch < end:
+            update(model, optimizer, trackers, x, noise_seed)
+            batch += 1
+            x = tf.gather(images, tf.gather(order, tf.minimum(batch, last)))
+
+    @tf.function(jit_compile=True, input_signature=[images, seed])
+    def validation_step(x, noise_seed):
+        validate(model, trackers, x, noise_seed)
+
+    return Compiled(run_steps, validation_step, trackers)
+
+
+class Compiled(NamedTuple):
+    """The compiled functions of a model and what they log into."""
+
+    run_steps: Callable
+    validation_step: Callable
+    trackers: dict[str, keras.metrics.Metric]
+
+
+def _optimizer(model, config, data):
+    """The optimizer, with zero slots."""
     kinds = {
         "adam": keras.optimizers.Adam,
         "rmsprop": keras.optimizers.RMSprop,
@@ -106,35 +189,8 @@ def _compile(model, config, data):
         )
     options = {"epsilon": config.optimizer_epsilon} if config.optimizer_epsilon else {}
     optimizer = kinds[config.optimizer](learning_rate=rate, **options)
-    variables = list(model.weights.values())
-    optimizer.build(variables)
-
-    def update(x, step, noise_seed):
-        with tf.GradientTape() as tape:
-            log_likelihood, kl = model(x, tf.stack([noise_seed, step]))
-            beta = warmed_up(config.beta, step, config.kl_warmup_steps)
-            loss = negative_elbo(log_likelihood, kl, beta)
-        optimizer.apply(tape.gradient(loss, variables), variables)
-        # Stacked: XLA makes one sum of a mean over images of a sum over pixels, and a running
-        # float32 sum of so many pixels loses 3e-3 nats.
-        means = tf.reduce_mean(tf.stack([log_likelihood, kl]), axis=1)
-        return tf.concat([[loss], means], axis=0)
-
-    @tf.function(jit_compile=True)
-    def run_steps(x, order, step, noise_seed):
-        """One step a batch of `order`; returns (steps, 3): loss, log_likelihood and kl of each."""
-        whole, rest = divmod(len(order), config.batch_size)
-        batches = tf.reshape(order[: len(order) - rest], (whole, config.batch_size))
-        terms = tf.TensorArray(tf.float32, size=whole)
-        for i in tf.range(whole):
-            terms = terms.write(i, update(tf.gather(x, batches[i]), step + i, noise_seed))
-        terms = terms.stack()
-        if rest:  # known while tracing: the last batch has a shape of its own
-            last = update(tf.gather(x, order[-rest:]), step + whole, noise_seed)
-            terms = tf.concat([terms, [last]], axis=0)
-        return terms
-
-    return optimizer, run_steps
+    optimizer.build(list(model.weights.values()))
+    return optimizer
 
 
 def _reset(optimizer):
@@ -146,43 +202,56 @@ def _reset(optimizer):
 # loop
 
 
-def _loop(model, run_steps, config, data, step, verbose, validate=True):
+def _loop(compiled, config, data, step, verbose, validated=True):
     """Run the epochs still to run after `step` steps; yields each one's row and step losses."""
     n = len(data.x_train)
     noise_seed = tf.constant(seed_of(config.seed, "noise"))
     feed = training_batches(data.x_train, config, step)
     for epoch, start, end in config.epoch_ends(n, step):
-        images, order = next(feed)
+        images, orders = next(feed)
         if verbose:
             print(f"Epoch {epoch}/{config.total_epochs(n)}")
-            progress = keras.utils.Progbar(end - start)
+            progress = keras.utils.Progbar(end - start, stateful_metrics=LOGGED)
 
-        started = time.perf_counter()
-        order = order[: (end - start) * config.batch_size]
-        terms = run_steps(images, order, tf.constant(start), noise_seed).numpy()
+        started, losses, done = time.perf_counter(), [], start
+        for order in orders:  # whole batches, and the last one where it has a shape of its own
+            count = min(len(order), end - done)
+            for first in range(0, count, StepLosses.CAPACITY):
+                last = min(first + StepLosses.CAPACITY, count)
+                compiled.run_steps(
+                    images, order, tf.constant(first), tf.constant(last), noise_seed
+                )
+                if config.step_losses:
+                    losses += compiled.trackers["step_loss"].take()
+                if verbose:
+                    progress.update(
+                        done - start + last, list(_logs(compiled).items()), finalize=False
+                    )
+            done += count
+        row = {"epoch": epoch, "step": end, **_logs(compiled, reset=True)}
         seconds = time.perf_counter() - started  # of training alone, not of validation
 
-        sizes = np.full(end - start, config.batch_size)
-        sizes[-1] = len(order) - sizes[:-1].sum()
-        means = np.average(terms.astype(np.float64), axis=0, weights=sizes)
-        row = {"epoch": epoch, "step": end, **_named("", *means)}
-        if validate:
-            log_likelihood, kl = np.mean(
-                elbo_terms(model, data.x_test, config), axis=1, dtype=np.float64
-            )
-            row.update(_named("val_", config.beta * kl - log_likelihood, log_likelihood, kl))
+        if validated:
+            seed = seed_of(config.seed, "evaluation", 0)
+            for number, x in enumerate(evaluation_batches(data.x_test, config)):
+                compiled.validation_step(x, tf.constant([seed, number]))
+            row |= {f"val_{name}": value for name, value in _logs(compiled, reset=True).items()}
         row["seconds"] = seconds
         if verbose:
-            shown = {
-                key: value for key, value in row.items() if key not in ("epoch", "step", "seconds")
-            }
-            progress.update(end - start, values=list(shown.items()), finalize=True)
-        yield row, terms[:, 0]
+            shown = {key: row[key] for key in row if key not in ("epoch", "step", "seconds")}
+            progress.update(end - start, list(shown.items()), finalize=True)
+        yield row, losses
 
 
-def _named(prefix, loss, log_likelihood, kl):
-    names = ("loss", "log_likelihood", "kl")
-    return {
-        f"{prefix}{name}": float(v)
-        for name, v in zip(names, (loss, log_likelihood, kl), strict=True)
-    }
+LOGGED = ("loss", "log_likelihood", "kl")
+LOGGED = (*LOGGED, *(f"val_{name}" for name in LOGGED))
+
+
+def _logs(compiled, reset=False):
+    """The running means so far; with `reset` they begin again."""
+    means = {name: compiled.trackers[name] for name in ("loss", "log_likelihood", "kl")}
+    logs = {name: float(mean.result()) for name, mean in means.items()}
+    if reset:
+        for mean in means.values():
+            mean.reset_state()
+    return logs

@@ -1,0 +1,257 @@
+"""A search for a config on which the two versions differ in a bit.
+
+    make parity COUNT=1000 SEED=0
+
+draws configs over every field of `Config` and small data sets, trains both versions on each, and
+compares weights, optimizer slots, step losses and histories. Each difference is one line, with the
+first step and the first weight that differ; the last example found is shrunk by hypothesis.
+"""
+
+import concurrent.futures
+import dataclasses
+import multiprocessing
+import sys
+import tempfile
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+
+import hypothesis
+import numpy as np
+import tyro
+from hypothesis import strategies as st
+from rich.console import Console
+from rich.progress import Progress
+
+from shared.cli import exit_status, import_version
+from shared.config import Config, UsageError
+from shared.data import Data, load_data
+from shared.run import CHECKPOINT
+from shared.seeds import seed_of
+
+VERSIONS = ("keras_vae", "tf_vae")
+CHUNK = 50  # configs per process: each leaves compiled programs behind
+
+
+@dataclass(frozen=True)
+class Images:
+    """A small data set: real digits, or noise of any shape, grey or binary."""
+
+    kind: str
+    n_train: int
+    n_test: int
+    shape: tuple[int, int]
+    seed: int
+
+    def data(self):
+        """The images as `shared.data.Data`."""
+        n, random = self.n_train + self.n_test, np.random.RandomState(self.seed)
+        if self.kind == "digits":
+            digits = load_data("mnist-5k").x_train
+            x = digits[random.choice(len(digits), n, replace=False)]
+        else:
+            x = random.uniform(size=(n, self.shape[0] * self.shape[1])).astype(np.float32)
+            x = np.round(x) if self.kind == "binary" else x
+        y = np.zeros(n, np.int64)
+        train, test = slice(self.n_train), slice(self.n_train, None)
+        return Data(self.kind, x[train], y[train], x[test], y[test], self.shape, "", {})
+
+
+@st.composite
+def examples(draw):
+    """Config and images, valid together; simple ones are small."""
+    widths = st.one_of(st.integers(1, 5), st.integers(1, 40))
+    kind = draw(st.sampled_from(("grey", "binary", "digits")))
+    side = st.integers(1, 9)
+    images = Images(
+        kind=kind,
+        n_train=draw(st.integers(2, 120)),
+        n_test=draw(st.one_of(st.just(1), st.integers(1, 40))),
+        shape=(28, 28) if kind == "digits" else (draw(side), draw(side)),
+        seed=draw(st.integers(0, 99)),
+    )
+    batch_size = draw(st.one_of(st.integers(1, images.n_train + 9), st.sampled_from((8, 32, 100))))
+    per_epoch = -(-images.n_train // batch_size)
+    steps = draw(st.one_of(st.none(), st.integers(1, 3 * per_epoch)))
+    optimizer = draw(st.sampled_from(("rmsprop", "adam", "sgd")))
+    likelihood = draw(
+        st.sampled_from(("bernoulli", "gaussian", "categorical", "continuous-bernoulli"))
+    )
+    posterior = draw(st.sampled_from(("gaussian", "delta")))
+    rates = st.sampled_from((1e-4, 1e-3, 3e-3, 0.01, 0.1))
+    config = Config(
+        recipe=draw(st.sampled_from(("post-keras", "post-tf", "nats"))),
+        seed=draw(st.integers(0, 2**40)),
+        hidden_dims=tuple(draw(st.lists(widths, min_size=1, max_size=3))),
+        latent_dim=draw(st.integers(1, 8)),
+        activation=draw(st.sampled_from(("relu", "tanh"))),
+        initializer=draw(st.sampled_from(("glorot_uniform", "truncated_normal"))),
+        initializer_stddev=draw(st.sampled_from((0.001, 0.1, 1.0))),
+        optimizer=optimizer,
+        learning_rate=draw(rates if likelihood != "gaussian" else st.just(1e-3)),
+        learning_rate_decay=draw(st.sampled_from((1.0, 3.0, 10.0))),
+        optimizer_epsilon=draw(st.sampled_from((None, 1e-4))) if optimizer != "sgd" else None,
+        batch_size=batch_size,
+        epochs=draw(st.integers(1, 3)) if steps is None else None,
+        steps=steps,
+        picture_epochs=tuple(draw(st.lists(st.integers(1, 3), max_size=2))),
+        step_losses=draw(st.booleans()),
+        likelihood=likelihood,
+        fixed_sigma=draw(st.sampled_from((None, 0.1, 1.0))) if likelihood == "gaussian" else None,
+        levels=draw(st.integers(2, 6)) if likelihood == "categorical" else None,
+        binarization=draw(st.sampled_from(("none", "fixed", "dynamic"))),
+        posterior=posterior,
+        output_bias=draw(st.sampled_from(("zero", "mean-image")))
+        if likelihood == "bernoulli"
+        else "zero",
+        beta=draw(st.sampled_from((1.0, 0.0, 0.3, 4.0))) if posterior == "gaussian" else 1.0,
+        kl_warmup_steps=draw(st.sampled_from((0, 1, 7))) if posterior == "gaussian" else 0,
+    )
+    return config, images
+
+
+def outcome(version, config, data):
+    """Everything that a training of one version ends in: {name: array}."""
+    with tempfile.TemporaryDirectory() as folder:
+        _, run = version.train(config, data, folder, verbose=0)
+        with np.load(Path(folder) / CHECKPOINT) as checkpoint:
+            end = {name: checkpoint[name] for name in checkpoint.files}
+    end["step losses"] = np.array(run.step_losses)
+    columns = [name for name in run.history[0] if name != "seconds"]
+    for name in columns:
+        end[f"history/{name}"] = np.array([row[name] for row in run.history])
+    return end
+
+
+def difference(versions, config, images):
+    """None where the two versions agree in every bit, or one line that says where they do not."""
+    data, ends = images.data(), []
+    for version in versions.values():
+        try:
+            ends.append(outcome(version, config, data))
+        except Exception as error:
+            place = traceback.extract_tb(error.__traceback__)[-1]
+            reason = str(error).strip().partition("\n")[0]
+            return f"{version.name} raises {type(error).__name__} ({place.name}): {reason}"
+    names = [name for name in ends[0] if ends[0][name].tobytes() != ends[1][name].tobytes()]
+    if not names:
+        return None
+    largest = np.max(np.abs(np.subtract(*(np.float64(end[names[0]]) for end in ends))))
+    return f"{len(names)} of {len(ends[0])} differ, first {names[0]}, by {largest:.3g}"
+
+
+def first_step(versions, config, images):
+    """The number of steps after which the versions differ first, by shorter runs, and how."""
+    total = config.total_steps(images.n_train)
+    low, high, found = 0, total, None
+    while high - low > 1 or found is None:
+        steps = high if found is None else (low + high) // 2
+        # The step size falls over the run: less of it over a part of the run.
+        decay = config.learning_rate_decay ** (steps / total)
+        part = dataclasses.replace(config, epochs=None, steps=steps, learning_rate_decay=decay)
+        line = difference(versions, part, images)
+        if line:
+            high, found = steps, line
+        elif found is None:
+            return None, None
+        else:
+            low = steps
+    return high, found
+
+
+def shown(config, images):
+    """An example in one line: what differs from the defaults, and the images."""
+    default = Config()
+    fields = {
+        field.name: getattr(config, field.name)
+        for field in dataclasses.fields(Config)
+        if getattr(config, field.name) != getattr(default, field.name)
+    }
+    return " ".join(f"{name}={value}" for name, value in fields.items()) + f" on {images}"
+
+
+def run_examples(count, seed, check):
+    """Call `check(config, images)` on `count` examples, functions of `seed`.
+
+    The first that hypothesis draws is always the simplest; only seed 0 checks that one.
+    """
+    seen = []
+
+    @hypothesis.seed(seed)
+    @hypothesis.settings(
+        max_examples=count + 1,
+        deadline=None,
+        database=None,
+        phases=(hypothesis.Phase.generate,),
+        suppress_health_check=list(hypothesis.HealthCheck),
+    )
+    @hypothesis.given(examples())
+    def each(example):
+        seen.append(example)
+        if 1 < len(seen) <= count + 1:
+            check(*example)
+
+    each()
+
+
+def search(count, seed):
+    """Differences among `count` examples: [(example, line)]; runs in a process of its own."""
+    versions = {name: import_version(name) for name in VERSIONS}
+    results = []
+    run_examples(
+        count, seed, lambda *example: results.append((example, difference(versions, *example)))
+    )
+    return results
+
+
+def shrink(example):
+    """The simplest example found that still differs, by hypothesis, starting with `example`."""
+    versions, known = {name: import_version(name) for name in VERSIONS}, {}
+
+    def differs(candidate):
+        if candidate not in known:
+            known[candidate] = candidate == example or difference(versions, *candidate) is not None
+        return known[candidate]
+
+    return differs
+
+
+@dataclass
+class Search:
+    """Train both versions on random configs and data, and compare every bit."""
+
+    count: int = 40
+    """How many configs."""
+    seed: int = 0
+    """Other seeds draw other configs."""
+    jobs: int = 2
+    """Processes side by side."""
+
+
+def main():
+    """Print a line per difference and the count; returns 1 where there is one."""
+    job = tyro.cli(Search, prog="tests/parity_search.py")
+    if job.count < 1 or job.jobs < 1 or job.seed < 0:
+        raise UsageError("--count and --jobs are integers >= 1, --seed is one >= 0")
+    chunks = [min(CHUNK, job.count - start) for start in range(0, job.count, CHUNK)]
+    fresh, results = multiprocessing.get_context("spawn"), []
+    pool = concurrent.futures.ProcessPoolExecutor(job.jobs, fresh, max_tasks_per_child=1)
+    with pool, Progress(console=Console(stderr=True)) as bar:
+        task = bar.add_task("configs", total=job.count)
+        futures = [
+            pool.submit(search, size, seed_of(job.seed, "parity", number))
+            for number, size in enumerate(chunks)
+        ]
+        for future in concurrent.futures.as_completed(futures):
+            for example, line in future.result():
+                results.append((example, line))
+                if line:
+                    bar.console.print(f"{line}: {shown(*example)}", highlight=False)
+            bar.update(task, completed=len(results))
+    equal = sum(line is None for _, line in results)
+    print(f"{len(results)} configs: {equal} equal in every bit")
+    return int(equal < len(results))
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))
