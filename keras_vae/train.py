@@ -16,7 +16,7 @@ from shared.run import Run
 from shared.trackers import StepLosses
 from shared.weights import initial_bias
 
-__all__ = ["step_losses", "train"]
+__all__ = ["compile_model", "step_losses", "train"]
 
 
 def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_epoch=None):
@@ -39,7 +39,7 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
         # build
         keep_freed_memory()
         model = build(config, data.input_dim)
-        optimizer = _compile(model, config, data)
+        optimizer = compile_model(model, config, len(data.x_train))
 
         # restore
         assign(model, {**gather(model), **initial_bias(config, data.x_train)})
@@ -70,7 +70,7 @@ def step_losses(config, data, seeds, on_seed=None):
     # build
     config = dataclasses.replace(config, step_losses=True)
     model = build(config, data.input_dim)
-    optimizer = _compile(model, config, data)
+    optimizer = compile_model(model, config, len(data.x_train))
 
     # loop
     losses = []
@@ -90,8 +90,8 @@ def step_losses(config, data, seeds, on_seed=None):
 # update
 
 
-def _compile(model, config, data):
-    """Compile the model; returns its optimizer, whose slots are zero."""
+def compile_model(model, config, n):
+    """Compile a model for a run on `n` training examples; returns its optimizer, with zero slots."""
     kinds = {
         "adam": keras.optimizers.Adam,
         "rmsprop": keras.optimizers.RMSprop,
@@ -99,7 +99,7 @@ def _compile(model, config, data):
     }
     rate = config.learning_rate
     if config.learning_rate_decay != 1:
-        steps = config.total_steps(len(data.x_train))
+        steps = config.total_steps(n)
         rate = keras.optimizers.schedules.ExponentialDecay(
             rate, steps, 1 / config.learning_rate_decay
         )
@@ -107,7 +107,7 @@ def _compile(model, config, data):
     optimizer = kinds[config.optimizer](learning_rate=rate, **options)
     optimizer.build(model.trainable_variables)
     # Where the steps of an execution do not divide those of an epoch, `fit` overruns the epoch.
-    ends = config.epoch_ends(len(data.x_train))
+    ends = config.epoch_ends(n)
     common = math.gcd(*(end - start for _, start, end in ends))
     model.compile(
         optimizer=optimizer,

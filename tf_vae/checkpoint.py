@@ -3,12 +3,13 @@
 import math
 
 import numpy as np
+import tensorflow as tf
 
 from shared.config import from_dict
 from shared.run import read_checkpoint, read_run_weights
 from tf_vae.model import build
 
-__all__ = ["assign", "gather", "load", "restore", "snapshot"]
+__all__ = ["assign", "gather", "load", "named_variables", "restore", "snapshot"]
 
 
 def gather(model):
@@ -39,6 +40,20 @@ def restore(model, optimizer, path):
     for name, variable in variables.items():
         variable.assign(arrays[name])
     optimizer.iterations.assign(int(arrays["step"]))
+
+
+def named_variables(model, optimizer, trackers=()):
+    """{name: tf.Variable} of all that a training step reads and writes.
+
+    Args:
+        model: VAE.
+        optimizer: its optimizer.
+        trackers: keras.metrics that the step updates.
+    """
+    named = {**model.weights, **_slots(model, optimizer)}
+    named |= {v.name: v for v in optimizer.variables if v.name in ("iteration", "learning_rate")}
+    named |= {f"{each.name}/{v.name}": v for each in trackers for v in each.variables}
+    return {name: v if isinstance(v, tf.Variable) else v.value for name, v in named.items()}
 
 
 def load(directory, epoch=None):

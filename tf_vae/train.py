@@ -19,7 +19,7 @@ from tf_vae.batches import evaluation_batches, training_batches
 from tf_vae.checkpoint import assign, gather, restore, snapshot
 from tf_vae.model import build
 
-__all__ = ["compiled_steps", "step_losses", "train", "update", "validate"]
+__all__ = ["build_optimizer", "compiled_steps", "step_losses", "train", "update", "validate"]
 
 
 def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_epoch=None):
@@ -42,7 +42,7 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
         # build
         keep_freed_memory()
         model = build(config, data.input_dim)
-        optimizer = _optimizer(model, config, data)
+        optimizer = build_optimizer(model, config, len(data.x_train))
 
         # restore
         assign(model, {**gather(model), **initial_bias(config, data.x_train)})
@@ -75,7 +75,7 @@ def step_losses(config, data, seeds, on_seed=None):
     # build
     config = dataclasses.replace(config, step_losses=True)
     model = build(config, data.input_dim)
-    optimizer = _optimizer(model, config, data)
+    optimizer = build_optimizer(model, config, len(data.x_train))
     steps = compiled_steps(model, optimizer)
 
     # loop
@@ -111,7 +111,7 @@ def update(model, optimizer, trackers, x, noise_seed):
         beta = warmed_up(config.beta, step, config.kl_warmup_steps)
         loss = negative_elbo(log_likelihood, kl, beta)
     optimizer.apply(tape.gradient(loss, weights), weights)
-    _track(trackers, loss, log_likelihood, kl)
+    _track(trackers, x, loss, log_likelihood, kl)
     if config.step_losses:
         trackers["step_loss"].update_state(loss)
 
@@ -124,11 +124,12 @@ def validate(model, trackers, x, noise_seed):
         noise_seed: (2,) int32 that the noise is a function of.
     """
     log_likelihood, kl = model(x, noise_seed)
-    _track(trackers, negative_elbo(log_likelihood, kl, model.config.beta), log_likelihood, kl)
+    loss = negative_elbo(log_likelihood, kl, model.config.beta)
+    _track(trackers, x, loss, log_likelihood, kl)
 
 
-def _track(trackers, loss, log_likelihood, kl):
-    trackers["loss"].update_state(loss, sample_weight=tf.shape(kl)[0])
+def _track(trackers, x, loss, log_likelihood, kl):
+    trackers["loss"].update_state(loss, sample_weight=tf.shape(x)[0])
     track_terms(trackers, log_likelihood, kl)
 
 
@@ -174,8 +175,8 @@ class Compiled(NamedTuple):
     trackers: dict[str, keras.metrics.Metric]
 
 
-def _optimizer(model, config, data):
-    """The optimizer, with zero slots."""
+def build_optimizer(model, config, n):
+    """The config's optimizer, with zero slots, for a run on `n` training examples."""
     kinds = {
         "adam": keras.optimizers.Adam,
         "rmsprop": keras.optimizers.RMSprop,
@@ -183,7 +184,7 @@ def _optimizer(model, config, data):
     }
     rate = config.learning_rate
     if config.learning_rate_decay != 1:
-        steps = config.total_steps(len(data.x_train))
+        steps = config.total_steps(n)
         rate = keras.optimizers.schedules.ExponentialDecay(
             rate, steps, 1 / config.learning_rate_decay
         )
@@ -218,9 +219,7 @@ def _loop(compiled, config, data, step, verbose, validated=True):
             count = min(len(order), end - done)
             for first in range(0, count, StepLosses.CAPACITY):
                 last = min(first + StepLosses.CAPACITY, count)
-                compiled.run_steps(
-                    images, order, tf.constant(first), tf.constant(last), noise_seed
-                )
+                compiled.run_steps(images, order, tf.constant(first), tf.constant(last), noise_seed)
                 if config.step_losses:
                     losses += compiled.trackers["step_loss"].take()
                 if verbose:

@@ -1,0 +1,244 @@
+"""The program that XLA is handed for one training step, in a form that can be compared.
+
+Equal bits of two runs are an experiment. That XLA is handed the same step by both versions, and
+makes the same instructions of it, is the reason: the same instructions on the same numbers give the
+same bits. A `Program` is a step without what does not matter for its numbers: names, the order of
+independent instructions, copies. Whole numbers that depend on whole numbers alone (the seed of the
+noise, counters) are left out too: their arithmetic is exact however it is written.
+"""
+
+import hashlib
+from dataclasses import dataclass
+
+from tensorflow.compiler.xla import xla_data_pb2
+from tensorflow.compiler.xla.service import hlo_pb2
+
+__all__ = ["Program", "differences", "program"]
+
+STAGES = {"before": "hlo_serialized", "after": "optimized_hlo_serialized"}
+WHOLE = "whole numbers"
+# Of an instruction, what says nothing about its result: who it is, and for whom it was made.
+IDENTITY = (
+    "name",
+    "metadata",
+    "id",
+    "operand_ids",
+    "called_computation_ids",
+    "control_predecessor_ids",
+    "parameter_number",
+    "frontend_attributes",
+    "tuple_index",
+)
+WHOLES = {
+    number
+    for name, number in xla_data_pb2.PrimitiveType.items()
+    if name[0] in "SU" or name == "PRED"
+}
+
+
+@dataclass(frozen=True)
+class Program:
+    """One training step.
+
+    Attributes:
+        results: {variable: digest} of each number that the step leaves in a variable. Two equal
+            digests mean the same instructions on the same inputs.
+        instructions: {digest: Instruction} of all that the results are made of.
+    """
+
+    results: dict[str, str]
+    instructions: dict[str, "Instruction"]
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """One instruction of XLA: what it computes, from what, and for which operation of TensorFlow."""
+
+    text: str
+    operands: tuple[str, ...]
+    operation: str
+
+
+def program(function, arguments, variables, stage="before"):
+    """The step in a compiled function.
+
+    Args:
+        function: tf.function with jit_compile=True; either one step, or a loop whose body is one.
+        arguments: what it is called with: {name: tensor}, in order; "x" is the batch of a step.
+        variables: {name: tf.Variable} that it may read and write.
+        stage: "before" XLA optimizes, or "after".
+    Returns:
+        Program
+    """
+    tensors = list(arguments.values())
+    concrete = function.get_concrete_function(*tensors)
+    names = {id(variable.handle): name for name, variable in variables.items()}
+    inputs = [*arguments, *(names[id(captured)] for captured in concrete.captured_inputs)]
+    serialized = function.experimental_get_compiler_ir(*tensors)(stage=STAGES[stage])
+    reader = _Reader(hlo_pb2.HloModuleProto.FromString(serialized))
+    return reader.program(inputs)
+
+
+def differences(ours, theirs):
+    """Where two programs part, as lines; none where they are one.
+
+    Args:
+        ours, theirs: Program.
+    Returns:
+        list of text: each instruction that only one of them has, of those whose inputs both have,
+        with the operation of TensorFlow that it comes from.
+    """
+    names = sorted(ours.results.keys() & theirs.results.keys())
+    parted = [name for name in names if ours.results[name] != theirs.results[name]]
+    lines = []
+    for sign, one, other in (("-", ours, theirs), ("+", theirs, ours)):
+        needed, waiting = set(), [one.results[name] for name in parted]
+        while waiting:
+            digest = waiting.pop()
+            if digest in needed or digest not in one.instructions:
+                continue
+            needed.add(digest)
+            waiting.extend(one.instructions[digest].operands)
+        for digest, instruction in one.instructions.items():
+            inputs_shared = all(
+                each in other.instructions or each not in one.instructions
+                for each in instruction.operands
+            )
+            if digest in needed and digest not in other.instructions and inputs_shared:
+                lines.append(f"{sign} {instruction.text}  {instruction.operation}")
+    return lines or [f"! {name} differs" for name in parted]
+
+
+class _Reader:
+    """Reads one module: every instruction's value becomes a digest, a tuple of them for a tuple."""
+
+    def __init__(self, module):
+        self.module = module
+        self.computations = {each.id: each for each in module.computations}
+        self.instructions = {}
+
+    def program(self, inputs):
+        entry = self.computations[self.module.entry_computation_id]
+        parameters = {
+            each.parameter_number: _input(each.shape, inputs[each.parameter_number])
+            for each in entry.instructions
+            if each.opcode == "parameter"
+        }
+        values = self._values(entry, parameters)
+        loops = [each for each in entry.instructions if each.opcode == "while"]
+        if loops:
+            loop = max(loops, key=lambda each: len(each.shape.tuple_shapes))
+            return self._body(loop, values[loop.operand_ids[0]], inputs)
+        # Which output is which variable: each is written where the variable lay.
+        outputs = {
+            alias.output_shape_index[0]: inputs[alias.parameter_number]
+            for alias in self.module.input_output_alias.entries
+        }
+        return self._results(outputs, values[entry.root_id])
+
+    def _body(self, loop, start, inputs):
+        """The body of a loop as a program of its own, on the state that it is given."""
+        body = max(
+            (self.computations[each] for each in loop.called_computation_ids),
+            key=lambda each: len(each.instructions),
+        )
+        (parameter,) = (each for each in body.instructions if each.opcode == "parameter")
+        shapes = parameter.shape.tuple_shapes
+        tokens = tuple(_input(shape, f"state {i}") for i, shape in enumerate(shapes))
+        after = self._values(body, {0: tokens})[body.root_id]
+        given, outputs = [], {}
+        for index, (shape, value) in enumerate(zip(shapes, start, strict=True)):
+            name = next((each for each in inputs if value == _digest("input", each)), None)
+            if name is not None:
+                outputs[index] = name
+            elif tokens[index] != after[index] and shape.element_type not in WHOLES:
+                value = _digest("input", "x")  # the batch: fetched by the step before
+            # Otherwise whole numbers, or what was made before the loop once for all steps.
+            given.append(value if shape.element_type not in WHOLES else _input(shape, ""))
+        self.instructions = {}
+        return self._results(outputs, self._values(body, {0: tuple(given)})[body.root_id])
+
+    def _results(self, outputs, root):
+        results = {name: root[index] for index, name in outputs.items()}
+        return Program(
+            {name: value for name, value in results.items() if not value.startswith(WHOLE)},
+            self.instructions,
+        )
+
+    def _values(self, computation, parameters):
+        """{instruction id: value}; a computation lists what an instruction needs before it."""
+        values, shapes = {}, {}
+        for each in computation.instructions:
+            shapes[each.id] = list(each.shape.dimensions)
+            operands = [values[number] for number in each.operand_ids]
+            inner = [self.computations[number] for number in each.called_computation_ids]
+            if each.opcode == "parameter":
+                value = parameters[each.parameter_number]
+            elif each.opcode == "tuple":
+                value = tuple(operands)
+            elif each.opcode == "get-tuple-element":
+                whole = operands[0]  # without its parts where a function takes a tuple
+                index = each.tuple_index
+                value = whole[index] if isinstance(whole, tuple) else _digest(whole, str(index))
+            elif each.opcode == "copy" or (
+                each.opcode in ("reshape", "bitcast")
+                and shapes[each.operand_ids[0]] == shapes[each.id]
+            ):
+                value = operands[0]
+            elif each.opcode in ("call", "fusion"):
+                value = self._values(inner[0], dict(enumerate(operands)))[inner[0].root_id]
+                if each.opcode == "fusion":
+                    # What one kernel computes: within it XLA may round a · b + c once.
+                    parts = value if isinstance(value, tuple) else (value,)
+                    parts = tuple(self._note(each, [part], b"") for part in parts)
+                    value = parts if isinstance(value, tuple) else parts[0]
+            else:
+                value = self._note(each, operands, b"".join(map(self._function, inner)))
+            values[each.id] = value
+        return values
+
+    def _function(self, computation):
+        """The digest of a function that an instruction applies, as a sum does `add`."""
+        parameters = {
+            each.parameter_number: _digest("parameter", str(each.parameter_number))
+            for each in computation.instructions
+            if each.opcode == "parameter"
+        }
+        return repr(self._values(computation, parameters)[computation.root_id]).encode()
+
+    def _note(self, each, operands, functions):
+        """The digest of an instruction; notes down what it says."""
+        operands = tuple(_flat(operands))
+        whole = each.shape.element_type in WHOLES
+        if whole and all(operand.startswith(WHOLE) for operand in operands):
+            return _input(each.shape, "")
+        plain = type(each)()
+        plain.CopyFrom(each)
+        for name in IDENTITY:
+            plain.ClearField(name)
+        content = plain.SerializeToString(deterministic=True) + functions
+        digest = hashlib.sha256(b" ".join([content, *(o.encode() for o in operands)])).hexdigest()
+        kind = xla_data_pb2.PrimitiveType.Name(each.shape.element_type).lower()
+        shape = ",".join(str(size) for size in each.shape.dimensions)
+        text = f"{kind}[{shape}] {each.opcode}"
+        self.instructions.setdefault(digest, Instruction(text, operands, each.metadata.op_name))
+        return digest
+
+
+def _input(shape, name):
+    """The value of an input: its name, or only its shape where it holds whole numbers."""
+    if shape.element_type in WHOLES:
+        return f"{WHOLE} {shape.element_type} {list(shape.dimensions)}"
+    return _digest("input", name)
+
+
+def _digest(*words):
+    return hashlib.sha256(" ".join(words).encode()).hexdigest()
+
+
+def _flat(values):
+    for value in values:
+        if isinstance(value, tuple):
+            yield from _flat(value)
+        else:
+            yield value

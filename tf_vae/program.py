@@ -1,0 +1,36 @@
+"""The program that XLA is handed for one training step of the loop."""
+
+import tensorflow as tf
+
+from shared.programs import program
+from tf_vae.checkpoint import named_variables
+from tf_vae.model import build
+from tf_vae.train import build_optimizer, compiled_steps
+
+__all__ = ["step_program"]
+
+
+def step_program(config, n, input_dim, batch, stage="before"):
+    """The training step as the loop compiles it.
+
+    Args:
+        config: shared.config.Config.
+        n: number of training examples, on which a falling step size depends.
+        input_dim: pixels of an image.
+        batch: examples in the batch of this step.
+        stage: "before" XLA optimizes, or "after".
+    Returns:
+        shared.programs.Program
+    """
+    model = build(config, input_dim)
+    optimizer = build_optimizer(model, config, n)
+    compiled = compiled_steps(model, optimizer)
+    variables = named_variables(model, optimizer, compiled.trackers.values())
+    arguments = {
+        "images": tf.zeros((n, input_dim)),
+        "order": tf.zeros((2, batch), tf.int32),
+        "first": tf.constant(0),
+        "end": tf.constant(2),
+        "noise_seed": tf.constant(0),
+    }
+    return program(compiled.run_steps, arguments, variables, stage)
