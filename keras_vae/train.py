@@ -91,7 +91,7 @@ def step_losses(config, data, seeds, on_seed=None):
 
 
 def compile_model(model, config, n):
-    """Compile a model for a run on `n` training examples; returns its optimizer, with zero slots."""
+    """Compile a model for a run on `n` training examples; returns its optimizer, slots zero."""
     kinds = {
         "adam": keras.optimizers.Adam,
         "rmsprop": keras.optimizers.RMSprop,

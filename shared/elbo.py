@@ -122,9 +122,7 @@ def gaussian_log_likelihood(x, mean, log_var):
     """
     if not len(getattr(log_var, "shape", ())):
         x, mean = _tensors(x=x, mean=mean)
-        log_var = ops.add(ops.zeros_like(mean[:, 0]), log_var)
-        # Scaled after the sum: next to the data XLA would multiply by this constant and that of the
-        # mean over a batch in either order, and two programs would differ in the last bit.
+        log_var = ops.convert_to_tensor(log_var, dtype=mean.dtype)
         squares = ops.exp(-log_var) * ops.sum(ops.square(x - mean), axis=-1)
         return -0.5 * (squares + x.shape[-1] * (log_var + LOG_2PI))
     x, mean, log_var = _tensors(x=x, mean=mean, log_var=log_var)

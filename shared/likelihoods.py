@@ -36,10 +36,7 @@ def log_likelihood(config, x, heads):
         level = ops.minimum(ops.floor(x * config.levels), config.levels - 1)
         return elbo.categorical_log_likelihood(level, _by_level(config, heads["logits"]))
     if config.fixed_sigma is not None:
-        # 0 · x keeps sigma a number that XLA cannot know: a constant it would merge with that of
-        # the mean over a batch, at another stage in `fit` than in a loop, and the bits would part.
-        log_var = 2 * math.log(config.fixed_sigma) + 0 * x[0, 0]
-        return elbo.gaussian_log_likelihood(x, heads["mean"], log_var)
+        return elbo.gaussian_log_likelihood(x, heads["mean"], 2 * math.log(config.fixed_sigma))
     log_var = LOG_VAR_MIN + ops.softplus(heads["log_var"] - LOG_VAR_MIN)
     return elbo.gaussian_log_likelihood(x, heads["mean"], log_var)
 

@@ -52,7 +52,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Instruction:
-    """One instruction of XLA: what it computes, from what, and for which operation of TensorFlow."""
+    """What one instruction computes, from what, and for which operation of TensorFlow."""
 
     text: str
     operands: tuple[str, ...]
