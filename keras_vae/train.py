@@ -16,7 +16,7 @@ from shared.run import Run
 from shared.trackers import StepLosses
 from shared.weights import initial_bias
 
-__all__ = ["compile_model", "step_losses", "train"]
+__all__ = ["step_losses", "train"]
 
 
 def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_epoch=None):

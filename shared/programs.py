@@ -149,7 +149,7 @@ class _Reader:
         given, outputs = [], {}
         for index, (shape, value) in enumerate(zip(shapes, start, strict=True)):
             name = next((each for each in inputs if value == _digest("input", each)), None)
-            if name is not None:
+            if name is not None and tokens[index] != after[index]:
                 outputs[index] = name
             elif tokens[index] != after[index] and shape.element_type not in WHOLES:
                 value = _digest("input", "x")  # the batch: fetched by the step before

@@ -3,11 +3,12 @@
     make parity COUNT=1000 SEED=0
 
 draws configs over every field of `Config` and small data sets, trains both versions on each, and
-compares weights, optimizer slots, step losses and histories. Each difference is one line, with the
-first step and the first weight that differ; the last example found is shrunk by hypothesis.
+compares weights, optimizer slots, step losses and histories. Each difference is one line with the
+first array that differs; one of them is shrunk by hypothesis and placed at its first step.
 """
 
 import concurrent.futures
+import contextlib
 import dataclasses
 import multiprocessing
 import sys
@@ -170,10 +171,13 @@ def shown(config, images):
     return " ".join(f"{name}={value}" for name, value in fields.items()) + f" on {images}"
 
 
-def run_examples(count, seed, check):
+def run_examples(count, seed, check, shrinking=False):
     """Call `check(config, images)` on `count` examples, functions of `seed`.
 
-    The first that hypothesis draws is always the simplest; only seed 0 checks that one.
+    Args:
+        count, seed: which; the first that hypothesis draws is always the same and is left out.
+        check: what raises an AssertionError ends the examples.
+        shrinking: then go on to simpler examples for which it is still raised.
     """
     seen = []
 
@@ -182,13 +186,13 @@ def run_examples(count, seed, check):
         max_examples=count + 1,
         deadline=None,
         database=None,
-        phases=(hypothesis.Phase.generate,),
+        phases=(hypothesis.Phase.generate, hypothesis.Phase.shrink)[: 1 + shrinking],
         suppress_health_check=list(hypothesis.HealthCheck),
     )
     @hypothesis.given(examples())
     def each(example):
         seen.append(example)
-        if 1 < len(seen) <= count + 1:
+        if len(seen) > 1:
             check(*example)
 
     each()
@@ -204,16 +208,28 @@ def search(count, seed):
     return results
 
 
-def shrink(example):
-    """The simplest example found that still differs, by hypothesis, starting with `example`."""
-    versions, known = {name: import_version(name) for name in VERSIONS}, {}
+def shrink(count, seed, known):
+    """The simplest example found that differs, by hypothesis, which meets a known one first.
 
-    def differs(candidate):
-        if candidate not in known:
-            known[candidate] = candidate == example or difference(versions, *candidate) is not None
-        return known[candidate]
+    Args:
+        count, seed: of the chunk in which one differed.
+        known: {example: line or None} of that chunk, so that nothing is trained twice.
+    """
+    versions, known = {name: import_version(name) for name in VERSIONS}, dict(known)
+    found = []
 
-    return differs
+    def check(*example):
+        if example not in known:
+            known[example] = difference(versions, *example)
+        if known[example]:
+            found.append(example)
+            raise AssertionError(known[example])
+
+    with contextlib.suppress(AssertionError):
+        run_examples(count, seed, check, shrinking=True)
+    config, images = found[-1]
+    step, _ = first_step(versions, config, images)
+    return config, images, step, known[found[-1]]
 
 
 @dataclass
@@ -233,24 +249,35 @@ def main():
     job = tyro.cli(Search, prog="tests/parity_search.py")
     if job.count < 1 or job.jobs < 1 or job.seed < 0:
         raise UsageError("--count and --jobs are integers >= 1, --seed is one >= 0")
-    chunks = [min(CHUNK, job.count - start) for start in range(0, job.count, CHUNK)]
-    fresh, results = multiprocessing.get_context("spawn"), []
+    chunks = [
+        (min(CHUNK, job.count - start), seed_of(job.seed, "parity", start // CHUNK))
+        for start in range(0, job.count, CHUNK)
+    ]
+    fresh, results = multiprocessing.get_context("spawn"), {}
     pool = concurrent.futures.ProcessPoolExecutor(job.jobs, fresh, max_tasks_per_child=1)
     with pool, Progress(console=Console(stderr=True)) as bar:
         task = bar.add_task("configs", total=job.count)
-        futures = [
-            pool.submit(search, size, seed_of(job.seed, "parity", number))
-            for number, size in enumerate(chunks)
-        ]
+        futures = {pool.submit(search, *chunk): chunk for chunk in chunks}
         for future in concurrent.futures.as_completed(futures):
-            for example, line in future.result():
-                results.append((example, line))
-                if line:
-                    bar.console.print(f"{line}: {shown(*example)}", highlight=False)
-            bar.update(task, completed=len(results))
-    equal = sum(line is None for _, line in results)
-    print(f"{len(results)} configs: {equal} equal in every bit")
-    return int(equal < len(results))
+            results[futures[future]] = future.result()
+            bar.update(task, completed=sum(map(len, results.values())))
+        differing = {
+            chunk: [(example, line) for example, line in each if line]
+            for chunk, each in results.items()
+        }
+        differing = {chunk: each for chunk, each in differing.items() if each}
+        for each in differing.values():
+            for example, line in each:
+                print(f"{line}: {shown(*example)}")
+        if differing:
+            bar.console.print("shrinking one of them, some minutes")
+            chunk = next(iter(differing))
+            config, images, step, line = pool.submit(shrink, *chunk, results[chunk]).result()
+            print(f"shrunk: {line}, at step {step}: {shown(config, images)}")
+    count = sum(map(len, results.values()))
+    equal = count - sum(map(len, differing.values()))
+    print(f"{count} configs: {equal} equal in every bit")
+    return int(equal < count)
 
 
 if __name__ == "__main__":

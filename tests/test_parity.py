@@ -5,6 +5,7 @@ the whole ladder unseen.
 """
 
 import dataclasses
+import itertools
 
 import keras
 import numpy as np
@@ -75,15 +76,13 @@ def test_order_of_examples(config, data):
     import keras_vae.batches
     import tf_vae.batches
 
-    n, batch = len(data.x_train), config.batch_size
-    per_epoch = config.steps_per_epoch(n)
+    per_epoch = config.steps_per_epoch(len(data.x_train))
     for step in (0, 2, per_epoch, per_epoch + 1):
         stream = iter(keras_vae.batches.training_batches(data.x_train, config, step))
         epochs = tf_vae.batches.training_batches(data.x_train, config, step)
-        for images, order in (next(epochs), next(epochs)):
-            for start in range(0, len(order), batch):
-                rows = images.numpy()[order[start : start + batch]]
-                assert same_bits(next(stream).numpy(), rows)
+        for images, orders in (next(epochs), next(epochs)):
+            for rows in itertools.chain.from_iterable(orders):
+                assert same_bits(next(stream).numpy(), images.numpy()[rows])
 
 
 def test_every_epoch_trains_on_every_training_image_once(config, data):
@@ -92,7 +91,7 @@ def test_every_epoch_trains_on_every_training_image_once(config, data):
     epochs = tf_vae.batches.training_batches(data.x_train, config)
     (images, first), (_, second) = next(epochs), next(epochs)
     assert same_bits(images.numpy(), data.x_train)
-    first, second = first.numpy(), second.numpy()
+    first, second = (np.concatenate([np.ravel(part) for part in each]) for each in (first, second))
     assert sorted(first) == sorted(second) == list(range(len(data.x_train)))
     assert (first != second).any()
 
@@ -200,9 +199,7 @@ def test_training_and_evaluation(versions, config, data, tmp_path):
     assert fit_run.step_losses == tape_run.step_losses
     assert len(fit_run.step_losses) == (config.steps or 0)
     for ours, theirs in zip(fit_run.history, tape_run.history, strict=True):
-        for key in set(ours) - {"seconds"}:
-            # Keras' running means are float32, the loop's are float64.
-            assert ours[key] == pytest.approx(theirs[key], rel=1e-5), key
+        assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}
 
     evaluated = [
         versions[name].evaluate(model, data.x_test, config, samples=2)

@@ -43,7 +43,7 @@ def restore(model, optimizer, path):
 
 
 def named_variables(model, optimizer, trackers=()):
-    """{name: tf.Variable} of all that a training step reads and writes.
+    """{name: TensorFlow variable} of all that a training step reads and writes.
 
     Args:
         model: VAE.

@@ -11,7 +11,7 @@ __all__ = ["step_program"]
 
 
 def step_program(config, n, input_dim, batch, stage="before"):
-    """The training step as the loop compiles it.
+    """The training step as this version hands it to XLA.
 
     Args:
         config: shared.config.Config.

@@ -19,7 +19,7 @@ from tf_vae.batches import evaluation_batches, training_batches
 from tf_vae.checkpoint import assign, gather, restore, snapshot
 from tf_vae.model import build
 
-__all__ = ["build_optimizer", "compiled_steps", "step_losses", "train", "update", "validate"]
+__all__ = ["step_losses", "train"]
 
 
 def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_epoch=None):
