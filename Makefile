@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup quick reproduce test test-mnist test-extras test-notebooks test-page lint bench notebooks
+.PHONY: setup quick reproduce test parity test-mnist test-extras test-notebooks test-page lint bench notebooks
 
 setup: .venv/.ready
 
@@ -42,6 +42,11 @@ lint: .venv/.ready-test
 
 test: lint              # needs no network, no MNIST, no browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not mnist and not notebooks and not extras and not browser"
+
+COUNT ?= 40
+SEED ?= 0
+parity: .venv/.ready-test   # random configs and data, both versions, every bit: make parity COUNT=1000 SEED=0
+	$(BIN)/python tests/parity_search.py --count $(COUNT) --seed $(SEED)
 
 test-mnist: .venv/.ready-test   # needs all of MNIST: MNIST_NPZ=/absolute/path/mnist.npz make test-mnist
 	$(BIN)/python -m pytest -m mnist

@@ -79,7 +79,7 @@ for name, variable in model.weights.items():
 
 # %%
 print(inspect.getsource(VAE.dense))
-print(inspect.getsource(VAE.__call__.python_function))
+print(inspect.getsource(VAE.terms))
 
 # %% [markdown]
 # The call takes the **seed of its noise** as an argument. Nothing in the model remembers what was
@@ -226,17 +226,18 @@ print(
 # (A busy machine makes such a number uncertain; the model calls inside the loop by hand are compiled
 # already. `make bench` measures with care.)
 #
-# The project goes one step further: not the step but the **epoch** is the compiled function. The order
-# of the images goes in, the loss of every step comes out, and Python isn't there in between.
+# The project goes further: up to 128 steps are one compiled call. The images and the order of the
+# batches go in, and Python isn't there in between.
 
 # %%
-source = inspect.getsource(tf_vae.train)
-print(source[source.index("    def update(") : source.index("    return optimizer, run_steps")])
+print(inspect.getsource(tf_vae.train.update))
+print(inspect.getsource(tf_vae.train.compiled_steps))
 
 # %% [markdown]
-# `tf.range` makes the loop part of the graph, `tf.gather` takes the images of a batch out of the whole
-# set, `tf.TensorArray` keeps a row per step. A last batch that is smaller has a shape of its own, so
-# it is compiled a second time, outside the loop.
+# TensorFlow makes the `while` part of the graph, and `tf.gather` takes the images of a batch out of the
+# whole set. Each pass ends by taking the batch of the *next* one, so a step finds its batch ready in
+# memory, exactly as in `fit`. The running means are Keras metrics, the same ones that `fit` keeps. A last
+# batch that is smaller has a shape of its own, so XLA compiles the loop a second time for it.
 #
 # ## 4. The post's experiment: 1000 steps
 #

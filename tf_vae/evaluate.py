@@ -24,7 +24,7 @@ def elbo_terms(model, x, config, sample=0):
     """
     noise_seed = seed_of(config.seed, "evaluation", sample)
     terms = [
-        model.compiled["terms"](batch, tf.constant([noise_seed, number]))
+        model(batch, tf.constant([noise_seed, number]))
         for number, batch in enumerate(evaluation_batches(x, config))
     ]
     log_likelihood, kl = zip(*terms, strict=True)

@@ -46,11 +46,9 @@ class VAE(tf.Module):
         # For calls from outside; a training step compiles its own use of the plain methods.
         x = tf.TensorSpec((None, input_dim), name="x")
         z = tf.TensorSpec((None, config.latent_dim), name="z")
-        noise_seed = tf.TensorSpec((2,), tf.int32)
         self.compiled = {
             "encoder": tf.function(self.encoder, [x], jit_compile=True),
             "decoder": tf.function(self.decoder, [z], jit_compile=True),
-            "terms": tf.function(self.__call__, [x, noise_seed], jit_compile=True),
         }
 
     def dense(self, name, h):
@@ -77,7 +75,11 @@ class VAE(tf.Module):
         widths = head_widths(self.config, self.input_dim)
         return {name: self.dense(f"decoder/{name}", h) for name in widths}
 
+    @tf.function(jit_compile=True)
     def __call__(self, x, noise_seed):
+        return self.terms(x, noise_seed)
+
+    def terms(self, x, noise_seed):
         # sample
         q = self.encoder(x)
         if len(q) == 1:

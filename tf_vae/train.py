@@ -107,7 +107,7 @@ def update(model, optimizer, trackers, x, noise_seed):
     """
     config, weights, step = model.config, list(model.weights.values()), optimizer.iterations
     with tf.GradientTape() as tape:
-        log_likelihood, kl = model(x, tf.stack([noise_seed, tf.cast(step, tf.int32)]))
+        log_likelihood, kl = model.terms(x, tf.stack([noise_seed, tf.cast(step, tf.int32)]))
         beta = warmed_up(config.beta, step, config.kl_warmup_steps)
         loss = negative_elbo(log_likelihood, kl, beta)
     optimizer.apply(tape.gradient(loss, weights), weights)
@@ -123,7 +123,7 @@ def validate(model, trackers, x, noise_seed):
         model, trackers, x: as for `update`.
         noise_seed: (2,) int32 that the noise is a function of.
     """
-    log_likelihood, kl = model(x, noise_seed)
+    log_likelihood, kl = model.terms(x, noise_seed)
     loss = negative_elbo(log_likelihood, kl, model.config.beta)
     _track(trackers, x, loss, log_likelihood, kl)
 
