@@ -192,9 +192,8 @@ rung("1 initial weights", list(weights) == list(others) and same_weights(weights
 stream = keras_vae.batches.training_batches(data.x_train, config)
 table = tf_vae.batches.training_batches(data.x_train, config)
 from_table = []
-for images, order in islice(table, 2):
-    starts = range(0, len(order), config.batch_size)
-    from_table += [tf.gather(images, order[s : s + config.batch_size]) for s in starts]
+for images, orders in islice(table, 2):
+    from_table += [tf.gather(images, rows) for order in orders for rows in order]
 from_stream = list(islice(iter(stream), len(from_table)))
 print(len(from_table), "batches; sizes", sorted({len(batch) for batch in from_table}))
 rung(
@@ -340,7 +339,8 @@ for stage in ("before", "after"):
 #
 # And when the two styles do hand over different programs? Here we add the bias by a plain `+` in our version, where
 # `Dense` uses `bias_add`. The lines are the instructions that only one of the two has, `-` for Keras and `+` for
-# ours: the *sum* in the bias' gradient is another one.
+# ours. The *sum* in the bias' gradient is another one; and since a `+` may broadcast, TensorFlow works out some
+# lengths that it knew before.
 
 
 # %%
