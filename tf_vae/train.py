@@ -21,6 +21,8 @@ from tf_vae.model import build
 
 __all__ = ["step_losses", "train"]
 
+TERMS = ("loss", "log_likelihood", "kl")  # the running means of a log, in the order of its columns
+
 
 def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_epoch=None):
     """Train a VAE, or finish training it.
@@ -143,7 +145,7 @@ def compiled_steps(model, optimizer):
     Returns:
         Compiled: its functions, and the trackers that they write into.
     """
-    trackers = {name: keras.metrics.Mean(name) for name in ("loss", "log_likelihood", "kl")}
+    trackers = {name: keras.metrics.Mean(name) for name in TERMS}
     if model.config.step_losses:
         trackers["step_loss"] = StepLosses()
     # The length of a batch is open, so that each function is traced once, as in `fit`.
@@ -208,11 +210,13 @@ def _loop(compiled, config, data, step, verbose, validated=True):
     n = len(data.x_train)
     noise_seed = tf.constant(seed_of(config.seed, "noise"))
     feed = training_batches(data.x_train, config, step)
+    held_out = evaluation_batches(data.x_test, config) if validated else ()  # drawn once for all
+    shown_as_given = [*TERMS, *(f"val_{name}" for name in TERMS)]  # the bar would average them
     for epoch, start, end in config.epoch_ends(n, step):
         images, orders = next(feed)
         if verbose:
             print(f"Epoch {epoch}/{config.total_epochs(n)}")
-            progress = keras.utils.Progbar(end - start, stateful_metrics=LOGGED)
+            progress = keras.utils.Progbar(end - start, stateful_metrics=shown_as_given)
 
         started, losses, done = time.perf_counter(), [], start
         for order in orders:  # whole batches, and the last one where it has a shape of its own
@@ -232,7 +236,7 @@ def _loop(compiled, config, data, step, verbose, validated=True):
 
         if validated:
             seed = seed_of(config.seed, "evaluation", 0)
-            for number, x in enumerate(evaluation_batches(data.x_test, config)):
+            for number, x in enumerate(held_out):
                 compiled.validation_step(x, tf.constant([seed, number]))
             row |= {f"val_{name}": value for name, value in _logs(compiled, reset=True).items()}
         row["seconds"] = seconds
@@ -242,13 +246,9 @@ def _loop(compiled, config, data, step, verbose, validated=True):
         yield row, losses
 
 
-LOGGED = ("loss", "log_likelihood", "kl")
-LOGGED = (*LOGGED, *(f"val_{name}" for name in LOGGED))
-
-
 def _logs(compiled, reset=False):
     """The running means so far; with `reset` they begin again."""
-    means = {name: compiled.trackers[name] for name in ("loss", "log_likelihood", "kl")}
+    means = {name: compiled.trackers[name] for name in TERMS}
     logs = {name: float(mean.result()) for name, mean in means.items()}
     if reset:
         for mean in means.values():
