@@ -1,8 +1,8 @@
-"""The main job: both versions on both recipes, the pictures, the table and the proof.
+"""The main job: both implementations on both recipes, the pictures, the table and the proof.
 
 Trains the VAE of the 2018 post by Keras' `fit` and by a `tf.GradientTape` loop, draws the latent
-space and the manifold at epochs 5 and 50 and the loss of 1000 steps, lets one version finish what
-the other began, compares every weight bit by bit, and puts all of it on one page.
+space and the manifold at epochs 5 and 50 and the loss of 1000 steps, lets one implementation finish
+what the other began, compares every weight bit by bit, and puts all of it on one page.
 """
 
 import contextlib
@@ -19,29 +19,28 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from tyro.conf import FlagCreatePairsOff
 
-from shared import plots
-from shared.animation import animate
-from shared.cli import exit_status, import_version
+from shared.cli import exit_status
 from shared.config import UsageError, recipe
 from shared.data import load_data
-from shared.explorer import explorable, explorer_data
-from shared.metrics import measure
-from shared.page import page
-from shared.report import draw_figures, save_figure
-from shared.run import (
-    Run,
+from shared.measure.metrics import measure
+from shared.measure.parity import compare
+from shared.run.files import write_atomically, write_json, write_npz
+from shared.run.folder import (
     read_config,
     read_history,
     read_run_weights,
     read_step_losses,
     versions,
-    write_atomically,
-    write_json,
-    write_npz,
 )
-from shared.weights import compare
+from shared.run.implementation import import_implementation
+from shared.run.run import Run
+from shared.show import plots
+from shared.show.animation import animate
+from shared.show.explorer import explorable, explorer_data
+from shared.show.page import page
+from shared.show.report import draw_figures, save_figure
 
-VERSIONS = {"keras": "keras_vae", "tf": "tf_vae"}
+IMPLEMENTATIONS = {"keras": "keras_vae", "tf": "tf_vae"}
 IDENTICAL = "every weight bit-identical"
 RELAY_EPOCHS = 4
 ANIMATION = "latent.gif"
@@ -55,7 +54,7 @@ REFERENCE = {("post-keras", 5): "163.0", ("post-keras", 50): "153.0", ("post-tf"
 
 @dataclass
 class Reproduce:
-    """Both versions on both recipes: pictures, table, proof and page."""
+    """Both implementations on both recipes: pictures, table, proof and page."""
 
     data: str = "auto"
     """auto, mnist, mnist-5k, or the path of an .npz with x_train, y_train, x_test, y_test."""
@@ -98,20 +97,23 @@ def reproduce(job):
     _check_folder(job)
     data = load_data(job.data)
     runs = {
-        (name, version): Run(
-            job.out / version / name, config, data, package, job.resume, job.overwrite
+        (name, implementation): Run(
+            job.out / implementation / name, config, data, package, job.resume, job.overwrite
         )
         for name, config in configs.items()
-        for version, package in VERSIONS.items()
+        for implementation, package in IMPLEMENTATIONS.items()
     }
-    modules = {version: import_version(package) for version, package in VERSIONS.items()}
+    modules = {
+        implementation: import_implementation(package)
+        for implementation, package in IMPLEMENTATIONS.items()
+    }
 
     started = time.perf_counter()
     total = sum(run.config.total_steps(len(data.x_train)) - run.step for run in runs.values())
     with _progress(total + _extra_steps(job, configs, data)) as (advance, say):
         say(f"data: {data.name} ({len(data.x_train):,} + {len(data.x_test):,}), seed {job.seed}")
-        for (_, version), run in runs.items():
-            _train(run, modules[version], job, advance, say)
+        for (_, implementation), run in runs.items():
+            _train(run, modules[implementation], job, advance, say)
         relay = {} if job.quick else _relay(job, configs["post-keras"], data, modules, advance)
         if not job.quick:
             _draw_seeds(job, configs["post-tf"], data, modules["tf"], advance)
@@ -171,9 +173,9 @@ def _progress(total):
         )
 
 
-def _train(run, version, job, advance, say):
+def _train(run, implementation, job, advance, say):
     """Train, measure and draw one run, or what is left of it."""
-    name = f"{version.name} {run.config.recipe}"
+    name = f"{implementation.name} {run.config.recipe}"
     if run.complete:
         say(f"{name}: already complete")
         return
@@ -183,11 +185,13 @@ def _train(run, version, job, advance, say):
         advance(row["step"] - last[0], f"{name} epoch {row['epoch']:>2} loss {row['loss']:.2f}")
         last[0] = row["step"]
 
-    model, done = version.train(
+    model, done = implementation.train(
         run.config, run.data, run.directory, job.resume, job.overwrite, verbose=0, on_epoch=on_epoch
     )
-    draw_figures(run.directory, run.data, version.load, version.encode, version.decode)
-    metrics = measure(run.directory, version, model, run.data)
+    draw_figures(
+        run.directory, run.data, implementation.load, implementation.encode, implementation.decode
+    )
+    metrics = measure(run.directory, implementation, model, run.data)
     seconds = sum(row["seconds"] for row in done.history)
     say(f"{name}: test loss {metrics['test_loss']['value']:.2f}, {seconds:.0f} s of training")
 
@@ -219,11 +223,11 @@ def _relay(job, config, data, modules, advance):
     return compare(relayed, modules["tf"].gather(undisturbed))
 
 
-def _draw_seeds(job, config, data, version, advance):
+def _draw_seeds(job, config, data, implementation, advance):
     """The loss of every step over several seeds, of the 2018 recipe and of a steady one."""
     seeds = range(job.seed, job.seed + SEEDS)
     losses = {
-        name: version.step_losses(
+        name: implementation.step_losses(
             each, data, seeds, lambda seed, name=name: advance(job.steps, f"{name}, seed {seed}")
         )
         for name, each in (("recipe", config), ("steady", dataclasses.replace(config, **STEADY)))
@@ -235,7 +239,7 @@ def _draw_seeds(job, config, data, version, advance):
     }
     lines = {
         f"{package}, seed {job.seed}": np.array(read_step_losses(job.out / name / "post-tf"))
-        for name, package in VERSIONS.items()
+        for name, package in IMPLEMENTATIONS.items()
     }
     # The first steps come down from 543 nats and would flatten all that follows.
     top = float(np.quantile(losses["recipe"][:, min(20, job.steps - 1) :], 0.995))
@@ -250,11 +254,11 @@ def _draw_seeds(job, config, data, version, advance):
 
 
 def _parity(job, configs, data, relay):
-    """The contents of parity.json: every weight of the two versions, at every pictured epoch."""
+    """The contents of parity.json: every weight of both, at every pictured epoch."""
     parity = {"bit_identical": True, "lines": [], "data": data.name, "seed": job.seed}
     parity["versions"] = versions()
     for name, config in configs.items():
-        folders = [job.out / version / name for version in VERSIONS]
+        folders = [job.out / implementation / name for implementation in IMPLEMENTATIONS]
         epochs = config.pictured(len(data.x_train))
         by_epoch = {
             epoch: compare(*(read_run_weights(folder, epoch)[1] for folder in folders))
@@ -265,7 +269,7 @@ def _parity(job, configs, data, relay):
         parity[name] = {"steps": steps, "weights": compare(*weights), "epochs": by_epoch}
         numbers = sum(array.size for array in weights[0].values())
         verdict = _verdict({**by_epoch, "end": parity[name]["weights"]})
-        what = f"{name}: {' and '.join(VERSIONS.values())}"
+        what = f"{name}: {' and '.join(IMPLEMENTATIONS.values())}"
         size = f"{len(weights[0])} weights, {numbers:,} numbers"
         parity["lines"].append(f"{steps:,} steps: {verdict} ({what}, {size})")
         parity["bit_identical"] &= verdict == IDENTICAL
@@ -305,15 +309,15 @@ def _verdict(comparisons):
 
 def _rows(job, configs, data):
     """Header and rows of the results table: each pictured epoch of each run."""
-    header = ["recipe", "version", "epoch", "step"]
+    header = ["recipe", "implementation", "epoch", "step"]
     header += [
         f"{part} {name}" for name in ("loss", "log-lik.", "KL") for part in ("train", "test")
     ]
     header += ["reference test loss"]
     rows = []
     for name, config in configs.items():
-        for version, package in VERSIONS.items():
-            for row in read_history(job.out / version / name):
+        for implementation, package in IMPLEMENTATIONS.items():
+            for row in read_history(job.out / implementation / name):
                 if row["epoch"] not in config.pictured(len(data.x_train)):
                     continue
                 values = [
@@ -335,17 +339,19 @@ def _table_lines(job, configs, data):
     return [title, *("  ".join(map(str.rjust, row, widths)) for row in table)]
 
 
-def _write_page(job, configs, data, parity, version):
+def _write_page(job, configs, data, parity, implementation):
     """results/index.html, from the files of the runs."""
     sections = []
     for name, config in configs.items():
         same = _bit_identical(parity[name])
-        pictured = VERSIONS if not same else {"keras": "keras_vae"}  # equal weights, equal pictures
+        pictured = (
+            IMPLEMENTATIONS if not same else {"keras": "keras_vae"}
+        )  # equal weights, equal pictures
         blocks = []
         if explorable(config, data):
             run = job.out / "keras" / name
             text = f"{name}, {data.name}. {SAME if same else DIFFERENT}"
-            contents = explorer_data(run, data, version.load, version.encode)
+            contents = explorer_data(run, data, implementation.load, implementation.encode)
             blocks.append(("explorer", (contents, text, same)))
         else:
             plane = config.latent_dim == 2
@@ -362,7 +368,7 @@ def _write_page(job, configs, data, parity, version):
             blocks.append(("figures", figures))
         losses = [
             (job.out / folder / name / "figures" / "loss.png", f"{package}, {name}: loss")
-            for folder, package in VERSIONS.items()
+            for folder, package in IMPLEMENTATIONS.items()
         ]
         sections.append((HEADINGS[name], [*blocks, ("figures", losses)]))
     if not job.quick:
@@ -380,7 +386,7 @@ def _write_page(job, configs, data, parity, version):
     sections.append(("Every weight", [("table", (header, weights))]))
     config = read_config(job.out / "keras" / "post-keras")
     sections.append(("Config, data and versions", [("code", json.dumps(config, indent=2))]))
-    title = f"One VAE, two versions: {data.name}, seed {job.seed}"
+    title = f"One VAE, two implementations: {data.name}, seed {job.seed}"
     text = page(title, parity["lines"], parity["bit_identical"], sections)
     write_atomically(job.out / "index.html", text.encode())
 

@@ -14,11 +14,12 @@ import tyro
 from scipy.stats import entropy
 from sklearn.neighbors import KNeighborsClassifier
 
-from shared import plots
-from shared.cli import exit_status, import_version
+from shared.cli import exit_status
 from shared.config import recipe
 from shared.data import load_data
-from shared.report import prior_samples, save_figure
+from shared.run.implementation import import_implementation
+from shared.show import pictures
+from shared.show.report import prior_samples, save_figure
 
 SHOWN, SAMPLES = 12, 1000
 
@@ -35,7 +36,7 @@ class Autoencoder:
     """Width of z."""
     seed: int = 0
     """Seed of both."""
-    version: str = "tf_vae"
+    implementation: str = "tf_vae"
     """tf_vae or keras_vae."""
     out: Path = Path("runs/autoencoder.png")
     """The picture."""
@@ -62,20 +63,21 @@ def main():
         for name, posterior in (("VAE", "gaussian"), ("autoencoder", "delta"))
     }
     data = load_data(job.data)
-    version = import_version(job.version)
-    from shared.diagnostics import nearest_distance
+    implementation = import_implementation(job.implementation)
+    from shared.measure.diagnostics import nearest_distance
 
     shown = np.linspace(0, len(data.x_test) - 1, SHOWN).astype(int)  # of a set sorted by class, all
     rows = {"test images": data.x_test[shown]}
     prior = prior_samples(configs["VAE"], SAMPLES)
-    print(f"{data.name}, {job.epochs} epochs, {job.latent_dim}-D z, seed {job.seed}, {job.version}")
+    size = f"{data.name}, {job.epochs} epochs, {job.latent_dim}-D z"
+    print(f"{size}, seed {job.seed}, {job.implementation}")
     header = ("squared error", "spread of z_mean", "sample to nearest", "classes sampled")
     print(f"{'':<16}" + "".join(f"{name:>20}" for name in header))
     for name, config in configs.items():
-        model, _ = version.train(config, data)
-        z_mean = version.encode(model, data.x_test)[0]
-        reconstructed = version.decode(model, z_mean)
-        sampled = version.decode(model, prior)
+        model, _ = implementation.train(config, data)
+        z_mean = implementation.encode(model, data.x_test)[0]
+        reconstructed = implementation.decode(model, z_mean)
+        sampled = implementation.decode(model, prior)
         error = np.square(reconstructed - data.x_test).sum(axis=1).mean()
         spread = z_mean.std(axis=0).mean()
         distance = nearest_distance(sampled, data.x_test).mean()
@@ -91,10 +93,10 @@ def main():
     kinds = [f"{name}: {kind}" for kind in ("reconstruction", "z ~ N(0, I)") for name in configs]
     order = ["test images", *kinds]
     text = (
-        f"{job.version} · post-keras, {job.latent_dim}-D z, epoch {job.epochs} ·"
+        f"{job.implementation} · post-keras, {job.latent_dim}-D z, epoch {job.epochs} ·"
         f" {data.name} · seed {job.seed}"
     )
-    figure = plots.image_rows({name: rows[name] for name in order}, data.image_shape, text)
+    figure = pictures.image_rows({name: rows[name] for name in order}, data.image_shape, text)
     save_figure(figure, job.out)
     print(job.out)
 

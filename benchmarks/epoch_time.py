@@ -1,4 +1,4 @@
-"""Seconds an epoch of the two versions, beside `fit` the way the tutorials have it.
+"""Seconds an epoch of the two implementations, beside `fit` the way the tutorials have it.
 
 In turn, round after round, so that a noisy machine disturbs all alike, and each in a process of its
 own, so that none works beside the threads that another left. The minimum over all epochs is what
@@ -18,10 +18,11 @@ from dataclasses import dataclass
 
 import tyro
 
-from shared.cli import exit_status, import_version, quiet
+from shared.cli import exit_status
 from shared.config import UsageError, recipe
 from shared.data import load_data
-from shared.run import versions
+from shared.run.folder import versions
+from shared.run.implementation import import_implementation, quiet
 
 TUTORIAL = "fit, the tutorial way"
 EPOCHS = 5  # a process; the first compiles and is not counted
@@ -40,14 +41,14 @@ class Bench:
 
 
 def seconds_of(name, recipe_name, data_name):
-    """Seconds of each counted epoch of a version or of the tutorial way, in this process."""
+    """The seconds of each counted epoch of one implementation or of the tutorial way."""
     config = recipe(recipe_name, epochs=EPOCHS, step_losses=False)
     data = load_data(data_name)
     # All as a user runs them, with the progress bar that is each one's default, unseen here.
     with open(os.devnull, "w") as unseen, contextlib.redirect_stdout(unseen):
         if name == TUTORIAL:
             return tutorial(config, data)[1:]
-        _, run = import_version(name).train(config, data)
+        _, run = import_implementation(name).train(config, data)
         return [row["seconds"] for row in run.history[1:]]
 
 

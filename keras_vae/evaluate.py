@@ -3,12 +3,12 @@
 import functools
 
 import keras
+import numpy as np
 from keras import ops
 
 from keras_vae.batches import evaluation_batches
-from shared.elbo import log_importance_weight, reparameterize
+from shared.elbo import log_importance_weight, mean_terms, reparameterize
 from shared.likelihoods import log_likelihood
-from shared.metrics import mean_terms
 
 __all__ = ["elbo_terms", "evaluate", "log_weights"]
 
@@ -41,7 +41,7 @@ def evaluate(model, x, config, samples=1):
     Returns:
         {"loss", "log_likelihood", "kl"}: nats an image; loss is -ELBO, at beta = 1.
     """
-    return mean_terms([elbo_terms(model, x, config, sample) for sample in range(samples)])
+    return mean_terms(np.array([elbo_terms(model, x, config, each) for each in range(samples)]))
 
 
 def log_weights(model, x, z_mean, z_log_var, noise_seed, count):

@@ -7,13 +7,13 @@ import tensorflow as tf
 from keras_vae.checkpoint import named_variables
 from keras_vae.model import build
 from keras_vae.train import compile_model
-from shared.programs import program
+from shared.measure.programs import program
 
 __all__ = ["step_program"]
 
 
 def step_program(config, n, input_dim, batch, stage="before"):
-    """The training step as this version hands it to XLA.
+    """The training step as this implementation hands it to XLA.
 
     Args:
         config: shared.config.Config.
@@ -22,7 +22,7 @@ def step_program(config, n, input_dim, batch, stage="before"):
         batch: examples in the batch of this step.
         stage: "before" XLA optimizes, or "after".
     Returns:
-        shared.programs.Program
+        shared.measure.programs.Program
     """
     model = build(config, input_dim)
     optimizer = compile_model(model, config, n)

@@ -12,7 +12,7 @@ from keras_vae.batches import evaluation_batches, training_batches
 from keras_vae.checkpoint import assign, gather, restore, snapshot
 from keras_vae.model import build
 from shared.backend import keep_freed_memory
-from shared.run import Run
+from shared.run.run import Run
 from shared.trackers import StepLosses
 from shared.weights import initial_bias
 
@@ -25,13 +25,13 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
     Args:
         config: shared.config.Config.
         data: shared.data.Data.
-        out: folder of the run (shared/run.py), or None to write nothing.
+        out: folder of the run (shared/run/run.py), or None to write nothing.
         resume: go on from the folder's last finished epoch.
         overwrite: replace the run in the folder.
         verbose: 1 for a progress bar, 0 for silence.
-        on_epoch: called with each new row of the history, a dict with the keys of run.COLUMNS.
+        on_epoch: called with each new row of the history, a dict with the keys of folder.COLUMNS.
     Returns:
-        model, run: the trained VAE, and its shared.run.Run, which holds the history.
+        model, run: the trained VAE, and its shared.run.run.Run, which holds the history.
     Raises:
         UsageError: the folder can't be used as asked.
     """

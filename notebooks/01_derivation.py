@@ -38,7 +38,7 @@ if "google.colab" in sys.modules:
         subprocess.run([*pip, "-r", "vae/requirements.txt"], check=True)
     sys.path.insert(0, "vae")
 
-from shared.notebook import check, fast, show  # first: it keeps TensorFlow's start quiet
+from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
 
 # %%
 import functools
@@ -49,10 +49,13 @@ import numpy as np
 import tensorflow as tf
 from scipy import integrate, optimize, special, stats
 
-from shared import diagnostics, elbo, plots
+from shared import elbo
+from shared.measure import diagnostics, quadrature
+from shared.measure.gradients import gradient_estimators
+from shared.show import pictures
 from shared.config import recipe
 from shared.data import evaluation_images, load_data
-from shared.report import prior_samples
+from shared.show.report import prior_samples
 from tf_vae.checkpoint import gather
 from tf_vae.evaluate import elbo_terms, log_weights
 from tf_vae.model import decode, encode
@@ -91,7 +94,7 @@ print(f"{len(data.x_train):,} training images, {len(x_test):,} test images of {x
 
 # %%
 panels = {"autoencoder": encode(autoencoder, x_test)[0], "VAE": encode(vae, x_test)[0]}
-show(plots.latent_panels(panels, data.y_test, "Test set in the plane: z, or the mean of q(z|x)"))
+show(pictures.latent_panels(panels, data.y_test, "Test set in the plane: z, or the mean of q(z|x)"))
 
 # %% [markdown]
 # The VAE has settled in the prior; the autoencoder has settled anywhere, because nothing told it
@@ -101,7 +104,7 @@ show(plots.latent_panels(panels, data.y_test, "Test set in the plane: z, or the 
 # %%
 z_prior = prior_samples(config, 15)
 made = {"autoencoder": decode(autoencoder, z_prior), "VAE": decode(vae, z_prior)}
-show(plots.image_rows(made, data.image_shape, "z ~ N(0, I), decoded by both"))
+show(pictures.image_rows(made, data.image_shape, "z ~ N(0, I), decoded by both"))
 
 # %% [markdown]
 # The post says that with $\sigma^2 = 0$ the VAE becomes the autoencoder, and for the *sampling* that
@@ -140,8 +143,8 @@ assert np.allclose(z, mean + 0.3 * epsilon, rtol=1e-15)
 # %%
 x = x_test[::50][: fast(20, 8)]  # two test images of each digit
 z_mean, z_log_var = encode(vae, x)
-log_likelihood = diagnostics.bernoulli_on_grid(diagnostics.decoder64(gather(vae), "relu"))
-log_px = diagnostics.log_evidence(log_likelihood, x, spacing=0.02)
+log_likelihood = quadrature.bernoulli_on_grid(quadrature.decoder64(gather(vae), "relu"))
+log_px = quadrature.log_evidence(log_likelihood, x, spacing=0.02)
 
 step = 0.05
 axis = np.arange(-5 + step / 2, 5, step)
@@ -211,7 +214,7 @@ lines = {
     "z from the encoder's q(z|x)": [log_px.mean() - guided[k].mean() for k in K],
 }
 text = f"What K samples miss of log p(x): mean of {len(x)} test images"
-show(plots.curves(K, lines, text, "K samples an image", "nats missing", log="xy"))
+show(pictures.curves(K, lines, text, "K samples an image", "nats missing", log="xy"))
 
 # %% [markdown]
 # **One** sample of the encoder's $q$ is worth several hundred of the prior. (Two latents are kind to
@@ -264,7 +267,7 @@ for z in random.normal(size=(5, 2)):
 # residual to be 0, but the truth.
 
 # %%
-exact = diagnostics.posterior_identity(log_likelihood, x, z_mean, z_log_var, spacing=0.02)
+exact = quadrature.posterior_identity(log_likelihood, x, z_mean, z_log_var, spacing=0.02)
 
 print("   log p(x)        ELBO   KL(q || p(z|x))   residual")
 for i in range(6):
@@ -290,7 +293,7 @@ x_one, mean_one = (
 )
 stretched = z_log_var[chosen] + 2 * np.log(factors)[:, None]
 
-split = diagnostics.posterior_identity(log_likelihood, x_one, mean_one, stretched, spacing=0.02)
+split = quadrature.posterior_identity(log_likelihood, x_one, mean_one, stretched, spacing=0.02)
 total = split["elbo"] + split["kl_to_posterior"]
 print(f"the ELBO goes from {split['elbo'].min():.2f} to {split['elbo'].max():.2f} nats,")
 print(f"ELBO + KL from {total.min():.4f} to {total.max():.4f}; log p(x) = {log_px[chosen]:.4f}")
@@ -298,7 +301,7 @@ assert np.abs(total - log_px[chosen]).max() < 1e-3
 
 text = "One test image, and q(z|x) made narrower and wider"
 show(
-    plots.evidence_split(
+    pictures.evidence_split(
         factors,
         split["elbo"],
         log_px[chosen],
@@ -331,7 +334,7 @@ titles = [f"KL(q ‖ p(z|x)) = {exact['kl_to_posterior'][i]:.2f} nats" for i in 
 text = "The exact posterior in colour, the encoder's q(z|x) as ellipses"
 q = z_mean[some], z_log_var[some]
 show(
-    plots.posterior_contours(
+    pictures.posterior_contours(
         half_width, log_posteriors, *q, x[some], data.image_shape, titles, text
     )
 )
@@ -347,7 +350,7 @@ show(
 # posterior, and measure again.
 
 # %%
-fitted = diagnostics.posterior_identity(
+fitted = quadrature.posterior_identity(
     log_likelihood, x[some], np.array(centres), np.array(log_spreads), spacing=0.02
 )
 for i, after in zip(some, fitted["kl_to_posterior"], strict=True):
@@ -421,7 +424,7 @@ for mu, sigma in ((0.0, 1.0), (1.5, 1.0), (0.0, 0.3), (-1.0, 0.5)):
 z = np.linspace(-5, 6, 1101)
 pairs = {"q = N(1.5, 1)": (1.5, 1.0), "q = N(0, 0.3²)": (0.0, 0.3), "q = N(−1, 0.5²)": (-1.0, 0.5)}
 panels = {title: stats.norm.pdf(z, *pair) for title, pair in pairs.items()}
-show(plots.kl_areas(z, stats.norm.pdf(z), panels, "The KL to the prior, as an area"))
+show(pictures.kl_areas(z, stats.norm.pdf(z), panels, "The KL to the prior, as an area"))
 
 # %% [markdown]
 # With several latents $q$ and $p$ are both products over them, so the logarithms add:
@@ -578,7 +581,9 @@ marks = {
 points = {label: (each, -cost(math.log(each))) for label, each in marks.items()}
 text = "One image and one reconstruction, under Gaussians of different s²"
 show(
-    plots.curves(variance, heights, text, "s², one for all pixels", "nats", points=points, log="x")
+    pictures.curves(
+        variance, heights, text, "s², one for all pixels", "nats", points=points, log="x"
+    )
 )
 
 # %% [markdown]
@@ -655,7 +660,7 @@ areas = {
     "continuous Bernoulli": np.exp(elbo.continuous_bernoulli_log_likelihood(*grid)).mean(axis=1),
 }
 show(
-    plots.curves(
+    pictures.curves(
         line,
         areas,
         "Area under p(x) over a grey pixel, x from 0 to 1",
@@ -730,7 +735,7 @@ rows = {
     "beta = 1": decode(vae, encode(vae, shown)[0]),
     "beta = 392": decode(heavy, encode(heavy, shown)[0]),
 }
-show(plots.image_rows(rows, data.image_shape, "Reconstructed from the mean of q(z|x)"))
+show(pictures.image_rows(rows, data.image_shape, "Reconstructed from the mean of q(z|x)"))
 
 # %% [markdown]
 # Always the same grey ghost: the mean image. This is **posterior collapse**, and it has a number. A
@@ -797,7 +802,7 @@ assert test.pvalue > 0.001
 # $f(z) = 3z^2$ has $\mathbb E[f] = 3(\mu^2 + \sigma^2)$, so the gradients are $6\mu$ and $3\sigma^2$.
 
 # %%
-known = diagnostics.gradient_estimators(
+known = gradient_estimators(
     lambda z: 3 * z[:, 0] ** 2, lambda z: 6 * z, z_mean=[0.5], z_log_var=[-1.0], samples=100_000
 )
 for name, truth in (("z_mean", 6 * 0.5), ("z_log_var", 3 * math.exp(-1))):
@@ -825,7 +830,7 @@ def log_p(z):
 
 
 estimate = functools.partial(
-    diagnostics.gradient_estimators,
+    gradient_estimators,
     lambda z: log_p(z)[0],
     lambda z: log_p(z)[1],
     z_mean[chosen],
@@ -853,7 +858,9 @@ for kind, label in (("score", "score function"), ("reparameterized", "reparamete
     error = np.array([each[f"{kind}_error"][0] for each in by_count])
     lines[label], bands[label] = middle, (middle - error, middle + error)
 text = "Gradient of E[log p(x|z)] by μ[0], one test image: estimate ± one standard error"
-show(plots.curves(counts, lines, text, "samples of z", "nats per unit of z", bands=bands, log="x"))
+show(
+    pictures.curves(counts, lines, text, "samples of z", "nats per unit of z", bands=bands, log="x")
+)
 
 # %% [markdown]
 # *Both* estimators are correct; only one can be used with a single sample a step. That is the

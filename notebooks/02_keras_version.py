@@ -33,7 +33,7 @@ if "google.colab" in sys.modules:
         subprocess.run([*pip, "-r", "vae/requirements.txt"], check=True)
     sys.path.insert(0, "vae")
 
-from shared.notebook import check, fast, show  # first: it keeps TensorFlow's start quiet
+from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
 
 # %%
 import inspect
@@ -49,7 +49,8 @@ from keras_vae.checkpoint import gather, load
 from keras_vae.evaluate import evaluate
 from keras_vae.model import decode, encode
 from keras_vae.train import train
-from shared import diagnostics, plots
+from shared.measure import diagnostics
+from shared.show import pictures, plots
 from shared.config import recipe
 from shared.data import load_data
 from shared.weights import weight_shapes
@@ -78,7 +79,7 @@ model.summary(expand_nested=True)
 # `z_mean` and `z_log_var`, `sampling` draws $z$ from $q(z|x)$, the decoder makes logits of it, and
 # `objective` takes all of them. It has no weights of its own; it computes the two terms of the ELBO.
 #
-# The weights, by the names under which either version knows them:
+# The weights, by the names under which either implementation knows them:
 
 # %%
 for name, weight in gather(model).items():
@@ -163,7 +164,7 @@ models = {epoch: load(folder, epoch)[0] for epoch in config.pictured(len(data.x_
 latents = {epoch: encode(each, data.x_test) for epoch, each in models.items()}
 
 panels = {f"epoch {epoch}": latents[epoch][0] for epoch in (5, 50, epochs)}
-show(plots.latent_panels(panels, data.y_test, f"{about}: test set, mean of q(z|x)"))
+show(pictures.latent_panels(panels, data.y_test, f"{about}: test set, mean of q(z|x)"))
 
 # %% [markdown]
 # Order appears. How much of it? Two numbers, which use the labels only to judge:
@@ -199,7 +200,7 @@ scores = {
     "silhouette": [row["silhouette"] for row in found.values()],
 }
 text = f"{about}: labels in the plane"
-show(plots.curves(np.array(list(found)), scores, text, "epoch", "accuracy; silhouette", log="x"))
+show(pictures.curves(np.array(list(found)), scores, text, "epoch", "accuracy; silhouette", log="x"))
 
 # %% [markdown]
 # ### What changed, and why
@@ -259,7 +260,7 @@ x = data.x_test[some]
 rows = {"test image": x}
 for epoch in (5, 50, epochs):
     rows[f"epoch {epoch}"] = decode(models[epoch], encode(models[epoch], x)[0])
-show(plots.image_rows(rows, data.image_shape, f"{about}: p(x|z) at the mean of q"))
+show(pictures.image_rows(rows, data.image_shape, f"{about}: p(x|z) at the mean of q"))
 
 # %% [markdown]
 # ## 5. Save and load

@@ -32,7 +32,7 @@ if "google.colab" in sys.modules:
         subprocess.run([*pip, "-r", "vae/requirements.txt"], check=True)
     sys.path.insert(0, "vae")
 
-from shared.notebook import check, fast, show  # first: it keeps TensorFlow's start quiet
+from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
 
 # %%
 import contextlib
@@ -47,12 +47,13 @@ import tensorflow as tf
 from scipy import special
 
 import tf_vae.train
-from shared import diagnostics, plots
+from shared.measure import diagnostics
+from shared.show import pictures, plots
 from shared.config import recipe
 from shared.data import load_data
 from shared.elbo import negative_elbo
 from shared.seeds import epoch_order, seed_of
-from shared.weights import compare
+from shared.measure.parity import compare
 from tf_vae.checkpoint import assign, gather
 from tf_vae.model import VAE, build, decode, encode
 from tf_vae.train import step_losses, train
@@ -133,7 +134,7 @@ for name, gradient in zip(model.weights, gradients, strict=True):
 # or less: its message comes through three matrices of size 0.001. With plain gradient descent nothing
 # would happen in the encoder for long. Keep that in mind for section 5.
 #
-# **Update.** The optimizer is Keras' own, as in the other version.
+# **Update.** The optimizer is Keras' own, as in the other implementation.
 
 # %%
 optimizer = keras.optimizers.Adam(learning_rate=config.learning_rate)
@@ -319,7 +320,7 @@ for name, each in models.items():
 # %%
 latents = np.arange(1, config.latent_dim + 1)
 text = f"post-tf · {data.name} · test set: KL of each latent, largest first"
-show(plots.curves(latents, per_dimension, text, "latent", "KL, nats per image"))
+show(pictures.curves(latents, per_dimension, text, "latent", "KL, nats per image"))
 
 # %% [markdown]
 # What that means for a picture:
@@ -330,7 +331,11 @@ x_some = data.x_test[some]
 rows = {"test image": x_some}
 for name, each in models.items():
     rows[name] = decode(each, encode(each, x_some)[0])
-show(plots.image_rows(rows, data.image_shape, "What is left of an image after encoder and decoder"))
+show(
+    pictures.image_rows(
+        rows, data.image_shape, "What is left of an image after encoder and decoder"
+    )
+)
 
 # %% [markdown]
 # ### When it happens
@@ -366,7 +371,7 @@ for name in ("recipe, seed 0", "recipe, seed 8", "steady, seed 0"):
 # %%
 lines = {name: living for name, (living, _) in watched.items()}
 text = f"post-tf · {data.name} · hidden units of the encoder that are not dead"
-show(plots.curves(np.arange(count + 1), lines, text, "step", "living units of 400"))
+show(pictures.curves(np.arange(count + 1), lines, text, "step", "living units of 400"))
 
 # %% [markdown]
 # It is over after some ten steps. Read the numbers of seed 8 from left to right:

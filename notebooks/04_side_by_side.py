@@ -30,7 +30,7 @@ if "google.colab" in sys.modules:
         subprocess.run([*pip, "-r", "vae/requirements.txt"], check=True)
     sys.path.insert(0, "vae")
 
-from shared.notebook import check, fast, show  # first: it keeps TensorFlow's start quiet
+from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
 
 # %%
 import dataclasses
@@ -51,16 +51,17 @@ import tf_vae.batches
 import tf_vae.model
 import tf_vae.program
 import tf_vae.train
-from shared import elbo, plots
-from shared.cli import import_version
+from shared import elbo
+from shared.show import pictures
+from shared.run.implementation import import_implementation
 from shared.config import recipe
 from shared.data import load_data
-from shared.notebook import KeepGradient, block, side_by_side
-from shared.programs import differences
+from tools import KeepGradient, block, side_by_side
+from shared.measure.programs import differences
 from shared.seeds import seed_of
-from shared.weights import compare
+from shared.measure.parity import compare
 
-ours, theirs = import_version("keras_vae"), import_version("tf_vae")
+ours, theirs = import_implementation("keras_vae"), import_implementation("tf_vae")
 data = load_data("mnist-5k")
 
 # %% [markdown]
@@ -104,7 +105,7 @@ both_blocks("model", "sample")
 print(inspect.getsource(keras_vae.model.Sampling.call))
 
 # %% [markdown]
-# A Keras `SeedGenerator` is a *state*: a seed and a counter that moves on with every call. The two versions
+# A Keras `SeedGenerator` is a *state*: a seed and a counter that moves on with every call. The two implementations
 # can only agree because that counter, if nobody else draws from it, is the number of the step. So there are
 # two generators, one for training and one for evaluation; with a single one, a validation in between would
 # shift all the noise after it.
@@ -223,9 +224,9 @@ rung("3 noise", same)
     ours.encode(fit_model, data.x_test),
     theirs.encode(tape_model, data.x_test),
 )
-pictures = ours.decode(fit_model, mean), theirs.decode(tape_model, mean)
+decoded = ours.decode(fit_model, mean), theirs.decode(tape_model, mean)
 rung("4 q(z|x)", same_bits(mean, other_mean) and same_bits(log_var, other_log_var))
-rung("4 p(x|z)", same_bits(*pictures))
+rung("4 p(x|z)", same_bits(*decoded))
 
 # %% [markdown]
 # **Rung 5: the loss and the gradients of the first step.** `fit` doesn't show its gradients. So we give both
@@ -241,9 +242,11 @@ one_step = dataclasses.replace(config, epochs=None, steps=1, step_losses=True)
 usual, keras.optimizers.SGD = keras.optimizers.SGD, KeepGradient
 try:
     kept, first_losses = [], []
-    for version in (ours, theirs):
+    for implementation in (ours, theirs):
         sgd = dataclasses.replace(one_step, optimizer="sgd")
-        _, run = version.train(sgd, data, folder / f"gradient-{version.name}", verbose=0)
+        _, run = implementation.train(
+            sgd, data, folder / f"gradient-{implementation.name}", verbose=0
+        )
         first_losses.append(np.float32(run.step_losses[0]))
         with np.load(run.checkpoint) as file:
             kept.append({name: file[name] for name in file.files if "/gradient/" in name})
@@ -265,19 +268,25 @@ rung("5 gradients", same_weights(*kept))
 # **Rung 6: the weights after one step**, now with the recipe's own RMSprop.
 
 # %%
-(fit, _), (tape, _) = (version.train(one_step, data, verbose=0) for version in (ours, theirs))
+(fit, _), (tape, _) = (
+    implementation.train(one_step, data, verbose=0) for implementation in (ours, theirs)
+)
 rung("6 weights after a step", same_weights(ours.gather(fit), theirs.gather(tape)))
 
 # %% [markdown]
 # **Rung 7: after an epoch**, the last batch of which is smaller than the others. One run of several epochs in
-# each version serves this rung and the next; its folder keeps the weights of epoch 1.
+# each implementation serves this rung and the next; its folder keeps the weights of epoch 1.
 
 # %%
 whole = dataclasses.replace(config, picture_epochs=(1,), step_losses=True)
 (fit, fit_run), (tape, tape_run) = (
-    version.train(whole, data, folder / version.name, verbose=0) for version in (ours, theirs)
+    implementation.train(whole, data, folder / implementation.name, verbose=0)
+    for implementation in (ours, theirs)
 )
-after_one = [version.load(folder / version.name, epoch=1)[0] for version in (ours, theirs)]
+after_one = [
+    implementation.load(folder / implementation.name, epoch=1)[0]
+    for implementation in (ours, theirs)
+]
 rung(
     "7 weights after an epoch", same_weights(ours.gather(after_one[0]), theirs.gather(after_one[1]))
 )
@@ -318,7 +327,7 @@ print(f"{sum(ladder.values())} of {len(ladder)} rungs hold")
 # ### Two styles, one program
 #
 # The ladder is an experiment on one config. The reason behind it can be shown too. XLA is handed a program for
-# each version: `fit`'s step, and the body of our loop. `step_program` reads it and leaves out what says nothing about
+# each implementation: `fit`'s step, and the body of our loop. `step_program` reads it and leaves out what says nothing about
 # the numbers: names, the order of independent instructions, and whole numbers that depend on whole numbers alone
 # (the seed of the noise, counters). What is left can be compared, before XLA optimizes it and after.
 
@@ -359,7 +368,7 @@ finally:
 print("\n".join(differences(*pair)))
 
 # %% [markdown]
-# `make parity COUNT=1000` trains both versions on a thousand random configs and data sets and compares every bit.
+# `make parity COUNT=1000` trains both implementations on a thousand random configs and data sets and compares every bit.
 #
 # A warning about such proofs: they cannot find an error that *both* versions have, and the mathematics is shared.
 # So the tests compute all of it once more, in NumPy, in float64, with gradients by hand
@@ -462,7 +471,7 @@ away["another seed"] = distance(by_hand(dataclasses.replace(config, seed=1), as_
 # %% [markdown]
 # ### Without XLA
 #
-# Both versions again, each without the compiler: `fit` with `jit_compile=False`, the loop eagerly. The two are
+# Both implementations again, each without the compiler: `fit` with `jit_compile=False`, the loop eagerly. The two are
 # compared *with each other*: same weights, same order, same noise.
 
 
@@ -507,7 +516,7 @@ for name, values in away.items():
 # %%
 text = f"post-keras · {data.name} · how far two runs are apart in any weight"
 lines = {name: np.where(values > 0, values, np.nan) for name, values in away.items()}
-show(plots.curves(np.array(watched), lines, text, "step", "largest |difference|", log="xy"))
+show(pictures.curves(np.array(watched), lines, text, "step", "largest |difference|", log="xy"))
 
 # %% [markdown]
 # From the top of the picture downward:
@@ -615,7 +624,7 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 4.** A weight of about 0.05 differs between two versions by $3.7 \cdot 10^{-9}$ after one step. How many steps of
+# **Exercise 4.** A weight of about 0.05 differs between two implementations by $3.7 \cdot 10^{-9}$ after one step. How many steps of
 # float32 is that, at 0.05? (`np.spacing` knows the distance to the next number.) Then judge: a bug, or rounding?
 
 # %%

@@ -33,7 +33,7 @@ if "google.colab" in sys.modules:
         subprocess.run([*pip, "-r", "vae/requirements.txt"], check=True)
     sys.path.insert(0, "vae")
 
-from shared.notebook import check, fast, show  # first: it keeps TensorFlow's start quiet
+from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
 
 # %%
 import math
@@ -41,10 +41,12 @@ import math
 import numpy as np
 from scipy import special, stats
 
-from shared import diagnostics, elbo, plots
+from shared import elbo
+from shared.measure import diagnostics
+from shared.show import pictures, plots
 from shared.config import recipe
 from shared.data import load_data
-from shared.report import prior_samples
+from shared.show.report import prior_samples
 from tf_vae.evaluate import elbo_terms, evaluate
 from tf_vae.model import decode, encode
 from tf_vae.train import train
@@ -102,7 +104,7 @@ rows = {
     "in pixels": (1 - t) * data.x_test[first] + t * data.x_test[last],
     "in z, decoded": decode(vae, line),
 }
-show(plots.image_rows(rows, data.image_shape, "From one test image to another in twelve steps"))
+show(pictures.image_rows(rows, data.image_shape, "From one test image to another in twelve steps"))
 
 # %% [markdown]
 # In the middle of the cross-fade there are two digits at once. On the line in $z$ there is one at a
@@ -137,7 +139,7 @@ for step in t.ravel():
     for name, images in zip(ways, (blend[0], decode(vae, blend[1])), strict=True):
         ways[name].append(diagnostics.nearest_distance(images, data.x_train).mean())
 text = f"{pairs.shape[1]} pairs of test images: distance to the most similar training image"
-show(plots.curves(t.ravel(), ways, text, "share of the way", "Euclidean distance over pixels"))
+show(pictures.curves(t.ravel(), ways, text, "share of the way", "Euclidean distance over pixels"))
 
 # %% [markdown]
 # The cross-fade leaves the data in the middle, the line in $z$ hardly does. (That the lower curve
@@ -176,7 +178,7 @@ rows = {
     "reconstructions": decode(vae, z_mean[shown]),
     "samples": samples[: len(shown)],
 }
-show(plots.image_rows(rows, data.image_shape, "Two latents, 50 epochs"))
+show(pictures.image_rows(rows, data.image_shape, "Two latents, 50 epochs"))
 
 # %% [markdown]
 # What is drawn is in both cases the *mean* of $p(x|z)$, one probability a pixel. To sample an image in
@@ -196,7 +198,9 @@ delta_config = recipe("post-keras", **plane, posterior="delta")
 autoencoder, _ = train(delta_config, data, verbose=0)
 codes = encode(autoencoder, data.x_test)[0]
 panels = {"VAE": z_mean, "autoencoder": codes}
-show(plots.latent_panels(panels, data.y_test, "Test set: mean of q(z|x), and z; circle: |z| = 3"))
+show(
+    pictures.latent_panels(panels, data.y_test, "Test set: mean of q(z|x), and z; circle: |z| = 3")
+)
 
 # %%
 from_prior = decode(autoencoder, prior_samples(config, 1000))
@@ -207,7 +211,7 @@ rows = {
     "VAE: z ~ N(0, I)": samples[: len(shown)],
     "autoencoder: z ~ N(0, I)": from_prior[: len(shown)],
 }
-show(plots.image_rows(rows, data.image_shape, "Equal networks, with and without noise and KL"))
+show(pictures.image_rows(rows, data.image_shape, "Equal networks, with and without noise and KL"))
 
 # %% [markdown]
 # The autoencoder reconstructs at least as well, as it should: it pays no KL. And draws from
@@ -264,7 +268,7 @@ ticks = np.linspace(-half_width, half_width, side)
 grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
 log_q = diagnostics.aggregate_log_density(grid, mean, log_var).reshape(side, side)
 text = "The aggregate posterior of 4,000 training images, against the prior"
-show(plots.aggregate_posterior(half_width, log_q, z, text))
+show(pictures.aggregate_posterior(half_width, log_q, z, text))
 
 # %% [markdown]
 # From the right panel alone one would say: a normal distribution with heavy tails. The left one shows
@@ -288,7 +292,7 @@ rows = {
     "well covered": decode(vae, draws[order[n // 8 :: n // 16][:10]]),
     "least covered": decode(vae, draws[order[-10:]]),
 }
-show(plots.image_rows(rows, data.image_shape, "Draws of the prior, by q(z) / p(z)"))
+show(pictures.image_rows(rows, data.image_shape, "Draws of the prior, by q(z) / p(z)"))
 
 # %% [markdown]
 # Little of the prior is uncovered here, and what is, comes out broken: a bad sample is not always the
@@ -346,7 +350,7 @@ for latent_dim, (its_config, model) in models.items():
         f"{latent_dim:7}{found['loss']:12.2f}{found['log_likelihood']:17.2f}{found['kl']:8.2f}"
         f"{panels[f'{latent_dim} latents'][1].sum():15}"
     )
-show(plots.kl_bars(panels, "KL of each latent, mean of 1,000 test images"))
+show(pictures.kl_bars(panels, "KL of each latent, mean of 1,000 test images"))
 
 # %% [markdown]
 # Read it from left to right. Two latents are worked hard. With ten, each carries less, together over three
@@ -369,7 +373,7 @@ for latent_dim in (10, 20):
     rows[f"{latent_dim} latents: z ~ N(0, I)"] = decode(
         model, prior_samples(its_config, len(shown))
     )
-show(plots.image_rows(rows, data.image_shape, "Ten and twenty latents, 30 epochs each"), dpi=80)
+show(pictures.image_rows(rows, data.image_shape, "Ten and twenty latents, 30 epochs each"), dpi=80)
 
 # %% [markdown]
 # ## 7. Break it on purpose
@@ -407,7 +411,9 @@ lines = {
 level = {f"entropy of the mean image, {floor:.1f}": floor}
 text = "Cost of the pixels, training images (running mean of each epoch)"
 limits = (135, 260)
-show(plots.curves(epochs, lines, text, "epoch", "−log p(x|z), nats", levels=level, limits=limits))
+show(
+    pictures.curves(epochs, lines, text, "epoch", "−log p(x|z), nats", levels=level, limits=limits)
+)
 
 # %%
 last = broken_run.history[-1]
@@ -426,7 +432,7 @@ rows = {
     "reconstructions": images[shown],
     "the mean image": np.repeat(mean_image[None], len(shown), axis=0),
 }
-show(plots.image_rows(rows, data.image_shape, "beta = 784: every digit is the mean image"))
+show(pictures.image_rows(rows, data.image_shape, "beta = 784: every digit is the mean image"))
 
 # %% [markdown]
 # This is **posterior collapse**: $q(z|x) = p(z)$ for all $x$. Remember how it looks in a log, since no
@@ -467,11 +473,11 @@ for beta, (its_config, model) in swept.items():
     rows[f"{beta:g}: z ~ N(0, I)"] = decode(model, prior_samples(its_config, len(shown)))
 
 # %%
-show(plots.image_rows(rows, data.image_shape, "Ten latents, beta from 0.01 to 30"), dpi=80)
+show(pictures.image_rows(rows, data.image_shape, "Ten latents, beta from 0.01 to 30"), dpi=80)
 
 # %%
 chosen = {title: panel for title, panel in panels.items() if float(title.split()[-1]) >= 1}
-show(plots.kl_bars(chosen, "Ten latents: a larger beta switches them off"))
+show(pictures.kl_bars(chosen, "Ten latents: a larger beta switches them off"))
 
 # %% [markdown]
 # - **Too small**: nearly an autoencoder. Codes are sharp and spread far beyond the prior (last
@@ -508,10 +514,12 @@ for warmup in fast((0, 600), (60,)):
         f" {found['log_likelihood']:.1f} nats; {panels[title][1].sum()} of 20 units active"
     )
 text = "post-tf, seed 1: the KL while training"
-show(plots.curves(np.arange(1, len(lines[title]) + 1), lines, text, "epoch", "KL, nats", log="y"))
+show(
+    pictures.curves(np.arange(1, len(lines[title]) + 1), lines, text, "epoch", "KL, nats", log="y")
+)
 
 # %%
-show(plots.kl_bars(panels, "post-tf, seed 1: KL of each latent at the end"))
+show(pictures.kl_bars(panels, "post-tf, seed 1: KL of each latent at the end"))
 
 # %% [markdown]
 # Without warm-up one latent is left of twenty. With it, the KL is far too high for a while, as it costs

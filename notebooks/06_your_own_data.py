@@ -6,7 +6,7 @@
 # - How to turn images of your own into the one file that this project reads, and what a bad file is
 #   answered.
 # - The mistake that *no* check can catch, and the one-line habit that does.
-# - How to train on it, by either version, from Python or from the command line.
+# - How to train on it, by either implementation, from Python or from the command line.
 # - How to choose a likelihood, and when two numbers in **bits per pixel** may be compared.
 # - How to read the diagnostics: two kinds of error, three bounds, used and unused units.
 #
@@ -31,7 +31,7 @@ if "google.colab" in sys.modules:
         subprocess.run([*pip, "-r", "vae/requirements.txt"], check=True)
     sys.path.insert(0, "vae")
 
-from shared.notebook import check, fast, show  # first: it keeps TensorFlow's start quiet
+from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
 
 # %%
 import dataclasses
@@ -47,12 +47,12 @@ import keras_vae.checkpoint
 import keras_vae.train
 import tf_vae.checkpoint
 import tf_vae.train
-from shared import plots
-from shared.cli import import_version
+from shared.show import pictures, plots
+from shared.run.implementation import import_implementation
 from shared.config import UsageError, recipe
 from shared.data import evaluation_images, load_data
-from shared.metrics import measure, measure_bound, measure_exact, measure_z
-from shared.report import draw_figures, prior_samples
+from shared.measure.metrics import measure, measure_bound, measure_exact, measure_z
+from shared.show.report import draw_figures, prior_samples
 from tf_vae.evaluate import elbo_terms
 from tf_vae.model import decode, encode
 
@@ -161,7 +161,7 @@ show(plots.image_grid(framed(dark.x_test[:30]), shape, "The same digits as uint8
 # cheap to predict), and has learned next to nothing. So: look at the pictures, and print minimum and
 # maximum.
 #
-# ## 3. Training, by either version
+# ## 3. Training, by either implementation
 #
 # We take the post's recipe with smaller layers for smaller images. Pixels are drawn as 0 or 1 by
 # their grey value, anew at every epoch, so that "the probability of an image" means what it says. The
@@ -203,7 +203,7 @@ rows = {
     "z ~ N(0, I)": decode(model, prior_samples(config, 12)),
 }
 rows = {name: framed(images) for name, images in rows.items()}
-show(plots.image_rows(rows, shape, f"{data.name}: two latents"))
+show(pictures.image_rows(rows, shape, f"{data.name}: two latents"))
 
 # %% [markdown]
 # All the usual figures at once, into the run's folder:
@@ -246,7 +246,7 @@ print("fixed leaves 0 and 1 alone:", np.array_equal(evaluation_images(binary, fi
 # multiple of 1/16:
 
 # %%
-version = import_version("tf_vae")
+implementation = import_implementation("tf_vae")
 
 
 def bits(name, data, **changes):
@@ -254,7 +254,7 @@ def bits(name, data, **changes):
     its_config = recipe("post-keras", latent_dim=8, **settings, **changes)
     out = folder / "runs" / f"{name}-{data.name}"
     its_model, _ = tf_vae.train.train(its_config, data, out=out, verbose=0)
-    metrics = measure(out, version, its_model, data, samples=fast(10, 2))
+    metrics = measure(out, implementation, its_model, data, samples=fast(10, 2))
     found = metrics["test_bits_per_pixel"]
     value = f"{found['value']:6.3f} ± {found['standard_error']:.3f}"
     print(f"{data.name:7} {name:21} {value} {found['unit']}")
@@ -314,7 +314,7 @@ rows = {"test images": spread.x_test[shown]}
 for name, (_, its_model) in results.items():
     rows[name] = decode(its_model, encode(its_model, spread.x_test[shown])[0]).clip(0, 1)
 rows = {name: framed(images) for name, images in rows.items()}
-show(plots.image_rows(rows, shape, "Reconstructions from eight latents"))
+show(pictures.image_rows(rows, shape, "Reconstructions from eight latents"))
 
 # %% [markdown]
 # - **The pictures do not decide.** All rows but the last look alike; the bits differ widely. A likelihood
@@ -333,7 +333,7 @@ show(plots.image_rows(rows, shape, "Reconstructions from eight latents"))
 
 # %%
 out = folder / "runs" / "tf"
-metrics = measure(out, version, model, data, samples=10)
+metrics = measure(out, implementation, model, data, samples=10)
 for name in ("test_loss", "test_log_likelihood", "test_kl", "test_bits_per_pixel", "train_loss"):
     metric = metrics[name]
     print(
@@ -386,7 +386,7 @@ print(f"gain, image by image: {gain.mean():.2f} ± {error:.2f} nats")
 # ### Is z used?
 
 # %%
-metrics = measure_z(out, version, data)
+metrics = measure_z(out, implementation, data)
 for name, metric in metrics.items():
     if name.startswith(("test_knn", "test_sil", "test_kl_per", "active", "dead")):
         print(f"{name:30} {np.round(metric['value'], 3)!s:15} {metric['unit']}")
@@ -413,9 +413,9 @@ for name, metric in metrics.items():
 # %%
 few = fast(40, 2)
 some = dataclasses.replace(data, x_test=data.x_test[:few], y_test=data.y_test[:few])
-measure(out, version, model, some, samples=fast(100, 2))
-measure_bound(out, version, model, some, samples=fast(1000, 100))
-metrics = measure_exact(out, version, model, some, count=few)
+measure(out, implementation, model, some, samples=fast(100, 2))
+measure_bound(out, implementation, model, some, samples=fast(1000, 100))
+metrics = measure_exact(out, implementation, model, some, count=few)
 
 elbo = -metrics["test_loss"]["value"]
 bound, exact = metrics["test_importance_bound"], metrics["test_exact_log_px"]

@@ -1,4 +1,4 @@
-"""The ground both versions stand on: Keras' settings, and the C library's way with memory."""
+"""What both implementations need of their surroundings: Keras' settings and the allocator's."""
 
 import ctypes
 import json

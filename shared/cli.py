@@ -1,28 +1,25 @@
-"""One command line for both versions: `python -m keras_vae …` and `python -m tf_vae …`.
+"""One command line for both implementations: `python -m keras_vae …` and `python -m tf_vae …`.
 
 Config, run folder and data are checked before TensorFlow is imported, so a mistake is answered
 at once and `--help` in no time.
 """
 
-import contextlib
-import importlib
-import logging
 import math
-import os
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Annotated
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcommand
 
-from shared.backend import check_backend, keep_freed_memory
 from shared.config import RECIPES, Config, UsageError, from_dict, recipe
+from shared.run.implementation import import_implementation
 
-__all__ = ["exit_status", "import_version", "main", "quiet"]
+__all__ = [
+    "exit_status",
+    "main",
+]
 
 
 @dataclass
@@ -87,7 +84,7 @@ class Export:
 
 
 def main(package, argv=None):
-    """Run one command of a version; returns the exit status.
+    """Run one command of an implementation; returns the exit status.
 
     Args:
         package: "keras_vae" or "tf_vae".
@@ -107,59 +104,6 @@ def exit_status(command):
     except KeyboardInterrupt:
         print("\ninterrupted; finished epochs are saved, --resume goes on", file=sys.stderr)
         return 130
-
-
-def import_version(package):
-    """The functions of a version; this is where TensorFlow is loaded."""
-    check_backend(("tensorflow",))
-    keep_freed_memory()  # before TensorFlow's threads take memory of their own
-    with quiet():
-        modules = {
-            name: importlib.import_module(f"{package}.{name}")
-            for name in ("model", "train", "evaluate", "checkpoint", "export")
-        }
-    return SimpleNamespace(
-        name=package,
-        build=modules["model"].build,
-        encode=modules["model"].encode,
-        decode=modules["model"].decode,
-        train=modules["train"].train,
-        step_losses=modules["train"].step_losses,
-        evaluate=modules["evaluate"].evaluate,
-        elbo_terms=modules["evaluate"].elbo_terms,
-        log_weights=modules["evaluate"].log_weights,
-        load=modules["checkpoint"].load,
-        gather=modules["checkpoint"].gather,
-        assign=modules["checkpoint"].assign,
-        export=modules["export"].export,
-        load_exported=modules["export"].load_exported,
-    )
-
-
-@contextlib.contextmanager
-def quiet():
-    """Keep TensorFlow's notes on the machine from the user: it writes them past Python's stderr.
-
-    What is written while the import fails is shown after all.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # a note for each new model it traces
-    sys.stderr.flush()
-    stderr = os.dup(2)
-    with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
-        try:
-            yield
-            import keras
-
-            keras.ops.zeros(())  # the first tensor looks for a GPU, and says so
-        except BaseException:
-            notes.seek(0)
-            os.write(stderr, notes.read())
-            raise
-        finally:
-            os.dup2(stderr, 2)
-            os.close(stderr)
 
 
 def _run(package, argv):
@@ -210,9 +154,9 @@ def _value_of(flag, argv):
 
 def _train(package, command):
     from shared.data import evaluation_images, load_data
-    from shared.metrics import measure
-    from shared.run import Run
-    from shared.tensorboard import Board, check_installed
+    from shared.measure.metrics import measure
+    from shared.run.run import Run
+    from shared.show.tensorboard import Board, check_installed
 
     config = command.config
     if command.tensorboard:
@@ -223,19 +167,21 @@ def _train(package, command):
     if run.complete:
         print(f"{out}: already complete")
         return 0
-    from shared.report import draw_figures  # matplotlib, which a refusal need not wait for
+    from shared.show.report import draw_figures  # matplotlib, which a refusal need not wait for
 
-    version = import_version(package)
+    implementation = import_implementation(package)
     board = Board(command.tensorboard) if command.tensorboard else None
     on_epoch = board.epoch if board else None
-    model, run = version.train(
+    model, run = implementation.train(
         config, data, out, command.resume, command.overwrite, on_epoch=on_epoch
     )
-    figures = draw_figures(out, data, version.load, version.encode, version.decode)
+    figures = draw_figures(
+        out, data, implementation.load, implementation.encode, implementation.decode
+    )
     if board:
         x = evaluation_images(data.x_test, config)
-        board.finish(run.step, figures, version.encode(model, x)[0], data.y_test)
-    _print_metrics(measure(out, version, model, data))
+        board.finish(run.step, figures, implementation.encode(model, x)[0], data.y_test)
+    _print_metrics(measure(out, implementation, model, data))
     print(f"{out}: finished")
     return 0
 
@@ -261,10 +207,10 @@ def _evaluate(package, command):
     from rich.console import Console
     from rich.progress import Progress
 
-    from shared import metrics
     from shared.data import load_data
-    from shared.report import run_data
-    from shared.run import read_run_weights
+    from shared.measure import metrics
+    from shared.run.folder import read_run_weights
+    from shared.show.report import run_data
 
     if command.samples < 1:
         raise UsageError(f"--samples is {command.samples}; expected an integer >= 1")
@@ -282,17 +228,17 @@ def _evaluate(package, command):
         )
     if data.name == "mnist-5k" and values["data"]["name"] == "mnist":
         print("note: the mnist-5k digits are training images of mnist: this is not held out")
-    version = import_version(package)
-    model, _ = version.load(command.dir)
+    implementation = import_implementation(package)
+    model, _ = implementation.load(command.dir)
     with Progress(console=Console(stderr=True)) as bar:
 
         def task(name):
             number = bar.add_task(name, total=None)
             return lambda done, total: bar.update(number, completed=done, total=total)
 
-        run = command.dir, version, model, data
+        run = command.dir, implementation, model, data
         metrics.measure(*run, command.samples, task("ELBO"))
-        found = metrics.measure_z(command.dir, version, data, task("use of z"))
+        found = metrics.measure_z(command.dir, implementation, data, task("use of z"))
         if (k := command.importance_samples) is not None:
             found = metrics.measure_bound(*run, k, task(f"importance bound, K = {k}"))
         if (count := command.exact_images) is not None:
@@ -302,33 +248,36 @@ def _evaluate(package, command):
 
 
 def _figures(package, command):
-    from shared.report import draw_figures, run_data
-    from shared.run import read_run_weights
+    from shared.run.folder import read_run_weights
+    from shared.show.report import draw_figures, run_data
 
     values, _ = read_run_weights(command.dir)
     for epoch in from_dict(values).pictured(values["data"]["n_train"]):
         read_run_weights(command.dir, epoch)
     data = run_data(command.dir)
-    version = import_version(package)
-    for path in draw_figures(command.dir, data, version.load, version.encode, version.decode):
+    implementation = import_implementation(package)
+    for path in draw_figures(
+        command.dir, data, implementation.load, implementation.encode, implementation.decode
+    ):
         print(path)
     return 0
 
 
 def _sample(package, command):
-    from shared import plots
-    from shared.report import caption, prior_samples, save_figure
-    from shared.run import read_run_weights, write_npz
+    from shared.run.files import write_npz
+    from shared.run.folder import read_run_weights
+    from shared.show import plots
+    from shared.show.report import caption, prior_samples, save_figure
 
     if command.count < 1:
         raise UsageError(f"--count is {command.count}; expected an integer >= 1")
     if command.seed is not None and command.seed < 0:
         raise UsageError(f"--seed is {command.seed}; expected an integer >= 0")
     values, _ = read_run_weights(command.dir)
-    version = import_version(package)
-    model, config = version.load(command.dir)
+    implementation = import_implementation(package)
+    model, config = implementation.load(command.dir)
     z = prior_samples(config, command.count, command.seed)
-    probs = version.decode(model, z)
+    probs = implementation.decode(model, z)
     seed = config.seed if command.seed is None else command.seed
     text = f"{caption(values)}\nsamples, z ~ N(0, I), seed {seed}"
     columns = min(15, command.count)
@@ -340,14 +289,14 @@ def _sample(package, command):
 
 
 def _export(package, command):
-    from shared.export import export_run, has_onnx
-    from shared.run import read_run_weights
+    from shared.run.folder import read_run_weights
+    from shared.show.export import export_run, has_onnx
 
     values, _ = read_run_weights(command.dir)
-    version = import_version(package)
-    model, _ = version.load(command.dir)
+    implementation = import_implementation(package)
+    model, _ = implementation.load(command.dir)
     input_dim = math.prod(values["data"]["image_shape"])
-    for path, difference in export_run(command.dir, version, model, input_dim).items():
+    for path, difference in export_run(command.dir, implementation, model, input_dim).items():
         print(f"{path}: read again, differs from the model by {difference:.1e} at most")
     if not has_onnx():
         print("no ONNX: pip install -r requirements-extras.txt")

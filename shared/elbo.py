@@ -19,6 +19,7 @@ __all__ = [
     "importance_bound",
     "kl_to_standard_normal",
     "log_importance_weight",
+    "mean_terms",
     "negative_elbo",
     "reparameterize",
     "warmed_up",
@@ -210,6 +211,23 @@ def importance_bound(log_weights, axis=0):
     """
     (log_weights,) = _tensors(log_weights=log_weights)
     return ops.logsumexp(log_weights, axis=axis) - math.log(log_weights.shape[axis])
+
+
+def mean_terms(terms):
+    """Means of the terms of the ELBO over a set of images and over samples of q(z|x).
+
+    Args:
+        terms: NumPy array (samples, 2, n), nats: log p(x|z) and KL of each image at each sample.
+    Returns:
+        {"loss", "log_likelihood", "kl"}: floats, nats per image, summed in float64; loss is -ELBO
+        at beta = 1.
+    """
+    log_likelihood, kl = terms.mean(axis=(0, 2), dtype="float64")
+    return {
+        "loss": float(kl - log_likelihood),
+        "log_likelihood": float(log_likelihood),
+        "kl": float(kl),
+    }
 
 
 def _tensors(**named):

@@ -1,7 +1,7 @@
 """Every random choice as a function of (seed, role, index).
 
-This module gives integers; each version draws its numbers from them in its own framework's way.
-So the two versions, a resumed run and a run on another day see the same numbers.
+This module gives integers; each implementation draws its numbers from them in its own framework's
+way. So the two implementations, a resumed run and a run on another day see the same numbers.
 """
 
 import zlib

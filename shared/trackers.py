@@ -1,7 +1,7 @@
 """What the log of an epoch is made of, as Keras metrics.
 
-Both versions update these inside their compiled step, so that the two steps are one program
-(shared/programs.py compares them) and the two logs have equal bits.
+Both implementations update these inside their compiled step, so that the two steps are one program
+(shared/measure/programs.py compares them) and the two logs have equal bits.
 """
 
 import keras

@@ -1,4 +1,4 @@
-"""Canonical names and shapes of the weights, and weights.npz: either version reads the other's."""
+"""Canonical names and shapes of the weights, by which each implementation reads the other's."""
 
 import zipfile
 
@@ -6,7 +6,12 @@ import numpy as np
 
 from shared.config import UsageError
 
-__all__ = ["compare", "head_widths", "initial_bias", "read_weights", "weight_shapes"]
+__all__ = [
+    "head_widths",
+    "initial_bias",
+    "read_weights",
+    "weight_shapes",
+]
 
 
 def head_widths(config, input_dim):
@@ -75,18 +80,3 @@ def read_weights(path, shapes):
                 f" expected {shapes.get(name, 'no such weight')}"
             )
     return {name: weights[name] for name in shapes}
-
-
-def compare(weights, others):
-    """How two sets of weights differ, per canonical name.
-
-    Returns:
-        {name: {"max_abs_difference": float, "bit_identical": bool}}
-    """
-    return {
-        name: {
-            "max_abs_difference": float(np.max(np.abs(weights[name] - others[name]))),
-            "bit_identical": weights[name].tobytes() == others[name].tobytes(),
-        }
-        for name in weights
-    }

@@ -1,4 +1,4 @@
-"""Fixtures: both versions, and small synthetic data."""
+"""Fixtures: both implementations, and small synthetic data."""
 
 import os
 
@@ -9,23 +9,23 @@ import pytest
 
 from shared.data import load_data
 
-VERSIONS = ("keras_vae", "tf_vae")
+IMPLEMENTATIONS = ("keras_vae", "tf_vae")
 
 
-@pytest.fixture(params=VERSIONS)
-def version(request):
-    """Each version in turn, as the functions of its modules."""
-    from shared.cli import import_version
+@pytest.fixture(params=IMPLEMENTATIONS)
+def implementation(request):
+    """Each implementation in turn, as the functions of its modules."""
+    from shared.run.implementation import import_implementation
 
-    return import_version(request.param)
+    return import_implementation(request.param)
 
 
 @pytest.fixture(scope="session")
-def versions():
-    """Both versions: {name: functions}."""
-    from shared.cli import import_version
+def implementations():
+    """Both implementations: {name: functions}."""
+    from shared.run.implementation import import_implementation
 
-    return {name: import_version(name) for name in VERSIONS}
+    return {name: import_implementation(name) for name in IMPLEMENTATIONS}
 
 
 @pytest.fixture(scope="session")

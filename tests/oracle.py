@@ -1,4 +1,4 @@
-"""The VAE again, in NumPy float64, from the formulas: an error shared by both versions shows here.
+"""The VAE again, in NumPy float64, from the formulas: it shows errors that both share.
 
 Imports nothing from `shared`. Weights are {canonical name: array}.
 """

@@ -1,10 +1,10 @@
-"""A search for a config on which the two versions differ in a bit.
+"""A search for a config on which the two implementations differ in a bit.
 
     make parity COUNT=1000 SEED=0
 
-draws configs over every field of `Config` and small data sets, trains both versions on each, and
-compares weights, optimizer slots, step losses and histories. Each difference is one line with the
-first array that differs; one of them is shrunk by hypothesis and placed at its first step.
+draws configs over every field of `Config` and small data sets, trains both implementations on each,
+and compares weights, optimizer slots, step losses and histories. Each difference is one line with
+the first array that differs; one of them is shrunk by hypothesis and placed at its first step.
 """
 
 import concurrent.futures
@@ -24,13 +24,14 @@ from hypothesis import strategies as st
 from rich.console import Console
 from rich.progress import Progress
 
-from shared.cli import exit_status, import_version
+from shared.cli import exit_status
 from shared.config import Config, UsageError
 from shared.data import Data, load_data
-from shared.run import CHECKPOINT
+from shared.run.folder import CHECKPOINT
+from shared.run.implementation import import_implementation
 from shared.seeds import seed_of
 
-VERSIONS = ("keras_vae", "tf_vae")
+IMPLEMENTATIONS = ("keras_vae", "tf_vae")
 CHUNK = 50  # configs per process: each leaves compiled programs behind
 
 
@@ -111,10 +112,10 @@ def examples(draw):
     return config, images
 
 
-def outcome(version, config, data):
-    """Everything that a training of one version ends in: {name: array}."""
+def outcome(implementation, config, data):
+    """Everything that a training of one implementation ends in: {name: array}."""
     with tempfile.TemporaryDirectory() as folder:
-        _, run = version.train(config, data, folder, verbose=0)
+        _, run = implementation.train(config, data, folder, verbose=0)
         with np.load(Path(folder) / CHECKPOINT) as checkpoint:
             end = {name: checkpoint[name] for name in checkpoint.files}
     end["step losses"] = np.array(run.step_losses)
@@ -124,16 +125,16 @@ def outcome(version, config, data):
     return end
 
 
-def difference(versions, config, images):
-    """None where the two versions agree in every bit, or one line that says where they do not."""
+def difference(implementations, config, images):
+    """None where both implementations agree in every bit, or one line that says where not."""
     data, ends = images.data(), []
-    for version in versions.values():
+    for implementation in implementations.values():
         try:
-            ends.append(outcome(version, config, data))
+            ends.append(outcome(implementation, config, data))
         except Exception as error:
             place = traceback.extract_tb(error.__traceback__)[-1]
             reason = str(error).strip().partition("\n")[0]
-            return f"{version.name} raises {type(error).__name__} ({place.name}): {reason}"
+            return f"{implementation.name} raises {type(error).__name__} ({place.name}): {reason}"
     names = [name for name in ends[0] if ends[0][name].tobytes() != ends[1][name].tobytes()]
     if not names:
         return None
@@ -141,8 +142,8 @@ def difference(versions, config, images):
     return f"{len(names)} of {len(ends[0])} differ, first {names[0]}, by {largest:.3g}"
 
 
-def first_step(versions, config, images):
-    """The number of steps after which the versions differ first, by shorter runs, and how."""
+def first_step(implementations, config, images):
+    """The first step after which the implementations differ, found by shorter runs, and how."""
     total = config.total_steps(images.n_train)
     low, high, found = 0, total, None
     while high - low > 1 or found is None:
@@ -150,7 +151,7 @@ def first_step(versions, config, images):
         # The step size falls over the run: less of it over a part of the run.
         decay = config.learning_rate_decay ** (steps / total)
         part = dataclasses.replace(config, epochs=None, steps=steps, learning_rate_decay=decay)
-        line = difference(versions, part, images)
+        line = difference(implementations, part, images)
         if line:
             high, found = steps, line
         elif found is None:
@@ -200,10 +201,12 @@ def run_examples(count, seed, check, shrinking=False):
 
 def search(count, seed):
     """Differences among `count` examples: [(example, line)]; runs in a process of its own."""
-    versions = {name: import_version(name) for name in VERSIONS}
+    implementations = {name: import_implementation(name) for name in IMPLEMENTATIONS}
     results = []
     run_examples(
-        count, seed, lambda *example: results.append((example, difference(versions, *example)))
+        count,
+        seed,
+        lambda *example: results.append((example, difference(implementations, *example))),
     )
     return results
 
@@ -215,12 +218,15 @@ def shrink(count, seed, known):
         count, seed: of the chunk in which one differed.
         known: {example: line or None} of that chunk, so that nothing is trained twice.
     """
-    versions, known = {name: import_version(name) for name in VERSIONS}, dict(known)
+    implementations, known = (
+        {name: import_implementation(name) for name in IMPLEMENTATIONS},
+        dict(known),
+    )
     found = []
 
     def check(*example):
         if example not in known:
-            known[example] = difference(versions, *example)
+            known[example] = difference(implementations, *example)
         if known[example]:
             found.append(example)
             raise AssertionError(known[example])
@@ -228,13 +234,13 @@ def shrink(count, seed, known):
     with contextlib.suppress(AssertionError):
         run_examples(count, seed, check, shrinking=True)
     config, images = found[-1]
-    step, _ = first_step(versions, config, images)
+    step, _ = first_step(implementations, config, images)
     return config, images, step, known[found[-1]]
 
 
 @dataclass
 class Search:
-    """Train both versions on random configs and data, and compare every bit."""
+    """Train both implementations on random configs and data, and compare every bit."""
 
     count: int = 40
     """How many configs."""

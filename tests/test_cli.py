@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from shared.run import COLUMNS, read_config, read_history
+from shared.run.folder import COLUMNS, read_config, read_history
 
 SMALL = ["--hidden-dims", "32", "--epochs", "2", "--picture-epochs", "1", "--data", "mnist-5k"]
 
@@ -28,7 +28,7 @@ def run(package, *arguments, cwd, **environment):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A folder with a run of each version at its default place."""
+    """A folder with a run of each implementation at its default place."""
     folder = tmp_path_factory.mktemp("cli")
     for package in ("keras_vae", "tf_vae"):
         done = run(package, "train", *SMALL, "--seed", 4, cwd=folder)

@@ -9,10 +9,11 @@ import oracle
 import pytest
 from scipy import stats
 
-from shared import diagnostics
 from shared.config import UsageError, recipe
+from shared.measure import diagnostics, quadrature
+from shared.measure.gradients import gradient_estimators
 
-VERSIONS = ("keras_vae", "tf_vae")
+IMPLEMENTATIONS = ("keras_vae", "tf_vae")
 SPACING = 0.02  # of the prior's grid: posteriors of 36 pixels are some 0.3 wide, of 784 some 0.05
 
 
@@ -21,15 +22,15 @@ def log_weights_of(name):
 
 
 @pytest.fixture(scope="module")
-def trained(versions, data):
-    """One 2-D model of each version with the same trained weights, and q(z|x) of 40 images."""
+def trained(implementations, data):
+    """A 2-D model of each implementation with the same trained weights, and q(z|x) of 40 images."""
     config = recipe("post-keras", hidden_dims=(16,), batch_size=30, epochs=30, learning_rate=5e-3)
-    model, _ = versions["tf_vae"].train(config, data, verbose=0)
-    weights = versions["tf_vae"].gather(model)
-    twin = versions["keras_vae"].build(config, data.input_dim)
+    model, _ = implementations["tf_vae"].train(config, data, verbose=0)
+    weights = implementations["tf_vae"].gather(model)
+    twin = implementations["keras_vae"].build(config, data.input_dim)
     importlib.import_module("keras_vae.checkpoint").assign(twin, weights)
     x = data.x_test[:20]
-    z_mean, z_log_var = versions["tf_vae"].encode(model, x)
+    z_mean, z_log_var = implementations["tf_vae"].encode(model, x)
     return {"keras_vae": twin, "tf_vae": model}, weights, x, z_mean, z_log_var
 
 
@@ -37,8 +38,8 @@ def trained(versions, data):
 def exact(trained):
     """The identity of the trained model, once."""
     _, weights, x, z_mean, z_log_var = trained
-    grid = diagnostics.bernoulli_on_grid(diagnostics.decoder64(weights, "relu"))
-    return diagnostics.posterior_identity(grid, x, z_mean, z_log_var, spacing=SPACING)
+    grid = quadrature.bernoulli_on_grid(quadrature.decoder64(weights, "relu"))
+    return quadrature.posterior_identity(grid, x, z_mean, z_log_var, spacing=SPACING)
 
 
 class Linear:
@@ -61,7 +62,7 @@ class Linear:
         return oracle.log_normal(x[:, None], (z @ self.w)[None], log_var)
 
     def log_weights(self, x, z_mean, z_log_var, noise_seed, count):
-        """As a version's, in float64: (count, batch) nats."""
+        """As an implementation's, in float64: (count, batch) nats."""
         epsilon = np.random.RandomState(noise_seed).normal(size=(count, *z_mean.shape))
         z = z_mean + np.exp(z_log_var / 2) * epsilon
         noise = np.full(x.shape[-1], math.log(self.noise_var))
@@ -132,7 +133,7 @@ def test_the_streamed_bound_is_the_bound_of_all_weights():
     np.testing.assert_allclose(alone[60], bounds[60], rtol=1e-14)
 
 
-@pytest.mark.parametrize("name", VERSIONS)
+@pytest.mark.parametrize("name", IMPLEMENTATIONS)
 def test_elbo_and_bounds_grow_towards_the_exact_evidence(trained, exact, name):
     models, _, x, z_mean, z_log_var = trained
     weigh = functools.partial(log_weights_of(name), models[name])
@@ -170,7 +171,7 @@ def test_log_weights_agree_in_every_bit_and_with_the_oracle(trained):
     models, weights, x, z_mean, z_log_var = trained
     for rows, count in ((20, 7), (13, 100), (1, 1)):
         inputs = (x[:rows], z_mean[:rows], z_log_var[:rows], 17, count)
-        ours, theirs = (log_weights_of(name)(models[name], *inputs) for name in VERSIONS)
+        ours, theirs = (log_weights_of(name)(models[name], *inputs) for name in IMPLEMENTATIONS)
         assert ours.shape == (count, rows) and ours.dtype == np.float32
         assert ours.tobytes() == theirs.tobytes()
         again = log_weights_of("tf_vae")(models["tf_vae"], *inputs[:3], 18, count)
@@ -204,7 +205,7 @@ def test_the_identity_of_a_linear_gaussian_model_has_its_known_answers():
     shift, widen = np.array([0.3, -0.2]), np.array([0.5, -0.7])
     mean, log_var = model.z_mean + shift, model.z_log_var + widen
     progress = []
-    result = diagnostics.posterior_identity(
+    result = quadrature.posterior_identity(
         model.log_likelihood,
         model.x,
         mean,
@@ -224,9 +225,9 @@ def test_the_identity_of_a_linear_gaussian_model_has_its_known_answers():
 
 def test_the_mass_shows_a_wrong_evidence_where_the_residual_cannot(monkeypatch):
     model = Linear()
-    evidence = diagnostics.log_evidence
+    evidence = quadrature.log_evidence
     monkeypatch.setattr(diagnostics, "log_evidence", lambda *a, **k: evidence(*a, **k) + 0.1)
-    result = diagnostics.posterior_identity(
+    result = quadrature.posterior_identity(
         model.log_likelihood, model.x, model.z_mean, model.z_log_var, spacing=SPACING
     )
     assert np.abs(result["residual"]).max() < 1e-8  # log p(x) cancels in it
@@ -244,9 +245,9 @@ def test_the_identity_of_a_trained_model(exact):
 
 def test_halving_the_grids_hardly_moves_the_trained_model(trained, exact):
     _, weights, x, z_mean, z_log_var = trained
-    grid = diagnostics.bernoulli_on_grid(diagnostics.decoder64(weights, "relu"))
+    grid = quadrature.bernoulli_on_grid(quadrature.decoder64(weights, "relu"))
     few = slice(0, 5)
-    finer = diagnostics.posterior_identity(
+    finer = quadrature.posterior_identity(
         grid, x[few], z_mean[few], z_log_var[few], refine=2, spacing=SPACING
     )
     for name in ("log_px", "kl_to_posterior", "elbo"):
@@ -258,10 +259,10 @@ def test_the_float64_decoder_is_the_oracle_s(trained):
     epsilon = np.random.RandomState(2).normal(size=z_mean.shape)
     for activation in ("relu", "tanh"):
         out = oracle.forward(weights, x, epsilon, activation)
-        logits = diagnostics.decoder64(weights, activation)
+        logits = quadrature.decoder64(weights, activation)
         # 1e-12: the same float64 products, in another order at most.
         np.testing.assert_allclose(logits(out["z"]), out["logits"], atol=1e-12)
-        values = diagnostics.bernoulli_on_grid(logits)(x, out["z"])
+        values = quadrature.bernoulli_on_grid(logits)(x, out["z"])
         np.testing.assert_allclose(np.diag(values), out["log_likelihood"], rtol=1e-12)
 
 
@@ -269,7 +270,7 @@ def test_the_bernoulli_of_a_grid_holds_at_any_logit_and_any_width():
     # Half of them large, half near zero: 1300 factors near 2 overflow where they are multiplied.
     logits = np.random.RandomState(1).normal(0, 400, (5, 2600)) * ([1.0, 1e-4] * 1300)
     x = np.random.RandomState(2).uniform(size=(3, 2600))
-    values = diagnostics.bernoulli_on_grid(lambda z: logits)(x, None)
+    values = quadrature.bernoulli_on_grid(lambda z: logits)(x, None)
     expected = oracle.bernoulli_log_likelihood(x[:, None], logits[None])
     np.testing.assert_allclose(values, expected, rtol=1e-12)  # float64 sums in another order
 
@@ -277,7 +278,7 @@ def test_the_bernoulli_of_a_grid_holds_at_any_logit_and_any_width():
 def test_quadrature_of_another_width_of_z_is_refused():
     model = Linear()
     with pytest.raises(UsageError, match="latent_dim is 3; quadrature needs 2"):
-        diagnostics.posterior_identity(
+        quadrature.posterior_identity(
             model.log_likelihood, model.x, np.zeros((12, 3)), np.zeros((12, 3))
         )
 
@@ -370,7 +371,7 @@ def test_both_gradient_estimators_have_the_known_mean_of_a_quadratic():
     # f = Σ a z² + b z: E_q[f] = Σ a (μ² + σ²) + b μ, so d/dμ = 2 a μ + b and d/d log σ² = a σ².
     a, b = np.array([1.0, -2.0, 0.5]), np.array([3.0, 0.0, -1.0])
     mean, log_var = np.array([0.5, 1.0, -2.0]), np.array([-2.0, 0.0, 1.0])
-    result = diagnostics.gradient_estimators(
+    result = gradient_estimators(
         lambda z: (a * z**2 + b * z).sum(axis=1),
         lambda z: 2 * a * z + b,
         mean,
@@ -393,7 +394,7 @@ def test_both_gradient_estimators_have_the_known_mean_of_a_quadratic():
 
 def test_a_baseline_lowers_the_variance_and_leaves_the_mean():
     def estimate(baseline):
-        return diagnostics.gradient_estimators(
+        return gradient_estimators(
             lambda z: -90 - (z**2).sum(axis=1),
             lambda z: -2 * z,
             np.ones(2),
@@ -412,19 +413,19 @@ def test_a_baseline_lowers_the_variance_and_leaves_the_mean():
 
 
 @pytest.mark.mnist
-def test_the_identity_of_30_mnist_images(versions):
+def test_the_identity_of_30_mnist_images(implementations):
     from shared.data import load_data
 
-    version, data = versions["tf_vae"], load_data("mnist")
+    implementation, data = implementations["tf_vae"], load_data("mnist")
     config = recipe("post-keras", epochs=1)
-    model, _ = version.train(config, data, verbose=0)
+    model, _ = implementation.train(config, data, verbose=0)
     x = data.x_test[:30]
-    z_mean, z_log_var = version.encode(model, x)
-    grid = diagnostics.bernoulli_on_grid(diagnostics.decoder64(version.gather(model), "relu"))
-    coarse = diagnostics.posterior_identity(grid, x, z_mean, z_log_var)
+    z_mean, z_log_var = implementation.encode(model, x)
+    grid = quadrature.bernoulli_on_grid(quadrature.decoder64(implementation.gather(model), "relu"))
+    coarse = quadrature.posterior_identity(grid, x, z_mean, z_log_var)
     assert np.abs(coarse["residual"]).max() <= 1e-3  # nats
     assert coarse["log_mass"].max() < 1e-3
     few = slice(0, 6)  # four times the points
-    fine = diagnostics.posterior_identity(grid, x[few], z_mean[few], z_log_var[few], refine=2)
+    fine = quadrature.posterior_identity(grid, x[few], z_mean[few], z_log_var[few], refine=2)
     for name in ("log_px", "kl_to_posterior", "elbo"):
         assert np.abs(fine[name] - coarse[name][few]).max() < 1e-4, name  # nats

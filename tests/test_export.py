@@ -5,9 +5,9 @@ import dataclasses
 import numpy as np
 import pytest
 
-from shared import export
 from shared.config import recipe
-from shared.run import read_config
+from shared.run.folder import read_config
+from shared.show import export
 
 CONFIGS = {
     "bernoulli": recipe("post-keras"),
@@ -18,10 +18,10 @@ CONFIGS = {
 
 
 @pytest.fixture(params=CONFIGS.values(), ids=CONFIGS.keys())
-def trained(request, version, data, tmp_path):
+def trained(request, implementation, data, tmp_path):
     config = dataclasses.replace(request.param, hidden_dims=(8,), epochs=1)
-    model, _ = version.train(config, data, tmp_path / "run", verbose=0)
-    return tmp_path / "run", version, model, data.input_dim
+    model, _ = implementation.train(config, data, tmp_path / "run", verbose=0)
+    return tmp_path / "run", implementation, model, data.input_dim
 
 
 def test_saved_models_are_the_model(trained):
@@ -32,27 +32,29 @@ def test_saved_models_are_the_model(trained):
     assert max(differences.values()) < export.TOLERANCE
 
 
-def test_an_export_of_another_model_is_not_written(version, data, tmp_path):
+def test_an_export_of_another_model_is_not_written(implementation, data, tmp_path):
     """What is checked is the file: other weights in it are found, and leave nothing behind."""
     config = recipe("post-keras", hidden_dims=(8,))
-    model, other = (version.build(dataclasses.replace(config, seed=s), 36) for s in (0, 1))
-    version = dataclasses.make_dataclass("Version", vars(version))(**vars(version))
-    version.export = lambda _, directory, onnx=False, export=version.export: export(
+    model, other = (implementation.build(dataclasses.replace(config, seed=s), 36) for s in (0, 1))
+    implementation = dataclasses.make_dataclass("Version", vars(implementation))(
+        **vars(implementation)
+    )
+    implementation.export = lambda _, directory, onnx=False, export=implementation.export: export(
         other, directory, onnx
     )
     with pytest.raises(ArithmeticError, match="encoder differs from the model"):
-        export.export_run(tmp_path, version, model, 36)
+        export.export_run(tmp_path, implementation, model, 36)
     assert not (tmp_path / "exported").exists()
 
 
-def test_training_on_removes_the_export_of_the_old_weights(versions, data, tmp_path):
-    version, folder = versions["tf_vae"], tmp_path / "run"
+def test_training_on_removes_the_export_of_the_old_weights(implementations, data, tmp_path):
+    implementation, folder = implementations["tf_vae"], tmp_path / "run"
     config = recipe("post-keras", hidden_dims=(8,), epochs=1)
-    model, _ = version.train(config, data, folder, verbose=0)
-    export.export_run(folder, version, model, 36)
+    model, _ = implementation.train(config, data, folder, verbose=0)
+    export.export_run(folder, implementation, model, 36)
     assert (folder / "exported" / "decoder").exists()
     longer = dataclasses.replace(config, epochs=2)
-    version.train(longer, data, folder, resume=True, verbose=0)
+    implementation.train(longer, data, folder, resume=True, verbose=0)
     assert not (folder / "exported").exists() and read_config(folder)["epochs"] == 2
 
 
@@ -70,10 +72,12 @@ def test_onnx_files_are_the_model(trained):
 
 @pytest.mark.extras
 def test_an_onnx_file_takes_any_number_of_images(trained):
-    folder, version, model, input_dim = trained
+    folder, implementation, model, input_dim = trained
     export.export_run(*trained)
     encode = export._onnx(folder / "exported" / "encoder.onnx")
     for n in (1, 7):
         x = np.full((n, input_dim), 0.5, np.float32)
         # float32 sums in another order than XLA's
-        np.testing.assert_allclose(encode(x)["z_mean"], version.encode(model, x)[0], atol=1e-5)
+        np.testing.assert_allclose(
+            encode(x)["z_mean"], implementation.encode(model, x)[0], atol=1e-5
+        )

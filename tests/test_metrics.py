@@ -7,23 +7,23 @@ import math
 import numpy as np
 import pytest
 
-from shared import metrics
 from shared.config import UsageError, recipe
+from shared.measure import metrics
 
 SMALL = {"hidden_dims": (16,), "epochs": 4, "picture_epochs": (1,), "batch_size": 64}
 
 
 @pytest.fixture(scope="module")
-def trained(versions, data, tmp_path_factory):
-    """A run on binary pixels: folder, version, model, data."""
-    version, folder = versions["tf_vae"], tmp_path_factory.mktemp("metrics") / "run"
+def trained(implementations, data, tmp_path_factory):
+    """A run on binary pixels: folder, implementation, model, data."""
+    implementation, folder = implementations["tf_vae"], tmp_path_factory.mktemp("metrics") / "run"
     config = recipe("post-keras", binarization="fixed", learning_rate=0.01, **SMALL)
-    model, _ = version.train(config, data, folder, verbose=0)
-    return folder, version, model, data
+    model, _ = implementation.train(config, data, folder, verbose=0)
+    return folder, implementation, model, data
 
 
 def test_loss_and_bits_are_the_same_number_in_two_units(trained):
-    folder, version, model, data = trained
+    folder, implementation, model, data = trained
     found = metrics.measure(*trained, samples=3)
     assert json.loads((folder / "metrics.json").read_text()) == found
     loss, bits = found["test_loss"], found["test_bits_per_pixel"]
@@ -33,7 +33,7 @@ def test_loss_and_bits_are_the_same_number_in_two_units(trained):
     for name in ("value", "standard_error", "noise_error"):
         assert bits[name] * scale == pytest.approx(loss[name], rel=1e-12)
     assert (loss["x"], loss["n"], loss["samples"]) == ("binary", 620, 3)
-    evaluated = version.evaluate(model, data.x_test, model.config, samples=3)
+    evaluated = implementation.evaluate(model, data.x_test, model.config, samples=3)
     assert evaluated["loss"] == pytest.approx(loss["value"], rel=1e-12)
     assert metrics.measure(*trained, samples=1)["test_loss"]["noise_error"] is None
 
@@ -48,9 +48,9 @@ def test_grey_pixels_have_no_bits_under_a_bernoulli():
 
 
 def test_the_use_of_z(trained):
-    folder, version, _, data = trained
+    folder, implementation, _, data = trained
     metrics.measure(*trained)
-    found = metrics.measure_z(folder, version, data)
+    found = metrics.measure_z(folder, implementation, data)
     per_dimension = found["test_kl_per_dimension"]["value"]
     assert len(per_dimension) == 2
     assert sum(per_dimension) == pytest.approx(found["test_kl"]["value"], rel=1e-5)  # float32 sums
@@ -64,10 +64,10 @@ def test_the_use_of_z(trained):
 
 
 def test_images_without_labels_have_no_clusters(trained):
-    folder, version, _, data = trained
+    folder, implementation, _, data = trained
     for labels in (np.zeros(620), np.arange(620)):
         unlabelled = dataclasses.replace(data, y_test=labels, sha256="other", name=f"{labels[-1]}")
-        found = metrics.measure_z(folder, version, unlabelled)
+        found = metrics.measure_z(folder, implementation, unlabelled)
         assert f"active_units_on_{labels[-1]}" in found
         assert f"test_knn_accuracy_epoch_004_on_{labels[-1]}" not in found
 

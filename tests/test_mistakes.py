@@ -12,7 +12,8 @@ import pytest
 from keras import ops
 from scipy import stats
 
-from shared import elbo, plots
+from shared import elbo
+from shared.show import plots
 
 RANDOM = np.random.RandomState(2)
 MEAN, LOG_VAR = RANDOM.normal(0, 1, (8, 5)), RANDOM.uniform(-3, 1, (8, 5))

@@ -1,11 +1,10 @@
-"""What shared/notebook.py cuts out of a source and lays side by side."""
+"""What notebooks/tools.py cuts out of a source and lays side by side."""
 
 import textwrap
 from pathlib import Path
 
 import pytest
-
-from shared.notebook import block, side_by_side
+from tools import block, side_by_side
 
 ROOT = Path(__file__).parent.parent
 

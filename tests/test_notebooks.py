@@ -178,7 +178,7 @@ def test_a_notebook_uses_the_project_and_writes_none_of_it_again(source):
         elif isinstance(node, ast.ImportFrom):
             modules.add(node.module.split(".")[0])
     assert "shared" in modules
-    assert "matplotlib" not in modules  # shared/plots.py draws
+    assert "matplotlib" not in modules  # shared/show/plots.py draws
 
 
 # ---- the exercises, by the notebook's own code

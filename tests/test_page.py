@@ -14,8 +14,8 @@ from oracle import forward, log_sigmoid
 
 import reproduce
 from shared.data import load_data
-from shared.page import page as assemble
-from shared.run import read_run_weights
+from shared.run.folder import read_run_weights
+from shared.show.page import page as assemble
 
 pytestmark = pytest.mark.browser
 
@@ -149,10 +149,10 @@ def decoded(weights, z):
 
 
 @pytest.mark.parametrize("number", range(len(EPOCHS)))
-def test_the_digit_is_the_decoders(page, results, versions, number):
+def test_the_digit_is_the_decoders(page, results, implementations, number):
     directory = results / "tf" / "post-keras"
     weights = read_run_weights(directory, EPOCHS[number])[1]
-    model, _ = versions["tf_vae"].load(directory, EPOCHS[number])
+    model, _ = implementations["tf_vae"].load(directory, EPOCHS[number])
     names = [*layers("decoder", weights), "decoder/logits"]
     page.locator("#epochs label").nth(number).click()
     for z in ZS:
@@ -160,7 +160,7 @@ def test_the_digit_is_the_decoders(page, results, versions, number):
             "([n, z]) => Array.from(vae.decode(vae.epochs[n].weights, z))", [number, list(z)]
         )
         np.testing.assert_allclose(found, decoded(rounded(weights), z), rtol=0, atol=ROUNDING)
-        real = versions["tf_vae"].decode(model, np.array([z], np.float32))[0]
+        real = implementations["tf_vae"].decode(model, np.array([z], np.float32))[0]
         # The sigmoid's slope is 1/4 at most; its own float32 rounding is below 1e-6.
         within = bound(weights, names, np.float32(z)) / 4 + 1e-6
         assert (np.abs(found - real) <= within).all()
@@ -171,16 +171,16 @@ def test_the_digit_is_the_decoders(page, results, versions, number):
 
 
 @pytest.mark.parametrize("number", range(len(EPOCHS)))
-def test_the_posterior_is_the_encoders(page, results, versions, number):
+def test_the_posterior_is_the_encoders(page, results, implementations, number):
     directory = results / "keras" / "post-keras"
     weights = read_run_weights(directory, EPOCHS[number])[1]
-    model, _ = versions["keras_vae"].load(directory, EPOCHS[number])
+    model, _ = implementations["keras_vae"].load(directory, EPOCHS[number])
     page.locator("#epochs label").nth(number).click()
     for button in (0, 7):
         page.locator("#tests button").nth(button).click()
         x = canvas(page, "seen")[None] / 255
         out = forward(rounded(weights), x, np.zeros((1, 2)), "relu")
-        real = versions["keras_vae"].encode(model, x.astype(np.float32))
+        real = implementations["keras_vae"].encode(model, x.astype(np.float32))
         for theirs, ours, array in zip(
             ("zMean", "zLogVar"), ("z_mean", "z_log_var"), real, strict=True
         ):
@@ -195,14 +195,14 @@ def test_the_posterior_is_the_encoders(page, results, versions, number):
 
 
 def test_the_test_images_are_the_test_set_and_the_points_its_posterior_means(
-    page, results, versions
+    page, results, implementations
 ):
     data = load_data("mnist-5k")
     page.locator("#tests button").nth(3).click()
     first_three = np.round(255 * data.x_test[data.y_test == 3][0])
     assert (canvas(page, "seen") == first_three).all()
-    model, _ = versions["keras_vae"].load(results / "keras" / "post-keras", 2)
-    z_mean = versions["keras_vae"].encode(model, data.x_test)[0]
+    model, _ = implementations["keras_vae"].load(results / "keras" / "post-keras", 2)
+    z_mean = implementations["keras_vae"].encode(model, data.x_test)[0]
     found = np.array(page.evaluate("Array.from(vae.epochs[1].zMeans)")).reshape(-1, 2)
     # int16: half a step of the largest |z| / 32767; sorted, since the page shuffles them.
     for axis in range(2):

@@ -6,10 +6,11 @@ import numpy as np
 from PIL import Image
 from scipy.stats import norm
 
-from shared import plots
 from shared.config import recipe
-from shared.report import caption, draw_figures
-from shared.run import read_config
+from shared.run.folder import read_config
+from shared.show import pictures, plots
+from shared.show.canvas import tiled
+from shared.show.report import caption, draw_figures
 
 
 def test_the_grid_is_that_of_gaussian_quantiles():
@@ -42,9 +43,9 @@ def test_the_manifold_stands_as_the_scatter_does():
 def test_a_tile_holds_its_image_upright():
     image = np.zeros((1, 6), np.float32)
     image[0, 1] = 1  # row 0, column 1 of 2 × 3
-    tiled = plots._tiled(np.repeat(image, 4, axis=0), 2, (2, 3))
-    assert tiled.shape == (4, 6)
-    assert [tuple(place) for place in np.argwhere(tiled)] == [(0, 1), (0, 4), (2, 1), (2, 4)]
+    picture = tiled(np.repeat(image, 4, axis=0), 2, (2, 3))
+    assert picture.shape == (4, 6)
+    assert [tuple(place) for place in np.argwhere(picture)] == [(0, 1), (0, 4), (2, 1), (2, 4)]
 
 
 def test_a_scatter_has_equal_axes_and_a_colour_a_class():
@@ -72,16 +73,16 @@ def test_a_smoothed_line_is_a_running_mean():
     np.testing.assert_allclose(smoothed[:, 1], losses[:, :2].mean(axis=1))
 
 
-def test_figures_of_a_run(version, data, tmp_path):
+def test_figures_of_a_run(implementation, data, tmp_path):
     config = recipe("post-keras", epochs=2, picture_epochs=(1,), hidden_dims=(8,))
-    version.train(config, data, tmp_path, verbose=0)
+    implementation.train(config, data, tmp_path, verbose=0)
     calls = []
 
     def decode(model, z):
         calls.append(len(z))
-        return version.decode(model, z)
+        return implementation.decode(model, z)
 
-    paths = draw_figures(tmp_path, data, version.load, version.encode, decode)
+    paths = draw_figures(tmp_path, data, implementation.load, implementation.encode, decode)
     assert calls == [225, 225]  # one batched call a manifold
     assert [path.name for path in paths] == [
         "latent_epoch_001.png",
@@ -93,7 +94,14 @@ def test_figures_of_a_run(version, data, tmp_path):
     for path in paths:
         assert Image.open(path).size[0] > 600
     text = caption(read_config(tmp_path), 2)
-    for part in (version.name, "post-keras", "hidden_dims (8,)", "epoch 2", "bars", "seed 0"):
+    for part in (
+        implementation.name,
+        "post-keras",
+        "hidden_dims (8,)",
+        "epoch 2",
+        "bars",
+        "seed 0",
+    ):
         assert part in text
 
 
@@ -114,7 +122,7 @@ def test_a_caption_fits_its_figure_whatever_it_names():
 
 def test_rows_of_images_stand_upright_below_each_other():
     rows = {"first": np.random.RandomState(0).uniform(size=(3, 6)), "second": np.zeros((3, 6))}
-    axes = plots.image_rows(rows, (2, 3), "caption").axes[0]
+    axes = pictures.image_rows(rows, (2, 3), "caption").axes[0]
     picture = axes.images[0].get_array()
     assert picture.shape == (4, 9)
     np.testing.assert_array_equal(picture[:2, 3:6], rows["first"][1].reshape(2, 3))
@@ -125,7 +133,7 @@ def test_rows_of_images_stand_upright_below_each_other():
 
 def test_no_name_of_a_row_is_cut_off():
     rows = {f"{number}: the reconstruction of an image": np.zeros((3, 4)) for number in range(9)}
-    figure = plots.image_rows(rows, (2, 2), "caption")
+    figure = pictures.image_rows(rows, (2, 2), "caption")
     figure.draw_without_rendering()
     assert all(label.get_window_extent().x0 > 0 for label in figure.axes[0].get_yticklabels())
 
@@ -139,7 +147,7 @@ def test_equal_pictures_are_equal_files(tmp_path):
 
 
 def test_samples_do_not_depend_on_the_model(data):
-    from shared.report import prior_samples
+    from shared.show.report import prior_samples
 
     config = recipe("post-keras", latent_dim=3)
     z = prior_samples(config, 4000)
@@ -151,12 +159,12 @@ def test_samples_do_not_depend_on_the_model(data):
     assert (z != other).any() and (prior_samples(config, 4000, seed=1) == other).all()
 
 
-def test_an_animation_has_a_frame_an_epoch_on_the_same_axes(versions, data, tmp_path):
-    from shared.animation import animate
+def test_an_animation_has_a_frame_an_epoch_on_the_same_axes(implementations, data, tmp_path):
+    from shared.show.animation import animate
 
     rows = []
     config = recipe("post-keras", hidden_dims=(8,), epochs=3)
-    animate(tmp_path / "latent.gif", versions["tf_vae"], config, data, rows.append)
+    animate(tmp_path / "latent.gif", implementations["tf_vae"], config, data, rows.append)
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     with Image.open(tmp_path / "latent.gif") as gif:
         assert gif.n_frames == 3 and gif.info["loop"] == 0
@@ -178,7 +186,7 @@ def test_the_area_in_the_picture_of_a_kl_is_the_kl():
     pairs = {"same": (0.0, 1.0), "moved": (1.5, 1.0), "narrow": (-1.0, 0.05)}
     panels = {title: norm.pdf(z, *pair) for title, pair in pairs.items()}
     assert (panels["narrow"] == 0).any()  # q log q is 0 there, not NaN
-    below = plots.kl_areas(z, norm.pdf(z), panels, "caption").axes[len(pairs) :]
+    below = pictures.kl_areas(z, norm.pdf(z), panels, "caption").axes[len(pairs) :]
     for axes, (mean, sigma) in zip(below, pairs.values(), strict=True):
         area = float(axes.texts[0].get_text().split()[1])
         exact = 0.5 * (mean**2 + sigma**2 - 1 - np.log(sigma**2))
@@ -192,7 +200,7 @@ def test_a_posterior_stands_as_its_ellipse_does():
     log_posterior = -50 * ((first - 0.3) ** 2 + (second - 0.4) ** 2)
     q = np.array([[2.0, -1.0]]), 2 * np.log([[0.2, 0.1]])
     image = np.zeros((1, 6))
-    axes = plots.posterior_contours(
+    axes = pictures.posterior_contours(
         0.5, [log_posterior], *q, image, (2, 3), ["title"], "caption"
     ).axes[0]
     np.testing.assert_allclose(axes.get_xlim(), (1.5, 2.5))
@@ -213,7 +221,7 @@ def test_a_posterior_stands_as_its_ellipse_does():
 
 def test_the_two_parts_of_the_evidence_fill_it():
     x, elbo = np.array([0.5, 1, 2]), np.array([-151.0, -150, -153])
-    axes = plots.evidence_split(x, elbo, -149.0, 1.0, "caption", "x").axes[0]
+    axes = pictures.evidence_split(x, elbo, -149.0, 1.0, "caption", "x").axes[0]
     lower, upper = (part.get_paths()[0].vertices for part in axes.collections)
     assert upper[:, 1].max() == -149 and upper[:, 1].min() == -153
     assert {tuple(place) for place in zip(x, elbo, strict=True)} <= {tuple(v) for v in lower}
@@ -222,7 +230,7 @@ def test_the_two_parts_of_the_evidence_fill_it():
 
 def test_curves_have_the_colour_of_their_band():
     x = np.arange(1.0, 6)
-    figure = plots.curves(
+    figure = pictures.curves(
         x, {"a": x, "b": 2 * x}, "caption", "x", "y", bands={"b": (x, 3 * x)}, log="x"
     )
     axes = figure.axes[0]
@@ -238,7 +246,7 @@ def test_the_aggregate_posterior_stands_as_its_draws_do():
     first, second = np.meshgrid(ticks, ticks)
     log_density = -20 * ((first - 1) ** 2 + (second - 2) ** 2)
     z = np.array([[1.0, 2.0], [1.0, 2.0], [-2.0, 2.0], [9.0, 9.0]])
-    plane, lines = plots.aggregate_posterior(3, log_density, z, "caption").axes
+    plane, lines = pictures.aggregate_posterior(3, log_density, z, "caption").axes
     inner = [path.vertices for path in plane.collections[0].get_paths() if len(path.vertices)][-1]
     np.testing.assert_allclose(inner.mean(axis=0), (1, 2), atol=0.08)  # half a cell of the grid
     assert [np.ptp(line.get_xdata()).round(3) for line in plane.lines] == [2, 4, 6]
@@ -252,7 +260,7 @@ def test_the_aggregate_posterior_stands_as_its_draws_do():
 
 def test_the_bars_of_the_kl_go_down_and_the_idle_ones_are_pale():
     kl, active = np.array([0.5, 0.0, 2.0]), np.array([True, False, True])
-    first, second = plots.kl_bars({"a": (kl, active), "b": (kl[:2], active[:2])}, "caption").axes
+    first, second = pictures.kl_bars({"a": (kl, active), "b": (kl[:2], active[:2])}, "caption").axes
     assert [bar.get_height() for bar in first.patches] == [2.0, 0.5, 0.0]
     assert [bar.get_alpha() for bar in second.patches] == [1, 0.35]
     assert first.get_ylim() == second.get_ylim()

@@ -1,4 +1,4 @@
-"""Why the bits agree: XLA is handed one step by both versions, and makes one program of it."""
+"""Why the bits agree: both implementations hand XLA one step, which it makes one program of."""
 
 import dataclasses
 import importlib
@@ -10,8 +10,8 @@ import tensorflow as tf
 from parity_search import Images, difference, first_step, run_examples, shown
 
 import tf_vae.model
-from shared import programs
 from shared.config import Config, recipe
+from shared.measure import programs
 from tf_vae.train import update
 
 # One for each cause found: before, these configs gave different weights.
@@ -86,16 +86,16 @@ def both_steps(config, n, input_dim, batch, stage):
 
 
 @pytest.mark.parametrize("example", COUNTEREXAMPLES.values(), ids=COUNTEREXAMPLES.keys())
-def test_configs_that_once_differed(versions, example):
-    assert difference(versions, *example) is None
+def test_configs_that_once_differed(implementations, example):
+    assert difference(implementations, *example) is None
 
 
-def test_a_searched_dozen(versions):
+def test_a_searched_dozen(implementations):
     examples = []
 
     def check(*example):
         examples.append(example)
-        assert difference(versions, *example) is None, shown(*example)
+        assert difference(implementations, *example) is None, shown(*example)
 
     run_examples(12, 5, check)
     assert len(set(examples)) == 12
@@ -141,7 +141,7 @@ def test_programs_that_differ_are_told_apart(monkeypatch):
     assert any(line.startswith("+ f32[") for line in lines)
 
 
-def test_the_search_finds_and_places_a_difference(versions, monkeypatch):
+def test_the_search_finds_and_places_a_difference(implementations, monkeypatch):
     """A last bit of one weight, at the second step alone."""
     config = Config(hidden_dims=(3,), batch_size=10, epochs=1)
     images = Images("grey", 30, 2, (4, 4), 0)
@@ -153,8 +153,8 @@ def test_the_search_finds_and_places_a_difference(versions, monkeypatch):
         update(model, optimizer, trackers, x, noise_seed)
 
     monkeypatch.setattr("tf_vae.train.update", wrong)
-    assert "differ, first" in difference(versions, config, images)
-    step, line = first_step(versions, config, images)
+    assert "differ, first" in difference(implementations, config, images)
+    step, line = first_step(implementations, config, images)
     assert step == 2 and "differ" in line
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import reproduce
-from shared.run import read_config, read_run_weights
+from shared.run.folder import read_config, read_run_weights
 
 SMALL = ["--epochs", "1", "2", "--steps", "30"]
 
@@ -21,13 +21,17 @@ def results(data_path, tmp_path_factory):
 
 
 def test_the_job_leaves_what_the_contract_names(results):
-    for version, package in reproduce.VERSIONS.items():
+    for implementation, package in reproduce.IMPLEMENTATIONS.items():
         for recipe in ("post-keras", "post-tf"):
-            folder = results / version / recipe
+            folder = results / implementation / recipe
             assert read_config(folder)["trained_by"] == [package]
             assert (folder / "weights.npz").exists() and (folder / "figures/loss.png").exists()
-        assert (results / version / "post-keras" / "figures" / "latent_epoch_001.png").exists()
-        assert len((results / version / "post-tf" / "steps.csv").read_text().splitlines()) == 31
+        assert (
+            results / implementation / "post-keras" / "figures" / "latent_epoch_001.png"
+        ).exists()
+        assert (
+            len((results / implementation / "post-tf" / "steps.csv").read_text().splitlines()) == 31
+        )
     assert read_config(results / "relay")["trained_by"] == ["keras_vae", "tf_vae"]
     with np.load(results / "seeds.npz") as seeds:
         assert seeds["recipe"].shape == seeds["steady"].shape == (8, 30)
@@ -50,8 +54,8 @@ def test_the_page_is_one_file_that_fetches_nothing(results):
     text = (results / "index.html").read_text()
     assert "8 steps: every weight bit-identical" in text and 'class="proof good"' in text
     assert "http://" not in text and "https://" not in text and "<script src" not in text
-    # The losses of both versions and recipes, post-tf's two kinds of picture at two epochs drawn
-    # once, since the weights are equal, and the spread; post-keras' pictures are drawn live.
+    # The losses of both implementations and recipes, post-tf's two kinds of picture at two epochs
+    # drawn once, since the weights are equal, and the spread; post-keras' pictures are drawn live.
     assert text.count("data:image/png;base64,") == 2 * 2 + 2 * 2 + 1
     assert "default-src 'none'" in text
     script = text[text.index('id="explorer-data">') + len('id="explorer-data">') :]
@@ -121,7 +125,7 @@ def test_bad_input_is_refused(arguments, message, tmp_path, monkeypatch, capsys)
 
 
 def test_text_on_the_page_is_escaped():
-    from shared.page import page
+    from shared.show.page import page
 
     blocks = [("text", "<p>"), ("table", (["<t>"], [["<d>"]]))]
     explorer = ("explorer", ({"classes": ["</script><x>"]}, "<n>", True))

@@ -1,4 +1,4 @@
-"""A run cut off at any moment and resumed, by either version, ends in the same bits."""
+"""A run cut off at any moment and resumed, by either implementation, ends in the same bits."""
 
 import dataclasses
 import signal
@@ -7,21 +7,22 @@ import sys
 
 import pytest
 
-import shared.run
 from shared.config import UsageError, recipe
-from shared.run import Run, read_config, read_history
+from shared.run import files
+from shared.run.folder import read_config, read_history
+from shared.run.run import Run
 
 CONFIG = recipe("post-keras", epochs=6, hidden_dims=(16,), batch_size=64, step_losses=True)
 OTHER = {"keras_vae": "tf_vae", "tf_vae": "keras_vae"}
 
 
 @pytest.fixture(scope="module")
-def undisturbed(versions, data, tmp_path_factory):
-    """Folder of a run of six epochs that nothing disturbed, by each version."""
+def undisturbed(implementations, data, tmp_path_factory):
+    """Folder of a run of six epochs that nothing disturbed, by each implementation."""
     folders = {}
-    for name, version in versions.items():
+    for name, implementation in implementations.items():
         folders[name] = tmp_path_factory.mktemp("undisturbed") / name
-        version.train(CONFIG, data, folders[name], verbose=0)
+        implementation.train(CONFIG, data, folders[name], verbose=0)
     return folders
 
 
@@ -33,7 +34,7 @@ def assert_same_run(folder, expected, same_version=True):
     names = ["weights.npz", "weights_epoch_005.npz", "weights_epoch_006.npz", "steps.csv"]
     for name in [*names, "checkpoints/last.npz"]:
         assert (folder / name).read_bytes() == (expected / name).read_bytes(), name
-    # Across the versions the weights agree in bits; Keras' running means are float32.
+    # Across the implementations the weights agree in bits; Keras' running means are float32.
     tolerance = 0 if same_version else 1e-5
     for row, wanted in zip(history(folder), history(expected), strict=True):
         assert row == {key: pytest.approx(value, rel=tolerance) for key, value in wanted.items()}
@@ -41,7 +42,7 @@ def assert_same_run(folder, expected, same_version=True):
 
 KILLED = """
 import os, signal
-from shared.cli import import_version
+from shared.run.implementation import import_implementation
 from shared.config import recipe
 from shared.data import load_data
 
@@ -50,15 +51,17 @@ def on_epoch(row):
         os.kill(os.getpid(), signal.SIGKILL)
 
 config = recipe("post-keras", epochs=6, hidden_dims=(16,), batch_size=64, step_losses=True)
-version = import_version({version!r})
+version = import_implementation({implementation!r})
 version.train(config, load_data({data!r}), {folder!r}, verbose=0, on_epoch=on_epoch)
 """
 
 
 @pytest.mark.parametrize("begun_by", OTHER)
-def test_killed_after_epoch_3_of_6(begun_by, versions, undisturbed, data, data_path, tmp_path):
+def test_killed_after_epoch_3_of_6(
+    begun_by, implementations, undisturbed, data, data_path, tmp_path
+):
     folder = tmp_path / "run"
-    code = KILLED.format(version=begun_by, data=str(data_path), folder=str(folder))
+    code = KILLED.format(implementation=begun_by, data=str(data_path), folder=str(folder))
     killed = subprocess.run([sys.executable, "-c", code], check=False)
     assert killed.returncode == -signal.SIGKILL
     assert [row["epoch"] for row in read_history(folder)] == [1, 2, 3]
@@ -67,7 +70,7 @@ def test_killed_after_epoch_3_of_6(begun_by, versions, undisturbed, data, data_p
     for finished_by in OTHER:
         copy = tmp_path / finished_by
         subprocess.run(["cp", "-r", str(folder), str(copy)], check=True)
-        versions[finished_by].train(CONFIG, data, copy, resume=True, verbose=0)
+        implementations[finished_by].train(CONFIG, data, copy, resume=True, verbose=0)
         assert_same_run(copy, undisturbed[begun_by], same_version=finished_by == begun_by)
         names = [begun_by] if finished_by == begun_by else [begun_by, finished_by]
         assert read_config(copy)["trained_by"] == names
@@ -77,7 +80,7 @@ class PowerFailure(BaseException):
     """Ends the program between any two files; nothing in the project catches it."""
 
 
-def test_the_power_fails_before_or_after_a_write(versions, data, tmp_path, monkeypatch):
+def test_the_power_fails_before_or_after_a_write(implementations, data, tmp_path, monkeypatch):
     """Just before a file takes its place, and just after.
 
     Ten files take their place in this order: config; weights, history, steps and checkpoint of
@@ -85,9 +88,9 @@ def test_the_power_fails_before_or_after_a_write(versions, data, tmp_path, monke
     """
     # 330 images in batches of 110: no partial batch, so half as much to compile.
     config = dataclasses.replace(CONFIG, epochs=2, picture_epochs=(1,), batch_size=110)
-    train = versions["tf_vae"].train
+    train = implementations["tf_vae"].train
     train(config, data, tmp_path / "whole", verbose=0)
-    replace = shared.run.os.replace
+    replace = files.os.replace
     for moment, after in [
         (2, False),
         (4, False),
@@ -109,7 +112,7 @@ def test_the_power_fails_before_or_after_a_write(versions, data, tmp_path, monke
                 raise PowerFailure
 
         with monkeypatch.context() as patch, pytest.raises(PowerFailure):
-            patch.setattr(shared.run.os, "replace", failing)
+            patch.setattr(files.os, "replace", failing)
             train(config, data, folder, verbose=0)
         train(config, data, folder, resume=True, verbose=0)
         for name in ("weights.npz", "steps.csv", "checkpoints/last.npz"):
@@ -118,20 +121,22 @@ def test_the_power_fails_before_or_after_a_write(versions, data, tmp_path, monke
         assert not list(folder.rglob("*.partial"))
 
 
-def test_a_longer_run_goes_on_from_the_end_of_a_shorter(version, undisturbed, data, tmp_path):
+def test_a_longer_run_goes_on_from_the_end_of_a_shorter(
+    implementation, undisturbed, data, tmp_path
+):
     folder = tmp_path / "run"
-    version.train(dataclasses.replace(CONFIG, epochs=5), data, folder, verbose=0)
-    version.train(CONFIG, data, folder, resume=True, verbose=0)
-    assert_same_run(folder, undisturbed[version.name])
+    implementation.train(dataclasses.replace(CONFIG, epochs=5), data, folder, verbose=0)
+    implementation.train(CONFIG, data, folder, resume=True, verbose=0)
+    assert_same_run(folder, undisturbed[implementation.name])
 
 
-def test_resume_without_a_finished_epoch_starts_at_step_0(version, data, tmp_path):
+def test_resume_without_a_finished_epoch_starts_at_step_0(implementation, data, tmp_path):
     config = dataclasses.replace(CONFIG, epochs=1)
-    with Run(tmp_path / "run", config, data, version.name):
+    with Run(tmp_path / "run", config, data, implementation.name):
         pass  # the folder is opened, and no epoch finished
     assert (tmp_path / "run" / "config.json").exists()
-    version.train(config, data, tmp_path / "run", resume=True, verbose=0)
-    version.train(config, data, tmp_path / "new", resume=True, verbose=0)
+    implementation.train(config, data, tmp_path / "run", resume=True, verbose=0)
+    implementation.train(config, data, tmp_path / "new", resume=True, verbose=0)
     ours, new = (tmp_path / name / "weights.npz" for name in ("run", "new"))
     assert ours.read_bytes() == new.read_bytes()
 
@@ -170,11 +175,13 @@ def test_a_folder_that_cannot_be_used_is_refused_and_left_alone(
     assert contents(folder) == before
 
 
-def test_a_run_that_ended_inside_an_epoch_is_not_made_longer(version, data, tmp_path):
+def test_a_run_that_ended_inside_an_epoch_is_not_made_longer(implementation, data, tmp_path):
     config = dataclasses.replace(CONFIG, epochs=None, steps=8)
-    version.train(config, data, tmp_path / "run", verbose=0)
+    implementation.train(config, data, tmp_path / "run", verbose=0)
     with pytest.raises(UsageError, match="ended inside an epoch"):
-        Run(tmp_path / "run", dataclasses.replace(config, steps=20), data, version.name, True)
+        Run(
+            tmp_path / "run", dataclasses.replace(config, steps=20), data, implementation.name, True
+        )
 
 
 def test_two_processes_cannot_write_one_run(data, tmp_path):
@@ -187,15 +194,15 @@ def test_two_processes_cannot_write_one_run(data, tmp_path):
         pass
 
 
-def test_overwrite_replaces_a_run_and_nothing_else(version, data, tmp_path):
+def test_overwrite_replaces_a_run_and_nothing_else(implementation, data, tmp_path):
     folder = tmp_path / "run"
-    version.train(dataclasses.replace(CONFIG, epochs=2), data, folder, verbose=0)
+    implementation.train(dataclasses.replace(CONFIG, epochs=2), data, folder, verbose=0)
     (folder / "notes.txt").write_text("mine")
     config = dataclasses.replace(CONFIG, epochs=1, seed=5)
-    version.train(config, data, folder, overwrite=True, verbose=0)
+    implementation.train(config, data, folder, overwrite=True, verbose=0)
     assert (folder / "notes.txt").read_text() == "mine"
     assert not (folder / "weights_epoch_002.npz").exists()
-    version.train(config, data, tmp_path / "new", verbose=0)
+    implementation.train(config, data, tmp_path / "new", verbose=0)
     assert (folder / "weights.npz").read_bytes() == (tmp_path / "new/weights.npz").read_bytes()
 
 

@@ -24,16 +24,16 @@ np.savez(sys.argv[3], z_mean=z_mean, z_log_var=z_log_var, probs=probs, loss=hist
 """
 
 
-def test_a_saved_model_is_the_model(versions, data, tmp_path):
-    version = versions["keras_vae"]
+def test_a_saved_model_is_the_model(implementations, data, tmp_path):
+    implementation = implementations["keras_vae"]
     config = recipe("post-keras", epochs=1, hidden_dims=(12,), beta=3.0, seed=2, step_losses=True)
-    model, _ = version.train(config, data, tmp_path / "run", verbose=0)
+    model, _ = implementation.train(config, data, tmp_path / "run", verbose=0)
     np.savez(tmp_path / "x.npz", x=data.x_test)
     paths = [str(tmp_path / name) for name in ("run/model.keras", "x.npz", "out.npz")]
     subprocess.run([sys.executable, "-c", RELOAD, *paths], check=True)
-    z_mean, z_log_var = version.encode(model, data.x_test)
+    z_mean, z_log_var = implementation.encode(model, data.x_test)
     with np.load(tmp_path / "out.npz") as out:
         assert out["z_mean"].tobytes() == z_mean.tobytes()
         assert out["z_log_var"].tobytes() == z_log_var.tobytes()
-        assert out["probs"].tobytes() == version.decode(model, z_mean).tobytes()
+        assert out["probs"].tobytes() == implementation.decode(model, z_mean).tobytes()
         assert np.isfinite(out["loss"]).all()

@@ -1,4 +1,4 @@
-"""The house: imports run one way, the two versions are twins, blocks carry the same headings."""
+"""Imports run one way, the implementations are twins, and blocks carry the same headings."""
 
 import ast
 import inspect
@@ -13,20 +13,32 @@ ROOT = Path(__file__).parent.parent
 PAIRS = ("model", "batches", "train", "evaluate", "checkpoint", "export", "program")
 
 
-def imports(path):
-    """Top-level names of the modules a file imports, anywhere in it."""
+SHOW = ROOT / "shared" / "show"
+# Who may import whom: each room imports from those after it, and from none before it.
+ROOMS = ("show", "measure", "run")  # within shared; its top, the core, comes after them
+DRAWING = {SHOW / name for name in ("canvas.py", "pictures.py", "plots.py")}
+
+
+def imports(path, whole=False):
+    """The modules a file imports, anywhere in it: their top-level names, or the whole ones."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names.add(node.module)
-    return {name.split(".")[0] for name in names}
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names if whole else {name.split(".")[0] for name in names}
+
+
+def rooms(path):
+    """The rooms of `shared` that a file imports from."""
+    parts = [name.split(".") for name in imports(path, whole=True)]
+    return {part[1] for part in parts if part[0] == "shared" and part[1] in ROOMS}
 
 
 def test_imports_run_one_way():
-    upward = {"keras_vae", "tf_vae", "reproduce", "tests", "benchmarks"}
-    for path in (ROOT / "shared").glob("*.py"):
+    upward = {"keras_vae", "tf_vae", "reproduce", "tests", "benchmarks", "tools"}
+    for path in (ROOT / "shared").rglob("*.py"):
         assert not imports(path) & upward, path
         # TensorFlow has the messages in which it hands out XLA's programs.
         assert ("tensorflow" in imports(path)) == (path.name == "programs.py"), path
@@ -34,13 +46,37 @@ def test_imports_run_one_way():
         for path in (ROOT / package).glob("*.py"):
             assert not imports(path) & (upward - {package}), path
             assert other not in imports(path)
-    # The one lazy step up: the command line imports the package that called it.
-    assert "importlib" in imports(ROOT / "shared" / "cli.py")
+    # The one lazy step up imports the implementation that a command names.
+    importers = {p for p in (ROOT / "shared").rglob("*.py") if "importlib" in imports(p)}
+    importers = {p for p in importers if "import_module" in p.read_text()}
+    assert importers == {ROOT / "shared" / "run" / "implementation.py"}
 
 
-def test_matplotlib_has_one_importer_and_keras_vae_one_door_to_tensorflow():
-    for path in [*ROOT.glob("*.py"), *ROOT.glob("*_vae/*.py"), *(ROOT / "shared").glob("*.py")]:
-        assert ("matplotlib" in imports(path)) == (path.name == "plots.py"), path
+def test_rooms_import_only_from_the_rooms_below():
+    for number, room in enumerate(ROOMS):
+        for path in (ROOT / "shared" / room).glob("*.py"):
+            assert not rooms(path) & set(ROOMS[:number]), path
+    for path in (ROOT / "shared").glob("*.py"):
+        # The command line stands at the top, beside the core, and calls every room.
+        assert path.name == "cli.py" or not rooms(path), path
+    for package in ("keras_vae", "tf_vae"):
+        for path in (ROOT / package).glob("*.py"):
+            assert "show" not in rooms(path), path
+
+
+def test_no_file_is_longer_than_one_can_hold_in_mind():
+    sources = [*ROOT.glob("*.py"), *(ROOT / "shared").rglob("*.*"), *ROOT.glob("*_vae/*.py")]
+    sources += [*(ROOT / "tests").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
+    sources += (ROOT / "notebooks" / name for name in ("tools.py", "execute.py"))
+    sources = [path for path in sources if path.suffix in (".py", ".js", ".css", ".html")]
+    limits = {ROOT / "reproduce.py": 200}
+    lengths = {path: len(path.read_text().splitlines()) for path in sources}
+    assert {p: n for p, n in lengths.items() if n > limits.get(p, 300)} == {}
+
+
+def test_matplotlib_has_one_room_and_keras_vae_one_door_to_tensorflow():
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("*_vae/*.py"), *(ROOT / "shared").rglob("*.py")]:
+        assert "matplotlib" not in imports(path) or path in DRAWING, path
     for path in (ROOT / "keras_vae").glob("*.py"):
         assert "tensorflow" not in imports(path) or path.name in ("batches.py", "program.py")
         text = path.read_text()

@@ -9,8 +9,8 @@ from PIL import Image
 
 from shared.cli import main
 from shared.config import UsageError
-from shared.run import read_history
-from shared.tensorboard import check_installed
+from shared.run.folder import read_history
+from shared.show.tensorboard import check_installed
 
 
 def test_a_missing_package_is_named_before_anything_is_done(monkeypatch, capsys, tmp_path):

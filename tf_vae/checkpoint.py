@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from shared.config import from_dict
-from shared.run import read_checkpoint, read_run_weights
+from shared.run.folder import read_checkpoint, read_run_weights
 from tf_vae.model import build
 
 __all__ = ["assign", "gather", "load", "named_variables", "restore", "snapshot"]
@@ -30,7 +30,7 @@ def snapshot(model, optimizer, step):
 
 
 def restore(model, optimizer, path):
-    """Assign a checkpoint of either version.
+    """Assign a checkpoint of either implementation.
 
     Raises:
         UsageError: the file lacks a variable or holds one of another shape.
@@ -57,7 +57,7 @@ def named_variables(model, optimizer, trackers=()):
 
 
 def load(directory, epoch=None):
-    """The model of a run, of either version, at the end of `epoch` or of the run.
+    """The model of a run, of either implementation, at the end of `epoch` or of the run.
 
     Returns:
         model, config

@@ -1,10 +1,10 @@
 """The ELBO on held-out images, by a compiled function over batches."""
 
+import numpy as np
 import tensorflow as tf
 
-from shared.elbo import log_importance_weight, reparameterize
+from shared.elbo import log_importance_weight, mean_terms, reparameterize
 from shared.likelihoods import log_likelihood
-from shared.metrics import mean_terms
 from shared.seeds import seed_of
 from tf_vae.batches import evaluation_batches
 
@@ -42,7 +42,7 @@ def evaluate(model, x, config, samples=1):
     Returns:
         {"loss", "log_likelihood", "kl"}: nats an image; loss is -ELBO, at beta = 1.
     """
-    return mean_terms([elbo_terms(model, x, config, sample) for sample in range(samples)])
+    return mean_terms(np.array([elbo_terms(model, x, config, each) for each in range(samples)]))
 
 
 def log_weights(model, x, z_mean, z_log_var, noise_seed, count):

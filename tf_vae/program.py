@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from shared.programs import program
+from shared.measure.programs import program
 from tf_vae.checkpoint import named_variables
 from tf_vae.model import build
 from tf_vae.train import build_optimizer, compiled_steps
@@ -11,7 +11,7 @@ __all__ = ["step_program"]
 
 
 def step_program(config, n, input_dim, batch, stage="before"):
-    """The training step as this version hands it to XLA.
+    """The training step as this implementation hands it to XLA.
 
     Args:
         config: shared.config.Config.
@@ -20,7 +20,7 @@ def step_program(config, n, input_dim, batch, stage="before"):
         batch: examples in the batch of this step.
         stage: "before" XLA optimizes, or "after".
     Returns:
-        shared.programs.Program
+        shared.measure.programs.Program
     """
     model = build(config, input_dim)
     optimizer = build_optimizer(model, config, n)

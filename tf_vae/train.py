@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from shared.backend import keep_freed_memory
 from shared.elbo import negative_elbo, warmed_up
-from shared.run import Run
+from shared.run.run import Run
 from shared.seeds import seed_of
 from shared.trackers import StepLosses, track_terms
 from shared.weights import initial_bias
@@ -30,13 +30,13 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
     Args:
         config: shared.config.Config.
         data: shared.data.Data.
-        out: folder of the run (shared/run.py), or None to write nothing.
+        out: folder of the run (shared/run/run.py), or None to write nothing.
         resume: go on from the folder's last finished epoch.
         overwrite: replace the run in the folder.
         verbose: 1 for a progress bar, 0 for silence.
-        on_epoch: called with each new row of the history, a dict with the keys of run.COLUMNS.
+        on_epoch: called with each new row of the history, a dict with the keys of folder.COLUMNS.
     Returns:
-        model, run: the trained VAE, and its shared.run.Run, which holds the history.
+        model, run: the trained VAE, and its shared.run.run.Run, which holds the history.
     Raises:
         UsageError: the folder can't be used as asked.
     """

@@ -1,5 +1,5 @@
 // What the explorer computes: its data unpacked, the encoder and the decoder, a drawing made like
-// MNIST. No page here; shared/explorer.js shows it.
+// MNIST. No page here; shared/show/explorer.js shows it.
 "use strict";
 
 const PEN = 2.8; // pixels of 28: the median stroke of MNIST's ones (ink over length)

@@ -11,8 +11,8 @@ import re
 import textwrap
 from itertools import zip_longest
 
-from shared import plots
-from shared.cli import quiet
+from shared.show import plots
+from shared.run.implementation import quiet
 
 __all__ = ["KeepGradient", "block", "check", "fast", "show", "side_by_side"]
 
@@ -38,7 +38,7 @@ def show(figure, dpi=DPI):
     """A figure as the result of a cell: the same pixels everywhere, in a small PNG.
 
     Args:
-        figure: what a function of shared.plots returns.
+        figure: what a function of shared.show.plots returns.
         dpi: lower for a picture of many grey pixels, which makes a large file.
     """
     return _Picture(figure, dpi)

@@ -7,9 +7,10 @@ import base64
 
 import numpy as np
 
-from shared import plots
 from shared.config import from_dict
-from shared.run import read_config, read_run_weights
+from shared.run.folder import read_config, read_run_weights
+from shared.show import plots
+from shared.show.canvas import CLASS_COLOURS
 
 __all__ = ["explorable", "explorer_data"]
 
@@ -35,7 +36,7 @@ def explorer_data(directory, data, load, encode):
     Args:
         directory: folder of the run; `explorable`.
         data: the run's own data.
-        load, encode: the version's functions.
+        load, encode: the implementation's functions.
     Returns:
         dict for JSON: image_shape, limit of both axes, ticks of the manifold, colours, classes;
         labels (uint16) and for each epoch z_mean (int16, in units of z_step), the centres of the
@@ -72,7 +73,7 @@ def explorer_data(directory, data, load, encode):
         "image_shape": list(data.image_shape),
         "limit": plots.latent_limit(*z_means.values()),
         "ticks": plots.manifold_z()[: plots.MANIFOLD_SIDE, 0].tolist(),
-        "colours": plots.CLASS_COLOURS,
+        "colours": CLASS_COLOURS,
         "classes": [str(label) for label in classes],
         "labels": _base64(labels, "<u2"),
         "z_step": z_step,

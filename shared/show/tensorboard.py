@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from shared.config import UsageError
-from shared.run import write_atomically
+from shared.run.files import write_atomically
 
 __all__ = ["Board", "check_installed"]
 

@@ -1,6 +1,7 @@
 """The figures of a finished run and their captions.
 
-Functions of a version come as arguments, since nothing in `shared` imports a version.
+Functions of an implementation come as arguments, since nothing in `shared` imports an
+implementation.
 """
 
 import dataclasses
@@ -10,16 +11,12 @@ from pathlib import Path
 
 import numpy as np
 
-from shared import plots
 from shared.config import RECIPES, UsageError, from_dict
 from shared.data import evaluation_images, load_data
-from shared.run import (
-    read_config,
-    read_history,
-    read_step_losses,
-    write_atomically,
-)
+from shared.run.files import write_atomically
+from shared.run.folder import read_config, read_history, read_step_losses
 from shared.seeds import seed_of
+from shared.show import plots
 
 __all__ = [
     "caption",
@@ -47,7 +44,7 @@ def run_data(directory):
 
 
 def caption(values, epoch=None):
-    """What a picture shows, in as few lines as hold it: version, recipe, epoch, data and seed.
+    """The caption of a picture: implementation, recipe, epoch, data and seed, in lines that fit.
 
     Args:
         values: the dict in a run's config.json.
@@ -85,7 +82,7 @@ def draw_figures(directory, data, load, encode, decode):
     Args:
         directory: folder of the run.
         data: the run's own data.
-        load, encode, decode: the version's functions.
+        load, encode, decode: the implementation's functions.
     Returns:
         list of the paths written.
     """

@@ -2,76 +2,36 @@
 
 Every file is written whole or not at all, and the checkpoint of an epoch last of what the epoch
 writes: whatever moment the power fails, the folder says which epoch was finished, and a resumed
-run goes on from there to the same bits. The files are shared; each version only gathers and
-assigns its variables, so either version can finish what the other began.
+run goes on from there to the same bits. The files are shared; each implementation only gathers and
+assigns its variables, so either implementation can finish what the other began.
 """
 
 import contextlib
-import csv
 import dataclasses
-import io
-import json
-import os
-import platform
 import shutil
-import zipfile
-from importlib import metadata
 from pathlib import Path
 
 import filelock
-import numpy as np
 
 from shared.config import UsageError, from_dict
-from shared.weights import read_weights, weight_shapes
+from shared.run.files import write_csv, write_json, write_npz
+from shared.run.folder import (
+    CHECKPOINT,
+    COLUMNS,
+    EXPORTED,
+    PATTERNS,
+    read_checkpoint_step,
+    read_config,
+    read_history,
+    read_metrics,
+    read_step_losses,
+    versions,
+)
 
 __all__ = [
-    "COLUMNS",
     "Run",
-    "read_checkpoint",
-    "read_config",
-    "read_history",
-    "read_metrics",
-    "read_run_weights",
-    "read_step_losses",
-    "versions",
-    "write_atomically",
-    "write_json",
-    "write_npz",
 ]
 
-COLUMNS = (
-    "epoch",
-    "step",
-    "loss",
-    "log_likelihood",
-    "kl",
-    "val_loss",
-    "val_log_likelihood",
-    "val_kl",
-    "seconds",
-)
-CHECKPOINT = Path("checkpoints") / "last.npz"
-# What --overwrite removes; a folder that holds anything else is not ours to clear.
-FILES = (
-    "config.json",
-    "history.csv",
-    "steps.csv",
-    "metrics.json",
-    "weights.npz",
-    "model.keras",
-    "samples.png",
-    "samples.npz",
-)
-PATTERNS = (
-    *FILES,
-    "weights_epoch_*.npz",
-    "checkpoints/*.npz",
-    "figures/*.png",
-    ".lock",
-    ".*.partial",
-    "*/.*.partial",
-)
-EXPORTED = ("exported", "exported.partial")
 LENGTH = {"epochs", "steps"}  # a resumed run may be longer than it was begun
 
 
@@ -90,15 +50,15 @@ class Run:
         UsageError: the folder can't be used as asked.
     """
 
-    def __init__(self, directory, config, data, version, resume=False, overwrite=False):
+    def __init__(self, directory, config, data, implementation, resume=False, overwrite=False):
         self.directory = None if directory is None else Path(directory)
         self.config = config
         self.data = data
-        self.version = version
+        self.implementation = implementation
         self.step = 0
         self.history = []
         self.step_losses = []
-        self.trained_by = [version]
+        self.trained_by = [implementation]
         self.complete = False
         self._overwrite = overwrite
         self._lock = None
@@ -170,7 +130,9 @@ class Run:
         if wanted.step_losses:
             self.step_losses = read_step_losses(folder)[: self.step]
         before = written["trained_by"]
-        self.trained_by = before if self.version in before else [*before, self.version]
+        self.trained_by = (
+            before if self.implementation in before else [*before, self.implementation]
+        )
         metrics = read_metrics(folder)
         self.complete = self.step == total and any(m["step"] == total for m in metrics.values())
         if self.complete:
@@ -271,137 +233,4 @@ def _formatted(row):
 # ---- reading a run
 
 
-def read_config(directory):
-    """The dict in config.json.
-
-    Raises:
-        UsageError: the folder holds no run.
-    """
-    path = Path(directory) / "config.json"
-    try:
-        values = json.loads(path.read_text())
-        from_dict(values)
-        if not {"data", "trained_by"} <= values.keys():
-            raise UsageError("it lacks data or trained_by")
-    except OSError:
-        raise UsageError(f"{directory} holds no run (no config.json)") from None
-    except (UsageError, ValueError, AttributeError, TypeError) as error:
-        raise UsageError(f"{path} is not the config of a run: {error}") from error
-    return values
-
-
-def read_run_weights(directory, epoch=None):
-    """(config dict, {canonical name: array}) of a run at the end of `epoch`, or at its end.
-
-    Raises:
-        UsageError: no run there, or it has no such weights.
-    """
-    values = read_config(directory)
-    name = "weights.npz" if epoch is None else f"weights_epoch_{epoch:03d}.npz"
-    path = Path(directory) / name
-    if not path.exists():
-        raise UsageError(f"{directory} has no {name}; finish the run with --resume")
-    input_dim = int(np.prod(values["data"]["image_shape"]))
-    return values, read_weights(path, weight_shapes(from_dict(values), input_dim))
-
-
-def read_checkpoint_step(directory):
-    """Steps done at the checkpoint of a run."""
-    path = Path(directory) / CHECKPOINT
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return int(file["step"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"cannot read the checkpoint {path}: {error}") from error
-
-
-def read_checkpoint(path, shapes):
-    """The arrays of a checkpoint, by either version: the variables `shapes` names, and "step".
-
-    Raises:
-        UsageError: a variable is missing or has another shape.
-    """
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    for name, shape in {**shapes, "step": ()}.items():
-        found = arrays[name].shape if name in arrays else "missing"
-        if found != shape:
-            raise UsageError(f"{path}: {name} is {found}; expected {shape}")
-    return arrays
-
-
-def read_history(directory):
-    """The rows of history.csv as dicts of numbers."""
-    path = Path(directory) / "history.csv"
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [
-            {
-                key: int(value) if key in ("epoch", "step") else float(value)
-                for key, value in row.items()
-            }
-            for row in csv.DictReader(file)
-        ]
-
-
-def read_step_losses(directory):
-    """The losses in steps.csv, step 1 first."""
-    path = Path(directory) / "steps.csv"
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        # By way of float32: the text has nine digits, the loss had 24 bits.
-        return [float(np.float32(row["loss"])) for row in csv.DictReader(file)]
-
-
-def read_metrics(directory):
-    """The dict in metrics.json; empty where there is none yet."""
-    path = Path(directory) / "metrics.json"
-    return json.loads(path.read_text()) if path.exists() else {}
-
-
-def versions():
-    """What a number depends on beside its config: the machine's kind and the packages' versions."""
-    packages = {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
-    return {"python": platform.python_version(), "machine": platform.machine(), **packages}
-
-
 # ---- writing whole files
-
-
-def write_atomically(path, content):
-    """Write bytes to `path`, whole or not at all, and onto the disk before this returns."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.partial")
-    with partial.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(partial, path)
-    if os.name == "posix":  # the new name itself must reach the disk; Windows has no such call
-        folder = os.open(path.parent, os.O_RDONLY)
-        os.fsync(folder)
-        os.close(folder)
-
-
-def write_json(path, values):
-    """Write a dict as indented JSON, atomically."""
-    write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())
-
-
-def write_npz(path, arrays):
-    """Write named arrays as .npz, atomically; equal arrays give equal bytes."""
-    buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
-    write_atomically(path, buffer.getvalue())
-
-
-def write_csv(path, header, rows):
-    """Write rows below a header as CSV, atomically."""
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())

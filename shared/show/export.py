@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.run import EXPORTED
+from shared.run.folder import EXPORTED
 from shared.seeds import seed_of
 
 __all__ = ["export_run", "has_onnx"]
@@ -18,14 +18,15 @@ CHECKED = 100  # images and points
 TOLERANCE = 1e-5
 
 
-def export_run(directory, version, model, input_dim):
+def export_run(directory, implementation, model, input_dim):
     """Write a model's encoder and decoder into `exported/` of its run, whole or not at all.
 
     SavedModel always; ONNX where ONNX_PACKAGES are installed.
 
     Args:
         directory: folder of the run.
-        version: functions of a version; `encode`, `decode`, `export` and `load_exported` are used.
+        implementation: functions of an implementation; `encode`, `decode`, `export` and
+            `load_exported` are used.
         model: the run's model.
         input_dim: pixels of an image.
     Returns:
@@ -38,15 +39,15 @@ def export_run(directory, version, model, input_dim):
     partial.mkdir(parents=True)
     random = np.random.RandomState(seed_of(0, "export"))
     x = random.uniform(size=(CHECKED, input_dim)).astype(np.float32)
-    q = version.encode(model, x)
+    q = implementation.encode(model, x)
     wanted = {
         "encoder": (x, dict(zip(("z_mean", "z_log_var"), q, strict=True))),
-        "decoder": (q[0], {"x": version.decode(model, q[0])}),
+        "decoder": (q[0], {"x": implementation.decode(model, q[0])}),
     }
-    version.export(model, partial)
-    parts = {name: version.load_exported(partial / name) for name in wanted}
+    implementation.export(model, partial)
+    parts = {name: implementation.load_exported(partial / name) for name in wanted}
     if has_onnx():
-        version.export(model, partial, onnx=True)
+        implementation.export(model, partial, onnx=True)
         parts |= {f"{name}.onnx": _onnx(partial / f"{name}.onnx") for name in wanted}
     differences = {}
     for part, function in parts.items():

@@ -1,8 +1,8 @@
 """What is measured of a finished run, into its metrics.json.
 
-The functions of a version come as one argument (shared.cli.import_version), since nothing in
-`shared` imports a version. shared/diagnostics.py loads Keras, whose settings a command checks
-first, so it is imported where it is used.
+The functions of an implementation come as one argument (run.implementation), since nothing in
+`shared` imports an implementation. shared/elbo.py and diagnostics.py load Keras, whose settings a
+command checks first, so they are imported where they are used.
 """
 
 import functools
@@ -14,13 +14,13 @@ import numpy as np
 
 from shared.config import UsageError, from_dict
 from shared.data import evaluation_images
-from shared.run import read_config, read_metrics, versions, write_json
+from shared.run.files import write_json
+from shared.run.folder import read_config, read_metrics, versions
 from shared.seeds import seed_of
 
 __all__ = [
     "check_bound",
     "check_exact",
-    "mean_terms",
     "measure",
     "measure_bound",
     "measure_exact",
@@ -30,30 +30,14 @@ __all__ = [
 NATS = "nats per image"
 
 
-def mean_terms(terms):
-    """Means over the images of a set and over samples of q(z|x), summed in float64.
-
-    Args:
-        terms: (samples, 2, n) nats: log-likelihood and KL of each image at each sample.
-    Returns:
-        {"loss", "log_likelihood", "kl"}: nats an image; loss is -ELBO, at beta = 1.
-    """
-    log_likelihood, kl = np.mean(terms, axis=(0, 2), dtype=np.float64)
-    return {
-        "loss": float(kl - log_likelihood),
-        "log_likelihood": float(log_likelihood),
-        "kl": float(kl),
-    }
-
-
-def measure(directory, version, model, data, samples=1, on_batch=None):
+def measure(directory, implementation, model, data, samples=1, on_batch=None):
     """Loss, log-likelihood and KL of test and training images.
 
     Written at the end of a run as its last file, so metrics.json is the mark of an end.
 
     Args:
         directory: folder of the run.
-        version: functions of a version; `elbo_terms` is used.
+        implementation: functions of an implementation; `elbo_terms` is used.
         model: the run's model, at its end.
         data: shared.data.Data; the run's own, or others of the same size.
         samples: samples of q(z|x) an image.
@@ -61,20 +45,21 @@ def measure(directory, version, model, data, samples=1, on_batch=None):
     Returns:
         the dict in metrics.json.
     """
-    from shared.diagnostics import elbo_estimate
+    from shared.elbo import mean_terms
+    from shared.measure.diagnostics import elbo_estimate
 
     config = from_dict(read_config(directory))
     found, done = {}, 0
     for part, x in (("test", data.x_test), ("train", data.x_train)):
         started, terms = time.perf_counter(), []
         for sample in range(samples):
-            terms.append(version.elbo_terms(model, x, config, sample))
+            terms.append(implementation.elbo_terms(model, x, config, sample))
             done += 1
             if on_batch:
                 on_batch(done, 2 * samples)
         common = {"unit": NATS, "n": len(x), "samples": samples}
         common["seconds"] = time.perf_counter() - started
-        for name, value in mean_terms(terms).items():
+        for name, value in mean_terms(np.asarray(terms)).items():
             found[f"{part}_{name}"] = {"value": value, **common}
         loss, errors = found[f"{part}_loss"], {}
         if len(x) > 1:
@@ -102,17 +87,17 @@ def _bits_unit(config):
     return "bits per pixel"
 
 
-def measure_z(directory, version, data, on_batch=None):
+def measure_z(directory, implementation, data, on_batch=None):
     """The use of z: KL and activity of its dimensions, hidden units that died, clusters by label.
 
     Args:
         directory, data: as for `measure`.
-        version: functions of a version; `load`, `encode` and `gather` are used.
+        implementation: functions of an implementation; `load`, `encode` and `gather` are used.
         on_batch: called with (pictured epochs done, pictured epochs in all).
     Returns:
         the dict in metrics.json.
     """
-    from shared import diagnostics
+    from shared.measure import diagnostics
 
     values = read_config(directory)
     config = from_dict(values)
@@ -121,11 +106,11 @@ def measure_z(directory, version, data, on_batch=None):
     found, epochs = {}, config.pictured(values["data"]["n_train"])
     for done, epoch in enumerate(epochs, start=1):
         started = time.perf_counter()
-        model = version.load(directory, epoch)[0]
-        z_mean, z_log_var = version.encode(model, x_test)
+        model = implementation.load(directory, epoch)[0]
+        z_mean, z_log_var = implementation.encode(model, x_test)
         # Without labels, or with a label of its own for each image, there is nothing to find.
         if 1 < len(np.unique(data.y_test)) < min(len(x_test), len(data.y_train)) / 2:
-            z_train = version.encode(model, x_train)[0]
+            z_train = implementation.encode(model, x_train)[0]
             accuracy = diagnostics.knn_accuracy(z_train, data.y_train, z_mean, data.y_test)
             found[f"test_knn_accuracy_epoch_{epoch:03d}"] = {
                 "value": accuracy,
@@ -152,7 +137,7 @@ def measure_z(directory, version, data, on_batch=None):
     if config.activation == "relu":
         random = np.random.RandomState(seed_of(config.seed, "dead"))
         z = z_mean + np.exp(z_log_var / 2) * random.standard_normal(z_mean.shape)
-        dead = diagnostics.dead_units(version.gather(model), config.activation, x_test, z)
+        dead = diagnostics.dead_units(implementation.gather(model), config.activation, x_test, z)
         for layer, units in dead.items():
             found[f"dead_units_{layer.replace('/', '_')}"] = {
                 "value": int(units.sum()),
@@ -174,12 +159,12 @@ def check_bound(config, samples):
         raise UsageError("the run has posterior delta, which has no importance weights")
 
 
-def measure_bound(directory, version, model, data, samples, on_batch=None):
+def measure_bound(directory, implementation, model, data, samples, on_batch=None):
     """The importance bound of the test images.
 
     Args:
         directory, model, data: as for `measure`.
-        version: functions of a version; `encode` and `log_weights` are used.
+        implementation: functions of an implementation; `encode` and `log_weights` are used.
         samples: K, the importance samples an image.
         on_batch: called with (batches done, batches in all).
     Returns:
@@ -187,13 +172,13 @@ def measure_bound(directory, version, model, data, samples, on_batch=None):
     Raises:
         UsageError: as `check_bound` says.
     """
-    from shared.diagnostics import importance_bounds
+    from shared.measure.diagnostics import importance_bounds
 
     config, started = from_dict(read_config(directory)), time.perf_counter()
     check_bound(config, samples)
-    weigh = functools.partial(version.log_weights, model)
+    weigh = functools.partial(implementation.log_weights, model)
     x = evaluation_images(data.x_test, config)
-    q = version.encode(model, x)
+    q = implementation.encode(model, x)
     bounds = importance_bounds(weigh, x, *q, config.seed, samples=(samples,), on_batch=on_batch)
     bound = {
         "value": bounds[samples].mean(),
@@ -219,12 +204,12 @@ def check_exact(config, count):
             )
 
 
-def measure_exact(directory, version, model, data, count, on_batch=None):
+def measure_exact(directory, implementation, model, data, count, on_batch=None):
     """log p(x) of the first test images by quadrature, and what the ELBO lacks of it.
 
     Args:
         directory, model, data: as for `measure`.
-        version: functions of a version; `encode` and `gather` are used.
+        implementation: functions of an implementation; `encode` and `gather` are used.
         count: test images, about two seconds each.
         on_batch: called with (images done, images in all).
     Returns:
@@ -232,13 +217,13 @@ def measure_exact(directory, version, model, data, count, on_batch=None):
     Raises:
         UsageError: as `check_exact` says.
     """
-    from shared.diagnostics import bernoulli_on_grid, decoder64, posterior_identity
+    from shared.measure.quadrature import bernoulli_on_grid, decoder64, posterior_identity
 
     config, started = from_dict(read_config(directory)), time.perf_counter()
     check_exact(config, count)
     x = evaluation_images(data.x_test, config)[:count]
-    decode = decoder64(version.gather(model), config.activation)
-    q = version.encode(model, x)
+    decode = decoder64(implementation.gather(model), config.activation)
+    q = implementation.encode(model, x)
     identity = posterior_identity(bernoulli_on_grid(decode), x, *q, on_batch=on_batch)
     common = {"unit": NATS, "n": len(x), "samples": 0, "seconds": time.perf_counter() - started}
     found = {

@@ -1,5 +1,5 @@
 // The explorer of results/index.html. Nothing is fetched: weights, latents and images lie in the
-// page, in <script id="explorer-data">, as shared/explorer.py packs them; shared/explorer_model.js
+// page, in <script id="explorer-data">, as shared/show/explorer.py packs them; shared/show/explorer_model.js
 // computes.
 "use strict";
 

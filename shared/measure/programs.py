@@ -1,10 +1,10 @@
 """The program that XLA is handed for one training step, in a form that can be compared.
 
-Equal bits of two runs are an experiment. That XLA is handed the same step by both versions, and
-makes the same instructions of it, is the reason: the same instructions on the same numbers give the
-same bits. A `Program` is a step without what does not matter for its numbers: names, the order of
-independent instructions, copies. Whole numbers that depend on whole numbers alone (the seed of the
-noise, counters) are left out too: their arithmetic is exact however it is written.
+Equal bits of two runs are an experiment. That XLA is handed the same step by both implementations,
+and makes the same instructions of it, is the reason: the same instructions on the same numbers give
+the same bits. A `Program` is a step without what does not matter for its numbers: names, the order
+of independent instructions, copies. Whole numbers that depend on whole numbers alone (the seed of
+the noise, counters) are left out too: their arithmetic is exact however it is written.
 """
 
 import hashlib

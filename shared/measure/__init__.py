@@ -1,0 +1,1 @@
+"""What is measured of a model: bounds, diagnostics, parity of bits and of programs."""

@@ -1,0 +1,260 @@
+"""What a trained VAE is worth: bounds on log p(x), its exact value for 2-D z, the use of z.
+
+Pure functions: arrays in, numbers out. What an implementation computes comes in as a callable, what
+takes long calls `on_batch(done, total)`. Everything here is float64 but for what that callable
+returns.
+"""
+
+import numpy as np
+from keras import ops
+from scipy.special import logsumexp
+
+from shared.config import UsageError
+from shared.elbo import LOG_2PI, kl_to_standard_normal
+from shared.seeds import seed_of
+
+__all__ = [
+    "active_units",
+    "aggregate_log_density",
+    "dead_units",
+    "elbo_estimate",
+    "hidden64",
+    "importance_bounds",
+    "kl_per_dimension",
+    "knn_accuracy",
+    "nearest_distance",
+    "silhouette",
+]
+
+CHUNK = 100  # samples an image in one call of `log_weights`
+
+
+# ---- bounds on log p(x), by sampling
+
+
+def elbo_estimate(terms):
+    """The mean ELBO of a set of images, and how far it can be trusted.
+
+    Args:
+        terms: (samples, n) nats: the ELBO of each image at each sample of q(z|x).
+    Returns:
+        {"mean", "standard_error", "noise_error"}: nats an image. `standard_error` is over images:
+        the spread among other test sets of n images, samples of z included. `noise_error` is the
+        part from the samples alone: the spread among other noise on these images, which is what
+        two models compared on the same images need; nan at one sample.
+    Raises:
+        UsageError: fewer than two images, so that there is no spread to measure.
+    """
+    terms = np.asarray(terms, np.float64)
+    if terms.ndim != 2 or terms.shape[1] < 2:
+        raise UsageError(f"terms are {terms.shape}; expected (samples, images), images >= 2")
+    samples, n = terms.shape
+    within = terms.var(axis=0, ddof=1).mean() if samples > 1 else np.nan
+    per_image = terms.mean(axis=0)
+    return {
+        "mean": float(per_image.mean()),
+        "standard_error": float(per_image.std(ddof=1) / np.sqrt(n)),
+        "noise_error": float(np.sqrt(within / samples / n)),
+    }
+
+
+def importance_bounds(
+    log_weights, x, z_mean, z_log_var, seed, samples=(1, 10, 100, 5000), batch=100, on_batch=None
+):
+    """The importance bound of each image at several K, in one pass over the same samples.
+
+    The K weights are never held together: a running log-sum-exp takes them in chunks. Noise is
+    f(seed, "importance", first image and first sample of the chunk), so the bound at one K is the
+    same whatever other K are asked for.
+
+    Args:
+        log_weights: an implementation's `log_weights` with its model bound: (x, z_mean, z_log_var,
+            noise_seed, count) -> (count, batch) nats.
+        x: (n, input_dim).
+        z_mean, z_log_var: (n, latent_dim), q(z|x) of each image.
+        seed: the run's seed.
+        samples: the values of K.
+        batch: images a call; with 784 pixels 100 x CHUNK rows are fastest on two cores, and 1 GiB
+            is more than the process needs. Another batch draws other noise.
+        on_batch: called with (batches done, batches in all).
+    Returns:
+        {K: (n,) float64 nats}, growing in K on average.
+    Raises:
+        UsageError: a K that is no integer >= 1.
+    Source: Burda et al., arXiv:1509.00519, equation 8.
+    """
+    for k in samples or (None,):
+        if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
+            raise UsageError(f"importance samples K is {k!r}; expected an integer >= 1")
+    wanted = sorted({int(k) for k in samples})
+    bounds = {k: np.empty(len(x)) for k in wanted}
+    starts = range(0, len(x), batch)
+    for done, start in enumerate(starts, start=1):
+        rows = slice(start, start + batch)
+        inputs = (x[rows], z_mean[rows], z_log_var[rows])
+        total = np.full(len(inputs[0]), -np.inf)
+        for first in range(0, wanted[-1], CHUNK):
+            noise_seed = seed_of(seed, "importance", f"{start}/{first}")
+            # A whole chunk, though K may end inside it: one compilation, one stream of noise.
+            weights = np.asarray(log_weights(*inputs, noise_seed, CHUNK), np.float64)
+            before = 0
+            for k in [k for k in wanted if first < k <= first + CHUNK]:
+                total = np.logaddexp(total, logsumexp(weights[before : k - first], axis=0))
+                bounds[k][rows] = total - np.log(k)
+                before = k - first
+            if before < CHUNK:
+                total = np.logaddexp(total, logsumexp(weights[before:], axis=0))
+        if on_batch:
+            on_batch(done, len(starts))
+    return bounds
+
+
+# ---- the use of z and of the hidden units
+
+
+def kl_per_dimension(z_mean, z_log_var):
+    """Mean over images of the KL of each latent dimension.
+
+    Args:
+        z_mean, z_log_var: (n, latent_dim).
+    Returns:
+        (latent_dim,) float64 nats, >= 0; the sum is the KL of the ELBO.
+    """
+    columns = [np.asarray(each, np.float64).reshape(-1, 1) for each in (z_mean, z_log_var)]
+    kl = ops.convert_to_numpy(kl_to_standard_normal(*columns))
+    return kl.reshape(np.shape(z_mean)).mean(axis=0)
+
+
+def active_units(z_mean, threshold=0.01):
+    """Which latent dimensions say something about x: their mean varies over images.
+
+    Args:
+        z_mean: (n, latent_dim).
+        threshold: of the variance over images.
+    Returns:
+        (latent_dim,) bool.
+    Source: Burda et al., arXiv:1509.00519, section 5.
+    """
+    return np.asarray(z_mean, np.float64).var(axis=0) > threshold
+
+
+def aggregate_log_density(z, z_mean, z_log_var):
+    """log q(z) of the aggregate posterior: the mean over images of the densities q(z|x).
+
+    Where it lies far below the prior, the prior draws z that the decoder was never trained on.
+
+    Args:
+        z: (points, latent_dim).
+        z_mean, z_log_var: (n, latent_dim), q(z|x) of each image.
+    Returns:
+        (points,) float64 nats.
+    Raises:
+        UsageError: a delta posterior, which has no density.
+    Source: Hoffman & Johnson, ELBO surgery, NIPS 2016 workshop on approximate Bayesian inference.
+    """
+    z, mean, log_var = (np.asarray(each, np.float64) for each in (z, z_mean, z_log_var))
+    if np.isneginf(log_var).any():
+        raise UsageError("z_log_var is -inf; a delta posterior has no density: use z_mean alone")
+    constant = -0.5 * (LOG_2PI * mean.shape[1] + log_var.sum(axis=1)) - np.log(len(mean))
+    values = np.empty(len(z))
+    for start in range(0, len(z), CHUNK):
+        away = (z[start : start + CHUNK, None] - mean) ** 2 / np.exp(log_var)
+        values[start : start + CHUNK] = logsumexp(constant - 0.5 * away.sum(axis=2), axis=1)
+    return values
+
+
+def dead_units(weights, activation, x, z):
+    """Which relu units are zero for every image (encoder) and every z (decoder): no gradient.
+
+    Args:
+        weights: {canonical name: array}.
+        activation: "relu"; no other unit can die.
+        x: (n, input_dim).
+        z: (m, latent_dim), e.g. samples of q(z|x).
+    Returns:
+        {"encoder/hidden_1", …: (units,) bool}.
+    Raises:
+        UsageError: the activation is not relu.
+    """
+    if activation != "relu":
+        raise UsageError(f"activation is {activation!r}; only relu units can be dead")
+    alive = {}
+    for part, inputs in (("encoder", x), ("decoder", z)):
+        for start in range(0, len(inputs), 1000):
+            layers = hidden64(weights, part, inputs[start : start + 1000], activation)[1:]
+            for number, layer in enumerate(layers, start=1):
+                name = f"{part}/hidden_{number}"
+                alive[name] = alive.get(name, False) | (layer > 0).any(axis=0)
+    return {name: ~units for name, units in alive.items()}
+
+
+def hidden64(weights, part, inputs, activation):
+    """The input of the encoder or decoder and its hidden layers, (rows, width) float64 each."""
+    act = {"relu": lambda h: np.maximum(h, 0), "tanh": np.tanh}[activation]
+    layers = [np.asarray(inputs, np.float64)]
+    while f"{part}/hidden_{len(layers)}/kernel" in weights:
+        name = f"{part}/hidden_{len(layers)}"
+        kernel, bias = (np.asarray(weights[f"{name}/{w}"], float) for w in ("kernel", "bias"))
+        layers.append(act(layers[-1] @ kernel + bias))
+    return layers
+
+
+# ---- labels, which the model never saw
+
+
+def knn_accuracy(z_train, y_train, z_test, y_test, k=5):
+    """Share of test images whose k nearest training latents vote for their label.
+
+    Args:
+        z_train, z_test: (n, latent_dim), latent means.
+        y_train, y_test: (n,) labels.
+        k: neighbours, by Euclidean distance.
+    Returns:
+        in [0, 1].
+    Raises:
+        UsageError: k is not in 1 … the number of training latents.
+    """
+    from sklearn.neighbors import KNeighborsClassifier
+
+    if not 1 <= k <= len(z_train):
+        raise UsageError(f"k is {k}; expected 1 to {len(z_train)}, the training latents")
+    return float(KNeighborsClassifier(k).fit(z_train, y_train).score(z_test, y_test))
+
+
+def silhouette(z, labels, seed=0, points=2000):
+    """How far the labels stand apart in latent space: the mean silhouette of a sample of points.
+
+    Args:
+        z: (n, latent_dim), latent means.
+        labels: (n,).
+        seed: of the sample.
+        points: its size; all where there are no more (the cost is quadratic).
+    Returns:
+        in [-1, 1]; 0 where labels overlap.
+    Raises:
+        UsageError: the sample holds fewer than two labels.
+    """
+    from sklearn.metrics import silhouette_score
+
+    order = np.random.RandomState(seed_of(seed, "silhouette")).permutation(len(z))[:points]
+    found = len(np.unique(labels[order]))
+    if not 2 <= found < len(order):
+        raise UsageError(f"{len(order)} points hold {found} labels; expected 2 or more, repeated")
+    return float(silhouette_score(z[order], labels[order]))
+
+
+def nearest_distance(images, references):
+    """How far each image is from the most similar of the references.
+
+    Of samples and real images: small where a sample looks like one of them.
+
+    Args:
+        images: (n, input_dim).
+        references: (m, input_dim).
+    Returns:
+        (n,) Euclidean distance.
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    nearest = NearestNeighbors(n_neighbors=1, algorithm="brute").fit(references)
+    return nearest.kneighbors(images)[0][:, 0]

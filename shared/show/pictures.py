@@ -1,0 +1,295 @@
+"""Pictures of the mathematics, for notebooks and benchmarks: arrays in, matplotlib Figure out."""
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
+from scipy.stats import norm
+
+from shared.show.canvas import (
+    CLASS_COLOURS,
+    INK,
+    TEST,
+    TRAIN,
+    ellipse,
+    new_figure,
+    new_panels,
+    scatter,
+    tiled,
+)
+from shared.show.plots import latent_limit
+
+__all__ = [
+    "aggregate_posterior",
+    "curves",
+    "evidence_split",
+    "image_rows",
+    "kl_areas",
+    "kl_bars",
+    "latent_panels",
+    "posterior_contours",
+]
+
+
+def image_rows(rows, image_shape, caption):
+    """Rows of images with a name each, one below the other.
+
+    Args:
+        rows: {name: (n, input_dim) in [0, 1]}, n the same for all.
+        image_shape: (height, width).
+        caption: implementation, recipe, data, seed.
+    """
+    height, width = image_shape
+    n = len(next(iter(rows.values())))
+    # Inches, laid out by hand: a constrained layout cuts long names beside axes of a fixed aspect.
+    across, down, names = 0.5 * n, 0.5 * len(rows) * height / width, 0.085 * max(map(len, rows))
+    size = (across + names + 0.3, down + 0.5)
+    figure = Figure(figsize=size)
+    axes = figure.add_axes(
+        ((names + 0.2) / size[0], 0.1 / size[1], across / size[0], down / size[1])
+    )
+    figure.suptitle(caption, fontsize=9.5, color=INK, y=1 - 0.08 / size[1], va="top")
+    picture = np.concatenate([tiled(images, n, image_shape) for images in rows.values()])
+    axes.imshow(picture, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+    axes.set_xticks([])
+    axes.set_yticks(height * (np.arange(len(rows)) + 0.5), rows)
+    axes.tick_params(length=0)
+    return figure
+
+
+def latent_panels(panels, labels, caption):
+    """Several models' latents of one set, each on axes of its own, with the prior's circle.
+
+    Args:
+        panels: {title: (n, 2)}, what each model's encoder gives.
+        labels: (n,) integers.
+        caption: of the whole.
+    """
+    figure, rows = new_panels((4.4 * len(panels), 4.9), caption, 1, len(panels))
+    for axes, (title, z_mean) in zip(rows[0], panels.items(), strict=True):
+        limit = max(latent_limit(z_mean), 3.5)
+        scatter(axes, z_mean, labels, limit)
+        # A standard normal in the plane lies within radius 3 with probability 1 - e^-4.5.
+        axes.plot(*ellipse(3), color=INK, linewidth=1.4, linestyle="--", zorder=5)
+        axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+        axes.set_title(title, fontsize=10)
+        axes.set(xlabel="z[0]")
+        axes.grid(alpha=0.25)
+    rows[0][0].set(ylabel="z[1]")
+    return figure
+
+
+def curves(
+    x,
+    lines,
+    caption,
+    xlabel,
+    ylabel,
+    bands=None,
+    levels=None,
+    points=None,
+    limits=None,
+    log=(),
+):
+    """Lines over one axis, each in a colour of its own.
+
+    Args:
+        x: (n,), shared by all lines.
+        lines: {label: (n,)}.
+        caption: of the whole.
+        xlabel, ylabel: what the axes hold, with the unit.
+        bands: {label of a line: (low, high)}, (n,) each, shaded in the line's colour.
+        levels: {label: number}, dashed horizontal lines.
+        points: {label: (x, y)}, marked.
+        limits: (low, high) of the vertical axis.
+        log: the axes with a logarithmic scale, of "x" and "y".
+    """
+    figure, axes = new_figure((6.8, 4.2), caption)
+    colours = iter(CLASS_COLOURS)
+    marker = ".-" if len(x) < 20 else "-"  # a line of a few values shows where they are
+    for label, values in lines.items():
+        colour = next(colours)
+        axes.plot(x, values, marker, color=colour, label=label)
+        if label in (bands or {}):
+            axes.fill_between(x, *bands[label], color=colour, alpha=0.2, linewidth=0)
+    for label, value in (levels or {}).items():
+        axes.axhline(value, color=INK, linewidth=1, linestyle="--", label=label)
+    for label, place in (points or {}).items():
+        axes.plot(*place, "o", color=next(colours), markersize=7, label=label)
+    axes.set(xlabel=xlabel, ylabel=ylabel)
+    if "x" in log:
+        axes.set_xscale("log")
+    if "y" in log:
+        axes.set_yscale("log")
+    if limits:
+        axes.set_ylim(limits)
+    axes.margins(x=0.01)
+    axes.legend(frameon=False, fontsize="small")
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def kl_areas(z, p, panels, caption):
+    """KL(q || p) in one dimension, seen as an area: that of q · log(q / p), signs and all.
+
+    Args:
+        z: (n,), equally spaced.
+        p: (n,), density of the prior.
+        panels: {title: (n,)}, density of each q; 0 where it vanishes.
+        caption: of the whole.
+    """
+    figure, rows = new_panels((3.4 * len(panels), 4.6), caption, 2, len(panels), sharex=True)
+    for column, (title, q) in enumerate(panels.items()):
+        above, below = rows[0][column], rows[1][column]
+        above.plot(z, p, color=INK, linewidth=1.2, linestyle="--", label="p = N(0, 1)")
+        above.plot(z, q, color=TRAIN, label="q")
+        above.set_title(title, fontsize=10)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            integrand = np.where(q > 0, q * np.log(q / p), 0.0)
+        # q log q → 0 where q → 0, so what is added and what is taken away are both finite.
+        for part, colour in ((integrand > 0, TRAIN), (integrand < 0, TEST)):
+            below.fill_between(z, integrand, where=part, color=colour, alpha=0.55, linewidth=0)
+        below.axhline(0, color=INK, linewidth=0.8)
+        area = integrand.sum() * (z[1] - z[0])
+        below.annotate(
+            f"area {area:.3f} nats", (0.03, 0.9), xycoords="axes fraction", fontsize=9, color=INK
+        )
+        below.margins(y=0.25)
+        below.set(xlabel="z")
+        for axes in (above, below):
+            axes.grid(alpha=0.25)
+    rows[0][0].set(ylabel="density")
+    rows[1][0].set(ylabel="q · log(q / p)")
+    rows[0][0].legend(frameon=False, fontsize="small")
+    return figure
+
+
+def posterior_contours(
+    half_width, log_posteriors, z_mean, z_log_var, images, image_shape, titles, caption
+):
+    """The exact p(z|x) of some images in the plane, and q(z|x) as ellipses over it.
+
+    Args:
+        half_width: half the side of the square window about each z_mean.
+        log_posteriors: (n, side, side), log p(z|x) on an even grid over each window, z[1] by
+            rows upward and z[0] by columns; a constant more or less changes nothing.
+        z_mean, z_log_var: (n, 2), q of each image.
+        images: (n, input_dim) in [0, 1], drawn in the emptiest corner.
+        image_shape: rows and columns of an image.
+        titles: n texts.
+        caption: of the whole.
+    """
+    n = len(images)
+    figure, rows = new_panels((3.1 * n, 3.8), caption, 1, n)
+    for i, axes in enumerate(rows[0]):
+        density = np.exp(log_posteriors[i] - np.max(log_posteriors[i]))
+        ticks = np.linspace(-half_width, half_width, len(density))
+        grid = z_mean[i][0] + ticks, z_mean[i][1] + ticks
+        axes.contourf(*grid, density, levels=np.linspace(0.02, 1, 14), cmap="viridis")
+        axes.set_facecolor(colormaps["viridis"](0.0))
+        sigma = np.exp(z_log_var[i] / 2)
+        for radius in (1, 2):
+            axes.plot(
+                *ellipse(radius, z_mean[i], sigma),
+                color="white",
+                linewidth=1.3,
+                path_effects=[withStroke(linewidth=2.2, foreground=INK)],
+            )
+        axes.set(xlim=grid[0][[0, -1]], ylim=grid[1][[0, -1]], aspect="equal", xlabel="z[0]")
+        axes.set_title(titles[i], fontsize=10)
+        third = len(density) // 3
+        corners = {
+            (0.02, 0.7): density[-third:, :third],
+            (0.7, 0.7): density[-third:, -third:],
+            (0.02, 0.02): density[:third, :third],
+            (0.7, 0.02): density[:third, -third:],
+        }
+        place = min(corners, key=lambda corner: corners[corner].sum())
+        corner = axes.inset_axes([*place, 0.28, 0.28])
+        corner.imshow(np.reshape(images[i], image_shape), cmap="gray", vmin=0, vmax=1)
+        corner.set(xticks=[], yticks=[])
+        corner.spines[:].set_color("white")
+    rows[0][0].set(ylabel="z[1]")
+    return figure
+
+
+def aggregate_posterior(half_width, log_density, z, caption):
+    """The aggregate posterior q(z) in the plane against the prior, and each of its latents alone.
+
+    Args:
+        half_width: half the side of the square window about the origin.
+        log_density: (side, side), log q(z) on an even grid over the window, z[1] by rows upward
+            and z[0] by columns.
+        z: (n, 2), draws of q(z).
+        caption: of the whole.
+    """
+    figure, rows = new_panels((9.2, 4.6), caption, 1, 2)
+    plane, lines = rows[0]
+    ticks = np.linspace(-half_width, half_width, len(log_density))
+    plane.contourf(ticks, ticks, np.exp(log_density), levels=14, cmap="viridis")
+    for radius in (1, 2, 3):
+        plane.plot(*ellipse(radius), color="white", linewidth=1.2, linestyle="--")
+    plane.set(xlim=(-half_width, half_width), ylim=(-half_width, half_width), aspect="equal")
+    plane.set(xlabel="z[0]", ylabel="z[1]")
+    plane.set_title("density q(z); circles: 1, 2, 3 σ of the prior", fontsize=10)
+    edges = np.linspace(-half_width, half_width, 61)
+    for latent, colour in ((0, TRAIN), (1, TEST)):
+        share, _ = np.histogram(z[:, latent], edges)
+        density = share / len(z) / (edges[1] - edges[0])  # of all draws, those outside too
+        lines.stairs(
+            density, edges, color=colour, linewidth=1.4, label=f"draws of q(z): z[{latent}]"
+        )
+    lines.plot(ticks, norm.pdf(ticks), color=INK, linestyle="--", label="prior N(0, 1)")
+    lines.set(xlabel="z[0] or z[1]", ylabel="density")
+    lines.legend(frameon=False, fontsize="small")
+    lines.grid(alpha=0.25)
+    return figure
+
+
+def kl_bars(panels, caption):
+    """KL of each latent dimension, the largest first, one panel a model on one scale.
+
+    Args:
+        panels: {title: (kl, active)}, (latent_dim,) nats and (latent_dim,) bool; a bar of a
+            dimension that is not active is pale.
+        caption: of the whole.
+    """
+    widths = [len(kl) + 4 for kl, _ in panels.values()]  # a panel of two bars holds its title
+    size = 0.17 * sum(widths) + 1.2, 3.4
+    figure, rows = new_panels(size, caption, 1, len(panels), sharey=True, width_ratios=widths)
+    for axes, (title, (kl, active)) in zip(rows[0], panels.items(), strict=True):
+        order = np.argsort(kl)[::-1]
+        for number, dimension in enumerate(order, start=1):
+            axes.bar(number, kl[dimension], color=TRAIN, alpha=1 if active[dimension] else 0.35)
+        axes.set_title(title, fontsize=10)
+        axes.set_xticks([1, len(kl)])
+        axes.set_xlim(0, len(kl) + 1)
+        axes.grid(alpha=0.25, axis="y")
+    rows[0][0].set(ylabel="KL, nats per image")
+    figure.supxlabel("latent dimensions, by KL", fontsize=10)
+    return figure
+
+
+def evidence_split(x, elbo, log_px, chosen, caption, xlabel):
+    """log p(x) as the sum of the ELBO and of KL(q || p(z|x)), while q changes.
+
+    Args:
+        x: (n,), what is changed about q.
+        elbo: (n,) nats, of one image at each q.
+        log_px: nats, of that image.
+        chosen: the x of the q that training chose.
+        caption, xlabel: of the picture and of its axis.
+    """
+    figure, axes = new_figure((6.8, 4.2), caption)
+    low = min(elbo) - 0.12 * (log_px - min(elbo))
+    axes.fill_between(x, low, elbo, color=TRAIN, alpha=0.3, linewidth=0, label="ELBO, up to here")
+    axes.fill_between(
+        x, elbo, log_px, color=TEST, alpha=0.35, linewidth=0, label="KL(q(z|x) ‖ p(z|x))"
+    )
+    axes.plot(x, elbo, color=TRAIN)
+    axes.axhline(log_px, color=INK, linewidth=1.4, label="log p(x), whatever q is")
+    axes.axvline(chosen, color=INK, linewidth=1, linestyle=":", label="the trained encoder's q")
+    axes.set(xlabel=xlabel, ylabel="nats", ylim=(low, log_px + 0.08 * (log_px - low)))
+    axes.set(xlim=(min(x), max(x)))
+    axes.legend(fontsize="small", loc="lower right", framealpha=0.9)
+    return figure

@@ -1,0 +1,212 @@
+"""Pictures: arrays in, matplotlib Figure out. No model, no data, no files but in `save`."""
+
+import io
+
+import numpy as np
+from matplotlib.ticker import MaxNLocator
+from PIL import Image
+from scipy.stats import norm
+
+from shared.run.files import write_atomically
+from shared.show.canvas import CLASS_COLOURS, TEST, TRAIN, new_figure, scatter, tiled
+
+__all__ = [
+    "MANIFOLD_SIDE",
+    "image_grid",
+    "latent_limit",
+    "latent_scatter",
+    "loss_by_epoch",
+    "loss_by_step",
+    "manifold",
+    "manifold_z",
+    "reconstructions",
+    "save",
+    "save_animation",
+]
+
+MANIFOLD_SIDE = 15
+DPI = 130
+QUANTILES = (0.05, 0.95)
+
+
+def latent_limit(*z_means):
+    """Half the side of a square about the origin that holds 99.8 % of the points of every set."""
+    return max(float(np.quantile(np.abs(z_mean), 0.998)) for z_mean in z_means) * 1.05
+
+
+def latent_scatter(z_mean, labels, limit, caption, point=None):
+    """The posterior means of a set in the plane, one colour a class.
+
+    Args:
+        z_mean: (n, 2).
+        labels: (n,) integers.
+        limit: both axes run from -limit to limit, so that pictures of two epochs compare.
+        caption: implementation, recipe, epoch, data, seed.
+        point: area of a point, square points; by the number of points where None.
+    """
+    figure, axes = new_figure((6.4, 6.6), caption)
+    scatter(axes, z_mean, labels, limit, point)
+    axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
+    axes.set(xlabel="z[0], mean of q(z|x)", ylabel="z[1], mean of q(z|x)")
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def manifold_z():
+    """The grid of Gaussian quantiles that the manifold is decoded on.
+
+    Returns:
+        (225, 2): rows from the top (z[1] large) down, columns from z[0] small to large.
+    """
+    ticks = norm.ppf(np.linspace(*QUANTILES, MANIFOLD_SIDE))
+    first, second = np.meshgrid(ticks, ticks[::-1])
+    return np.stack([first.ravel(), second.ravel()], axis=1).astype(np.float32)
+
+
+def manifold(images, image_shape, caption):
+    """The decoder's mean image at each z of `manifold_z`: z[0] to the right, z[1] upward.
+
+    Args:
+        images: (225, input_dim) in [0, 1].
+        image_shape: rows and columns of an image.
+        caption: implementation, recipe, epoch, data, seed.
+    """
+    figure, axes = new_figure((6.4, 6.6), caption)
+    side = MANIFOLD_SIDE
+    axes.imshow(tiled(images, side, image_shape), cmap="gray", vmin=0, vmax=1, aspect="auto")
+    axes.set_box_aspect(image_shape[0] / image_shape[1])
+    ticks = norm.ppf(np.linspace(*QUANTILES, side))
+    shown = np.array([0, 2, 4, 7, 10, 12, 14])  # the outermost and z = 0 among them
+    rows, columns = image_shape
+    texts = [f"{abs(tick):.1f}" if tick > -0.05 else f"−{-tick:.1f}" for tick in ticks[shown]]
+    axes.set_xticks((shown + 0.5) * columns - 0.5, texts)
+    axes.set_yticks((side - shown - 0.5) * rows - 0.5, texts)  # rows count downward, z[1] upward
+    axes.set(xlabel="z[0], at quantiles 0.05 to 0.95 of N(0, 1)", ylabel="z[1], likewise")
+    return figure
+
+
+def image_grid(images, image_shape, caption, columns=15):
+    """Images in rows of `columns`; the last row is filled up with black."""
+    missing = -len(images) % columns
+    images = np.concatenate([images, np.zeros((missing, images.shape[1]), images.dtype)])
+    rows = len(images) // columns
+    height = 6.4 * rows * image_shape[0] / (columns * image_shape[1])
+    figure, axes = new_figure((6.4, height + 0.4), caption)
+    axes.imshow(tiled(images, columns, image_shape), cmap="gray", vmin=0, vmax=1)
+    axes.set_axis_off()
+    return figure
+
+
+def reconstructions(x, probs, image_shape, caption):
+    """Pairs of rows: images, and below each its reconstruction."""
+    columns = 15
+    pairs = [
+        part[start : start + columns]
+        for start in range(0, len(x) - len(x) % columns, columns)
+        for part in (x, probs)
+    ]
+    return image_grid(np.concatenate(pairs), image_shape, caption, columns)
+
+
+def loss_by_epoch(history, caption):
+    """Loss of the training set (a running mean) and of the test set after each epoch.
+
+    Args:
+        history: rows of a history (dicts with the keys of run.COLUMNS).
+        caption: implementation, recipe, data, seed.
+    """
+    figure, axes = new_figure((6.4, 4.4), caption)
+    epochs = [row["epoch"] for row in history]
+    axes.plot(
+        epochs, [r["loss"] for r in history], ".-", color=TRAIN, label="training, running mean"
+    )
+    axes.plot(
+        epochs, [r["val_loss"] for r in history], ".-", color=TEST, label="test, end of epoch"
+    )
+    axes.set(xlabel="epoch", ylabel="loss = −ELBO, nats per image")
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    axes.legend(frameon=False)
+    axes.grid(alpha=0.25)
+    return figure
+
+
+def loss_by_step(lines, bands, caption, limits=None):
+    """The training loss of every step.
+
+    Args:
+        lines: {label: (steps,)}, drawn thin.
+        bands: {label: (seeds, steps)}, drawn as the range over seeds about its median.
+        caption: recipe, data, seeds.
+        limits: of the loss axis; the first steps of a run lie far above all others.
+    """
+    figure, axes = new_figure((7.2, 4.8), caption)
+    colours = iter(CLASS_COLOURS)
+    for label, losses in bands.items():
+        colour = next(colours)
+        losses = _smoothed(losses)
+        steps = np.arange(1, losses.shape[1] + 1)
+        axes.fill_between(
+            steps, losses.min(0), losses.max(0), color=colour, alpha=0.25, linewidth=0
+        )
+        axes.plot(steps, np.median(losses, axis=0), color=colour, label=label)
+    for number, (label, losses) in enumerate(lines.items()):
+        # Two equal lines are both seen when the upper one is dashed.
+        style = {"linestyle": (0, (4, 4)), "linewidth": 0.9} if number else {"linewidth": 0.9}
+        colour = next(colours)
+        axes.plot(np.arange(1, len(losses) + 1), losses, color=colour, label=label, **style)
+    axes.set(xlabel="step", ylabel="training loss = −ELBO, nats per image")
+    if limits:
+        axes.set_ylim(limits)
+    axes.legend(fontsize="small", loc="upper right")
+    axes.grid(alpha=0.25)
+    return figure
+
+
+# ---- pictures of the mathematics
+
+
+def save(figure, path, dpi=DPI):
+    """Write a figure as PNG; equal figures give equal bytes."""
+    # 256 colours are enough for any of these pictures, and halve the file.
+    picture = _rendered(figure, dpi).quantize(256, dither=Image.Dither.NONE)
+    picture.save(path, format="PNG", optimize=True)
+
+
+def save_animation(figures, path, dpi=65, seconds=0.2):
+    """Write figures of one size as the frames of a GIF; the last stands still for two seconds.
+
+    Args:
+        figures: iterable of figures, drawn one by one.
+        path: of the GIF, written whole or not at all.
+        dpi: pixels an inch.
+        seconds: of a frame.
+    """
+    frames = []
+    for figure in figures:
+        picture = _rendered(figure, dpi)
+        # One palette for all frames, or a class would change its colour.
+        palette = frames[0] if frames else picture.quantize(128, Image.Quantize.MAXCOVERAGE)
+        frames.append(picture.quantize(palette=palette, dither=Image.Dither.NONE))
+    buffer = io.BytesIO()
+    durations = [int(1000 * seconds)] * (len(frames) - 1) + [2000]
+    frames[0].save(
+        buffer, "GIF", save_all=True, append_images=frames[1:], duration=durations, loop=0
+    )
+    write_atomically(path, buffer.getvalue())
+
+
+def _rendered(figure, dpi):
+    """A figure as an RGB image."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, dpi=dpi, format="png")
+    return Image.open(buffer).convert("RGB")
+
+
+def _smoothed(losses, window=10):
+    """A running mean over `window` steps: the range over seeds, not over batches."""
+    if losses.shape[1] < window:
+        return losses
+    sums = np.cumsum(np.pad(losses.astype(np.float64), ((0, 0), (1, 0))), axis=1)
+    counts = np.minimum(np.arange(1, losses.shape[1] + 1), window)
+    starts = np.arange(1, losses.shape[1] + 1) - counts
+    return (sums[:, 1:] - sums[:, starts]) / counts
