@@ -6,7 +6,8 @@ import numpy as np
 
 from keras_vae.model import build
 from shared.config import from_dict
-from shared.run.folder import read_checkpoint, read_run_weights
+from shared.run.folder import read_run_weights
+from shared.run.run import read_checkpoint
 from shared.weights import weight_shapes
 
 __all__ = ["assign", "gather", "load", "named_variables", "restore", "snapshot"]

@@ -45,14 +45,13 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
         assign(model, {**gather(model), **initial_bias(config, data.x_train)})
         if run.checkpoint:
             restore(model, optimizer, run.checkpoint)
+        run.begin()
 
         # loop
         _fit(model, config, data, run.step, [Recorder(run, on_epoch)], verbose)
 
         # finish
-        run.finish(gather(model))
-        if run.directory:
-            model.save(run.directory / "model.keras")
+        run.finish(gather(model), model.save)
     return model, run
 
 

@@ -4,7 +4,6 @@ Config, run folder and data are checked before TensorFlow is imported, so a mist
 at once and `--help` in no time.
 """
 
-import math
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,7 @@ from typing import Annotated
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcommand
 
-from shared.config import RECIPES, Config, UsageError, from_dict, recipe
-from shared.run.implementation import import_implementation
+from shared.config import RECIPES, Config, UsageError, recipe
 
 __all__ = [
     "exit_status",
@@ -32,7 +30,7 @@ class Train:
     out: Path | None = None
     """Folder of the run; without it runs/VERSION-RECIPE-seedS."""
     resume: FlagCreatePairsOff[bool] = False
-    """Go on from the last finished epoch of the run in the folder."""
+    """Continue from the last finished epoch of the run in the folder."""
     overwrite: FlagCreatePairsOff[bool] = False
     """Replace the run in the folder."""
     tensorboard: Path | None = None
@@ -48,11 +46,11 @@ class Evaluate:
     data: str | None = None
     """Other data than the run's own, named as for train."""
     samples: int = 10
-    """Samples of q(z|x) an image, for the ELBO and its standard error."""
+    """Samples of q(z|x) per image, for the ELBO and its standard error."""
     importance_samples: int | None = None
     """K of the importance bound of the test images, which grows with K towards log p(x)."""
     exact_images: int | None = None
-    """Test images whose log p(x) is integrated exactly, where z is 2-D; two seconds each."""
+    """Test images whose log p(x) is integrated, where z is 2-D; two seconds each."""
 
 
 @dataclass
@@ -91,23 +89,30 @@ def main(package, argv=None):
         argv: arguments, without the program's name; those of the process where None.
     """
     argv = sys.argv[1:] if argv is None else argv
-    return exit_status(lambda: _run(package, list(argv)))
+    training = "train" in argv[:1]
+    saved = "finished epochs are saved, --resume continues" if training else "nothing was changed"
+    return exit_status(lambda: _run(package, list(argv)), saved)
 
 
-def exit_status(command):
-    """Call `command` and turn what ends it into an exit status: 0, its own, 2 or 130."""
+def exit_status(command, interrupted="nothing was changed"):
+    """Call `command` and turn what ends it into an exit status: 0, its own, 2 or 130.
+
+    Args:
+        command: function without arguments that returns an exit status or None.
+        interrupted: what Ctrl-C leaves behind, to tell the user.
+    """
     try:
         return command() or 0
     except UsageError as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("\ninterrupted; finished epochs are saved, --resume goes on", file=sys.stderr)
+        print(f"\ninterrupted; {interrupted}", file=sys.stderr)
         return 130
 
 
 def _run(package, argv):
-    commands = (
+    kinds = (
         Annotated[Train, subcommand("train", default=Train(config=_recipe(argv)))]
         | Annotated[Evaluate, subcommand("evaluate")]
         | Annotated[Figures, subcommand("figures")]
@@ -115,13 +120,15 @@ def _run(package, argv):
         | Annotated[Export, subcommand("export")]
     )
     prog = f"python -m {package}"
-    command = tyro.cli(commands, args=argv, prog=prog, description=_DESCRIPTION[package])
+    command = tyro.cli(kinds, args=argv, prog=prog, description=_DESCRIPTION[package])
+    from shared import commands
+
     run = {
-        Train: _train,
-        Evaluate: _evaluate,
-        Figures: _figures,
-        Sample: _sample,
-        Export: _export,
+        Train: commands.train,
+        Evaluate: commands.evaluate,
+        Figures: commands.figures,
+        Sample: commands.sample,
+        Export: commands.export,
     }
     return run[type(command)](package, command)
 
@@ -150,154 +157,3 @@ def _value_of(flag, argv):
         if word.startswith(f"{flag}="):
             return word.split("=", 1)[1]
     return None
-
-
-def _train(package, command):
-    from shared.data import evaluation_images, load_data
-    from shared.measure.metrics import measure
-    from shared.run.run import Run
-    from shared.show.tensorboard import Board, check_installed
-
-    config = command.config
-    if command.tensorboard:
-        check_installed()
-    out = command.out or Path("runs") / f"{package}-{config.recipe}-seed{config.seed}"
-    data = load_data(command.data)
-    run = Run(out, config, data, package, command.resume, command.overwrite)
-    if run.complete:
-        print(f"{out}: already complete")
-        return 0
-    from shared.show.report import draw_figures  # matplotlib, which a refusal need not wait for
-
-    implementation = import_implementation(package)
-    board = Board(command.tensorboard) if command.tensorboard else None
-    on_epoch = board.epoch if board else None
-    model, run = implementation.train(
-        config, data, out, command.resume, command.overwrite, on_epoch=on_epoch
-    )
-    figures = draw_figures(
-        out, data, implementation.load, implementation.encode, implementation.decode
-    )
-    if board:
-        x = evaluation_images(data.x_test, config)
-        board.finish(run.step, figures, implementation.encode(model, x)[0], data.y_test)
-    _print_metrics(measure(out, implementation, model, data))
-    print(f"{out}: finished")
-    return 0
-
-
-def _print_metrics(metrics):
-    for name, metric in metrics.items():
-        value, error = metric["value"], metric.get("standard_error")
-        if isinstance(value, list):
-            value = " ".join(f"{each:.2f}" for each in value)
-        else:
-            small = isinstance(value, float) and 0 < abs(value) < 0.01
-            value = f"{value:.{'1e' if small else '4f'}}" if isinstance(value, float) else value
-        error = f" ± {error:.4f}" if error is not None else ""
-        samples = f", samples {metric['samples']}" if metric["samples"] else ""
-        print(
-            f"{name:>28} {value:>10}{error} {metric['unit']}"
-            f" (n {metric['n']:,}{samples}, data {metric['data']},"
-            f" x: {metric['x']}, seed {metric['seed']})"
-        )
-
-
-def _evaluate(package, command):
-    from rich.console import Console
-    from rich.progress import Progress
-
-    from shared.data import load_data
-    from shared.measure import metrics
-    from shared.run.folder import read_run_weights
-    from shared.show.report import run_data
-
-    if command.samples < 1:
-        raise UsageError(f"--samples is {command.samples}; expected an integer >= 1")
-    values, _ = read_run_weights(command.dir)
-    config = from_dict(values)
-    if command.importance_samples is not None:
-        metrics.check_bound(config, command.importance_samples)
-    if command.exact_images is not None:
-        metrics.check_exact(config, command.exact_images)
-    input_dim = math.prod(values["data"]["image_shape"])
-    data = run_data(command.dir) if command.data is None else load_data(command.data)
-    if data.input_dim != input_dim:
-        raise UsageError(
-            f"{data.name} has {data.input_dim} pixels; {command.dir} was trained on {input_dim}"
-        )
-    if data.name == "mnist-5k" and values["data"]["name"] == "mnist":
-        print("note: the mnist-5k digits are training images of mnist: this is not held out")
-    implementation = import_implementation(package)
-    model, _ = implementation.load(command.dir)
-    with Progress(console=Console(stderr=True)) as bar:
-
-        def task(name):
-            number = bar.add_task(name, total=None)
-            return lambda done, total: bar.update(number, completed=done, total=total)
-
-        run = command.dir, implementation, model, data
-        metrics.measure(*run, command.samples, task("ELBO"))
-        found = metrics.measure_z(command.dir, implementation, data, task("use of z"))
-        if (k := command.importance_samples) is not None:
-            found = metrics.measure_bound(*run, k, task(f"importance bound, K = {k}"))
-        if (count := command.exact_images) is not None:
-            found = metrics.measure_exact(*run, count, task("log p(x) by quadrature"))
-    _print_metrics(found)
-    return 0
-
-
-def _figures(package, command):
-    from shared.run.folder import read_run_weights
-    from shared.show.report import draw_figures, run_data
-
-    values, _ = read_run_weights(command.dir)
-    for epoch in from_dict(values).pictured(values["data"]["n_train"]):
-        read_run_weights(command.dir, epoch)
-    data = run_data(command.dir)
-    implementation = import_implementation(package)
-    for path in draw_figures(
-        command.dir, data, implementation.load, implementation.encode, implementation.decode
-    ):
-        print(path)
-    return 0
-
-
-def _sample(package, command):
-    from shared.run.files import write_npz
-    from shared.run.folder import read_run_weights
-    from shared.show import plots
-    from shared.show.report import caption, prior_samples, save_figure
-
-    if command.count < 1:
-        raise UsageError(f"--count is {command.count}; expected an integer >= 1")
-    if command.seed is not None and command.seed < 0:
-        raise UsageError(f"--seed is {command.seed}; expected an integer >= 0")
-    values, _ = read_run_weights(command.dir)
-    implementation = import_implementation(package)
-    model, config = implementation.load(command.dir)
-    z = prior_samples(config, command.count, command.seed)
-    probs = implementation.decode(model, z)
-    seed = config.seed if command.seed is None else command.seed
-    text = f"{caption(values)}\nsamples, z ~ N(0, I), seed {seed}"
-    columns = min(15, command.count)
-    figure = plots.image_grid(probs, tuple(values["data"]["image_shape"]), text, columns)
-    save_figure(figure, command.dir / "samples.png")
-    write_npz(command.dir / "samples.npz", {"z": z, "probs": probs})
-    print(command.dir / "samples.png")
-    return 0
-
-
-def _export(package, command):
-    from shared.run.folder import read_run_weights
-    from shared.show.export import export_run, has_onnx
-
-    values, _ = read_run_weights(command.dir)
-    implementation = import_implementation(package)
-    model, _ = implementation.load(command.dir)
-    input_dim = math.prod(values["data"]["image_shape"])
-    for path, difference in export_run(command.dir, implementation, model, input_dim).items():
-        print(f"{path}: read again, differs from the model by {difference:.1e} at most")
-    if not has_onnx():
-        print("no ONNX: pip install -r requirements-extras.txt")
-    return 0

@@ -160,6 +160,10 @@ class Config:
         """Rows of the history: whole epochs, and one more where the length ends inside one."""
         return math.ceil(self.total_steps(n) / self.steps_per_epoch(n))
 
+    def end_of_epoch(self, epoch, n):
+        """Steps done at the end of `epoch` of a run on `n` training examples."""
+        return min(epoch * self.steps_per_epoch(n), self.total_steps(n))
+
     def pictured(self, n):
         """The epochs of a run on `n` examples whose weights are kept, in order."""
         last = self.total_epochs(n)

@@ -1,15 +1,10 @@
 """Canonical names and shapes of the weights, by which each implementation reads the other's."""
 
-import zipfile
-
 import numpy as np
-
-from shared.config import UsageError
 
 __all__ = [
     "head_widths",
     "initial_bias",
-    "read_weights",
     "weight_shapes",
 ]
 
@@ -59,24 +54,3 @@ def initial_bias(config, x_train):
     edge = 0.5 / len(x_train)
     mean = x_train.mean(axis=0, dtype=np.float64).clip(edge, 1 - edge)
     return {"decoder/logits/bias": np.log(mean / (1 - mean)).astype(np.float32)}
-
-
-def read_weights(path, shapes):
-    """{canonical name: float32 array} from an .npz of weights.
-
-    Raises:
-        UsageError: no such file, or its names or shapes are not those of `shapes`.
-    """
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            weights = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"cannot read weights from {path}: {error}") from error
-    found = {name: array.shape for name, array in weights.items()}
-    for name in sorted(found.keys() | shapes.keys()):
-        if found.get(name) != shapes.get(name):
-            raise UsageError(
-                f"{path}: {name} is {found.get(name, 'missing')};"
-                f" expected {shapes.get(name, 'no such weight')}"
-            )
-    return {name: weights[name] for name in shapes}

@@ -6,7 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from shared.config import from_dict
-from shared.run.folder import read_checkpoint, read_run_weights
+from shared.run.folder import read_run_weights
+from shared.run.run import read_checkpoint
 from tf_vae.model import build
 
 __all__ = ["assign", "gather", "load", "named_variables", "restore", "snapshot"]

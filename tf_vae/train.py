@@ -50,6 +50,7 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
         assign(model, {**gather(model), **initial_bias(config, data.x_train)})
         if run.checkpoint:
             restore(model, optimizer, run.checkpoint)
+        run.begin()
 
         # loop
         steps = compiled_steps(model, optimizer)

@@ -1,6 +1,7 @@
-"""What is measured of a finished run, into its metrics.json.
+"""What is measured of a finished run, and metrics.json, which holds it.
 
-The functions of an implementation come as one argument (run.implementation), since nothing in
+Each `measure` function returns metrics; `write_metrics` writes those of one command together. The
+functions of an implementation come as one argument (run.implementation), since nothing in
 `shared` imports an implementation. shared/elbo.py and diagnostics.py load Keras, whose settings a
 command checks first, so they are imported where they are used.
 """
@@ -13,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from shared.config import UsageError, from_dict
-from shared.data import evaluation_images
+from shared.data import evaluation_images, training_images
 from shared.run.files import write_json
 from shared.run.folder import read_config, read_metrics, versions
 from shared.seeds import seed_of
@@ -25,38 +26,37 @@ __all__ = [
     "measure_bound",
     "measure_exact",
     "measure_z",
+    "write_metrics",
 ]
 
 NATS = "nats per image"
 
 
-def measure(directory, implementation, model, data, samples=1, on_batch=None):
+def measure(directory, implementation, model, data, samples=1, on_progress=None):
     """Loss, log-likelihood and KL of test and training images.
-
-    Written at the end of a run as its last file, so metrics.json is the mark of an end.
 
     Args:
         directory: folder of the run.
         implementation: functions of an implementation; `elbo_terms` is used.
         model: the run's model, at its end.
         data: shared.data.Data; the run's own, or others of the same size.
-        samples: samples of q(z|x) an image.
-        on_batch: called with (samples done, samples in all).
+        samples: samples of q(z|x) per image.
+        on_progress: called with (samples done, samples in all).
     Returns:
-        the dict in metrics.json.
+        {name: metric}, a metric being a dict with value, unit, n, samples and seconds.
     """
     from shared.elbo import mean_terms
     from shared.measure.diagnostics import elbo_estimate
 
     config = from_dict(read_config(directory))
     found, done = {}, 0
-    for part, x in (("test", data.x_test), ("train", data.x_train)):
+    for part, x in (("test", data.x_test), ("train", _trained_on(data, config))):
         started, terms = time.perf_counter(), []
         for sample in range(samples):
             terms.append(implementation.elbo_terms(model, x, config, sample))
             done += 1
-            if on_batch:
-                on_batch(done, 2 * samples)
+            if on_progress:
+                on_progress(done, 2 * samples)
         common = {"unit": NATS, "n": len(x), "samples": samples}
         common["seconds"] = time.perf_counter() - started
         for name, value in mean_terms(np.asarray(terms)).items():
@@ -72,7 +72,17 @@ def measure(directory, implementation, model, data, samples=1, on_batch=None):
             bits = {name: error / scale for name, error in errors.items()}
             bits = {**common, "value": loss["value"] / scale, "unit": _bits_unit(config), **bits}
             found[f"{part}_bits_per_pixel"] = bits
-    return _write(directory, data, found)
+    return found
+
+
+def _trained_on(data, config):
+    """The training images as metrics use them: of a fixed binarization, the pixels trained on.
+
+    Grey otherwise: an implementation draws the pixels that it measures, and what is binary already
+    stays as it is drawn.
+    """
+    fixed = config.binarization == "fixed"
+    return training_images(data.x_train, config, epoch=1) if fixed else data.x_train
 
 
 def _bits_unit(config):
@@ -87,21 +97,23 @@ def _bits_unit(config):
     return "bits per pixel"
 
 
-def measure_z(directory, implementation, data, on_batch=None):
+def measure_z(directory, implementation, data, on_progress=None):
     """The use of z: KL and activity of its dimensions, hidden units that died, clusters by label.
 
     Args:
         directory, data: as for `measure`.
         implementation: functions of an implementation; `load`, `encode` and `gather` are used.
-        on_batch: called with (pictured epochs done, pictured epochs in all).
+        on_progress: called with (pictured epochs done, pictured epochs in all).
     Returns:
-        the dict in metrics.json.
+        {name: metric}, as `measure` returns them.
     """
     from shared.measure import diagnostics
 
     values = read_config(directory)
     config = from_dict(values)
-    x_test, x_train = (evaluation_images(x, config) for x in (data.x_test, data.x_train))
+    x_test, x_train = (
+        evaluation_images(x, config) for x in (data.x_test, _trained_on(data, config))
+    )
     common = {"n": len(x_test), "samples": 0}
     found, epochs = {}, config.pictured(values["data"]["n_train"])
     for done, epoch in enumerate(epochs, start=1):
@@ -122,8 +134,8 @@ def measure_z(directory, implementation, data, on_batch=None):
             }
         for name in found:
             found[name] = {"seconds": time.perf_counter() - started, **found[name]}
-        if on_batch:
-            on_batch(done, len(epochs))
+        if on_progress:
+            on_progress(done, len(epochs))
     started = time.perf_counter()
     if config.posterior == "gaussian":
         found["test_kl_per_dimension"] = {
@@ -144,11 +156,7 @@ def measure_z(directory, implementation, data, on_batch=None):
                 "unit": f"of {len(units)} hidden units, zero for every test image",
             }
     seconds = time.perf_counter() - started
-    return _write(
-        directory,
-        data,
-        {name: {**common, "seconds": seconds, **metric} for name, metric in found.items()},
-    )
+    return {name: {**common, "seconds": seconds, **metric} for name, metric in found.items()}
 
 
 def check_bound(config, samples):
@@ -159,16 +167,16 @@ def check_bound(config, samples):
         raise UsageError("the run has posterior delta, which has no importance weights")
 
 
-def measure_bound(directory, implementation, model, data, samples, on_batch=None):
+def measure_bound(directory, implementation, model, data, samples, on_progress=None):
     """The importance bound of the test images.
 
     Args:
         directory, model, data: as for `measure`.
         implementation: functions of an implementation; `encode` and `log_weights` are used.
-        samples: K, the importance samples an image.
-        on_batch: called with (batches done, batches in all).
+        samples: K, the importance samples per image.
+        on_progress: called with (batches done, batches in all).
     Returns:
-        the dict in metrics.json.
+        {name: metric}, as `measure` returns them.
     Raises:
         UsageError: as `check_bound` says.
     """
@@ -179,7 +187,7 @@ def measure_bound(directory, implementation, model, data, samples, on_batch=None
     weigh = functools.partial(implementation.log_weights, model)
     x = evaluation_images(data.x_test, config)
     q = implementation.encode(model, x)
-    bounds = importance_bounds(weigh, x, *q, config.seed, samples=(samples,), on_batch=on_batch)
+    bounds = importance_bounds(weigh, x, *q, config.seed, samples=(samples,), on_batch=on_progress)
     bound = {
         "value": bounds[samples].mean(),
         "standard_error": _standard_error(bounds[samples]),
@@ -188,7 +196,7 @@ def measure_bound(directory, implementation, model, data, samples, on_batch=None
         "samples": samples,
         "seconds": time.perf_counter() - started,
     }
-    return _write(directory, data, {"test_importance_bound": bound})
+    return {"test_importance_bound": bound}
 
 
 def check_exact(config, count):
@@ -204,16 +212,16 @@ def check_exact(config, count):
             )
 
 
-def measure_exact(directory, implementation, model, data, count, on_batch=None):
+def measure_exact(directory, implementation, model, data, count, on_progress=None):
     """log p(x) of the first test images by quadrature, and what the ELBO lacks of it.
 
     Args:
         directory, model, data: as for `measure`.
         implementation: functions of an implementation; `encode` and `gather` are used.
         count: test images, about two seconds each.
-        on_batch: called with (images done, images in all).
+        on_progress: called with (images done, images in all).
     Returns:
-        the dict in metrics.json.
+        {name: metric}, as `measure` returns them.
     Raises:
         UsageError: as `check_exact` says.
     """
@@ -224,7 +232,7 @@ def measure_exact(directory, implementation, model, data, count, on_batch=None):
     x = evaluation_images(data.x_test, config)[:count]
     decode = decoder64(implementation.gather(model), config.activation)
     q = implementation.encode(model, x)
-    identity = posterior_identity(bernoulli_on_grid(decode), x, *q, on_batch=on_batch)
+    identity = posterior_identity(bernoulli_on_grid(decode), x, *q, on_batch=on_progress)
     common = {"unit": NATS, "n": len(x), "samples": 0, "seconds": time.perf_counter() - started}
     found = {
         f"test_exact_{name}": {
@@ -241,20 +249,31 @@ def measure_exact(directory, implementation, model, data, count, on_batch=None):
     mass = np.exp(identity["log_mass"])
     share = {"value": mass.mean(), "largest": mass.max(), "unit": "of p(z|x) within 7 sigma of q"}
     found["test_exact_mass"] = {**common, **share}
-    return _write(directory, data, found)
+    return found
 
 
 def _standard_error(values):
     return values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
-def _write(directory, data, found):
-    """Add metrics to metrics.json; returns all that is in it."""
+def write_metrics(directory, data, *measured):
+    """Add what one command measured to metrics.json, all of it at once.
+
+    Metrics of a shorter run, from before it was extended, are left out.
+
+    Args:
+        directory: folder of the run.
+        data: shared.data.Data that was measured.
+        measured: what the `measure` functions returned.
+    Returns:
+        the dict in metrics.json.
+    """
     values = read_config(directory)
     config = from_dict(values)
+    step = config.total_steps(values["data"]["n_train"])
     own = data.sha256 == values["data"]["sha256"]
-    metrics = read_metrics(directory)
-    for name, metric in found.items():
+    metrics = {name: m for name, m in read_metrics(directory).items() if m["step"] == step}
+    for name, metric in (pair for each in measured for pair in each.items()):
         # JSON knows neither NumPy's numbers nor NaN, which is an error that one sample can't show.
         metric = {
             key: None if isinstance(entry, float) and math.isnan(entry) else entry
@@ -267,7 +286,7 @@ def _write(directory, data, found):
             "data": data.name,
             "x": "grey" if config.binarization == "none" else "binary",
             "seed": config.seed,
-            "step": config.total_steps(values["data"]["n_train"]),
+            "step": step,
             "versions": versions(),
             "seconds": round(metric["seconds"], 3),
         }

@@ -1,25 +1,28 @@
-"""The files of a run directory and how they are read."""
+"""The files of a run directory: their names, how each is read, and what a finished run holds."""
 
+import contextlib
 import csv
 import json
+import math
 import platform
-import zipfile
 from importlib import metadata
 from pathlib import Path
 
+import filelock
 import numpy as np
 
 from shared.config import UsageError, from_dict
-from shared.weights import read_weights, weight_shapes
+from shared.run.files import read_npz, step_of
+from shared.weights import weight_shapes
 
 __all__ = [
     "CHECKPOINT",
     "COLUMNS",
     "EXPORTED",
-    "FILES",
-    "PATTERNS",
-    "read_checkpoint",
-    "read_checkpoint_step",
+    "epoch_weights",
+    "figure_names",
+    "locked",
+    "missing_products",
     "read_config",
     "read_history",
     "read_metrics",
@@ -40,27 +43,71 @@ COLUMNS = (
     "seconds",
 )
 CHECKPOINT = Path("checkpoints") / "last.npz"
-# What --overwrite removes; a folder that holds anything else is not ours to clear.
-FILES = (
-    "config.json",
-    "history.csv",
-    "steps.csv",
-    "metrics.json",
-    "weights.npz",
-    "model.keras",
-    "samples.png",
-    "samples.npz",
-)
-PATTERNS = (
-    *FILES,
-    "weights_epoch_*.npz",
-    "checkpoints/*.npz",
-    "figures/*.png",
-    ".lock",
-    ".*.partial",
-    "*/.*.partial",
-)
 EXPORTED = ("exported", "exported.partial")
+DATA_FIELDS = {
+    "name": str,
+    "source": str,
+    "n_train": int,
+    "n_test": int,
+    "image_shape": list,
+    "sha256": dict,
+}
+
+
+@contextlib.contextmanager
+def locked(directory):
+    """Hold the lock of a folder, which is made if it is missing; within one thread it nests.
+
+    Raises:
+        UsageError: another process holds it.
+    """
+    directory = Path(directory)
+    directory.mkdir(parents=True, exist_ok=True)
+    # A singleton counts how often it is held: a command holds it around training, which takes it.
+    lock = filelock.FileLock(directory / ".lock", timeout=0, is_singleton=True)
+    try:
+        lock.acquire()
+    except filelock.Timeout:
+        raise UsageError(f"{directory} is in use by another process; wait for it") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def epoch_weights(epoch):
+    """The name of the weights file of a pictured epoch."""
+    return f"weights_epoch_{epoch:03d}.npz"
+
+
+def figure_names(config, n):
+    """The names of the figures of a finished run on `n` training examples."""
+    kinds = ("latent", "manifold") if config.latent_dim == 2 else ("samples", "reconstructions")
+    names = [f"{kind}_epoch_{epoch:03d}.png" for epoch in config.pictured(n) for kind in kinds]
+    return [*names, "loss.png"]
+
+
+def missing_products(directory, config, n):
+    """The files of a finished run that a folder lacks, or holds of another step.
+
+    Args:
+        directory: folder of the run.
+        config: its shared.config.Config.
+        n: number of training examples.
+    Returns:
+        list of names within the folder; empty for a run that is complete.
+    """
+    folder, total = Path(directory), config.total_steps(n)
+    steps = {epoch_weights(e): config.end_of_epoch(e, n) for e in config.pictured(n)}
+    steps["weights.npz"] = total
+    missing = [name for name, step in steps.items() if step_of(folder / name) != step]
+    figures = [f"figures/{name}" for name in figure_names(config, n)]
+    missing += [name for name in figures if not (folder / name).is_file()]
+    try:
+        measured = {name for name, each in read_metrics(folder).items() if each["step"] == total}
+    except UsageError:
+        measured = set()
+    return missing if {"train_loss", "test_loss"} <= measured else [*missing, "metrics.json"]
 
 
 def read_config(directory):
@@ -75,9 +122,14 @@ def read_config(directory):
         from_dict(values)
         if not {"data", "trained_by"} <= values.keys():
             raise UsageError("it lacks data or trained_by")
-    except OSError:
+        for name, kind in DATA_FIELDS.items():
+            if not isinstance(values["data"].get(name), kind):
+                raise UsageError(f"data has no {name} that is a {kind.__name__}")
+        if not all(isinstance(side, int) and side > 0 for side in values["data"]["image_shape"]):
+            raise UsageError(f"image_shape is {values['data']['image_shape']}")
+    except FileNotFoundError:
         raise UsageError(f"{directory} holds no run (no config.json)") from None
-    except (UsageError, ValueError, AttributeError, TypeError) as error:
+    except (UsageError, OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise UsageError(f"{path} is not the config of a run: {error}") from error
     return values
 
@@ -89,71 +141,101 @@ def read_run_weights(directory, epoch=None):
         UsageError: no run there, or it has no such weights.
     """
     values = read_config(directory)
-    name = "weights.npz" if epoch is None else f"weights_epoch_{epoch:03d}.npz"
+    config, n = from_dict(values), values["data"]["n_train"]
+    name = "weights.npz" if epoch is None else epoch_weights(epoch)
+    step = config.total_steps(n) if epoch is None else config.end_of_epoch(epoch, n)
     path = Path(directory) / name
     if not path.exists():
         raise UsageError(f"{directory} has no {name}; finish the run with --resume")
-    input_dim = int(np.prod(values["data"]["image_shape"]))
-    return values, read_weights(path, weight_shapes(from_dict(values), input_dim))
-
-
-def read_checkpoint_step(directory):
-    """Steps done at the checkpoint of a run."""
-    path = Path(directory) / CHECKPOINT
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return int(file["step"])
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"cannot read the checkpoint {path}: {error}") from error
-
-
-def read_checkpoint(path, shapes):
-    """The arrays of a checkpoint of either implementation: the variables in `shapes`, and "step".
-
-    Raises:
-        UsageError: a variable is missing or has another shape.
-    """
-    with np.load(path, allow_pickle=False) as file:
-        arrays = {name: file[name] for name in file.files}
-    for name, shape in {**shapes, "step": ()}.items():
-        found = arrays[name].shape if name in arrays else "missing"
-        if found != shape:
-            raise UsageError(f"{path}: {name} is {found}; expected {shape}")
-    return arrays
+    arrays = read_npz(path, weight_shapes(config, math.prod(values["data"]["image_shape"])))
+    if step_of(path) != step:
+        raise UsageError(
+            f"{path} is of step {step_of(path)}, not of step {step}; finish the run with --resume"
+        )
+    return values, arrays
 
 
 def read_history(directory):
-    """The rows of history.csv as dicts of numbers."""
+    """The rows of history.csv as dicts of numbers; empty where there is none yet.
+
+    Raises:
+        UsageError: the file is not the history of a run.
+    """
     path = Path(directory) / "history.csv"
-    if not path.exists():
-        return []
-    with path.open(newline="") as file:
-        return [
-            {
-                key: int(value) if key in ("epoch", "step") else float(value)
-                for key, value in row.items()
-            }
-            for row in csv.DictReader(file)
+    rows = _read_csv(path, COLUMNS)
+    try:
+        rows = [
+            {key: int(v) if key in ("epoch", "step") else float(v) for key, v in row.items()}
+            for row in rows
         ]
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{path} is not the history of a run: {error}") from error
+    if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
+        raise UsageError(f"{path} is not the history of a run: its epochs are not 1, 2, 3, …")
+    return rows
 
 
 def read_step_losses(directory):
-    """The losses in steps.csv, step 1 first."""
+    """The losses in steps.csv, step 1 first; empty where there is none yet.
+
+    Raises:
+        UsageError: the file is not the losses of a run's steps.
+    """
     path = Path(directory) / "steps.csv"
+    try:
+        rows = [(int(row["step"]), row["loss"]) for row in _read_csv(path, ("step", "loss"))]
+        # By way of float32: the text has nine digits, the loss had 24 bits.
+        losses = [float(np.float32(loss)) for _, loss in rows]
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{path} does not hold the losses of a run's steps: {error}") from error
+    if [step for step, _ in rows] != list(range(1, len(rows) + 1)):
+        raise UsageError(f"{path} does not hold the losses of steps 1, 2, 3, …")
+    return losses
+
+
+def _read_csv(path, columns):
     if not path.exists():
         return []
-    with path.open(newline="") as file:
-        # By way of float32: the text has nine digits, the loss had 24 bits.
-        return [float(np.float32(row["loss"])) for row in csv.DictReader(file)]
+    try:
+        with path.open(newline="") as file:
+            reader = csv.DictReader(file, strict=True)
+            rows = list(reader)
+    except (OSError, ValueError, csv.Error) as error:
+        raise UsageError(f"cannot read {path}: {error}") from error
+    if tuple(reader.fieldnames or ()) != tuple(columns):
+        raise UsageError(f"{path} lacks the columns {', '.join(columns)}")
+    return rows
 
 
 def read_metrics(directory):
-    """The dict in metrics.json; empty where there is none yet."""
+    """The dict in metrics.json; empty where there is none yet.
+
+    Raises:
+        UsageError: the file does not hold the metrics of a run.
+    """
     path = Path(directory) / "metrics.json"
-    return json.loads(path.read_text()) if path.exists() else {}
+    if not path.exists():
+        return {}
+    try:
+        metrics = json.loads(path.read_text())
+        if not all({"value", "unit", "step"} <= metric.keys() for metric in metrics.values()):
+            raise UsageError("a metric lacks its value, unit or step")
+    except (UsageError, OSError, ValueError, AttributeError, RecursionError) as error:
+        raise UsageError(
+            f"{path} does not hold the metrics of a run: {error}; remove it and evaluate again"
+        ) from error
+    return metrics
 
 
 def versions():
     """What a number depends on beside its config: the machine's kind and the packages' versions."""
-    packages = {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
+    packages = {name: _version(name) for name in ("tensorflow", "keras", "numpy")}
     return {"python": platform.python_version(), "machine": platform.machine(), **packages}
+
+
+def _version(name):
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:  # the module may come by another name: tensorflow-cpu
+        distributions = metadata.packages_distributions().get(name, [])
+        return metadata.version(distributions[0]) if distributions else "unknown"

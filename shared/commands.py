@@ -1,0 +1,168 @@
+"""What each command of the command line does: train, evaluate, figures, sample, export.
+
+Each checks its input first, then loads the implementation, and from then on holds the lock of the
+run's folder. Imports that a refusal need not wait for stand inside the functions.
+"""
+
+import math
+from pathlib import Path
+
+from shared.config import UsageError, from_dict
+from shared.run.implementation import import_implementation
+
+__all__ = ["evaluate", "export", "figures", "sample", "train"]
+
+
+def train(package, command):
+    from shared.data import evaluation_images, load_data
+    from shared.measure.metrics import measure, write_metrics
+    from shared.run.folder import locked
+    from shared.run.run import Run
+    from shared.show.tensorboard import Board, check_installed
+
+    config = command.config
+    if command.tensorboard:
+        check_installed()
+    out = command.out or Path("runs") / f"{package}-{config.recipe}-seed{config.seed}"
+    data = load_data(command.data)
+    run = Run(out, config, data, package, command.resume, command.overwrite)
+    if run.complete:
+        print(f"{out}: already complete")
+        return 0
+    from shared.show.report import draw_figures  # matplotlib, which a refusal need not wait for
+
+    implementation = import_implementation(package)
+    board = Board(command.tensorboard) if command.tensorboard else None
+    on_epoch = board.epoch if board else None
+    with locked(out):  # until the last file is written
+        model, run = implementation.train(
+            config, data, out, command.resume, command.overwrite, on_epoch=on_epoch
+        )
+        figures = draw_figures(
+            out, data, implementation.load, implementation.encode, implementation.decode
+        )
+        if board:
+            x = evaluation_images(data.x_test, config)
+            board.finish(run.step, figures, implementation.encode(model, x)[0], data.y_test)
+        metrics = write_metrics(out, data, measure(out, implementation, model, data))
+    _print_metrics(out, metrics)
+    print(f"{out}: finished")
+    return 0
+
+
+def _print_metrics(directory, metrics):
+    from shared.run.folder import read_config
+    from shared.show.tables import metrics_table, print_table
+
+    config = from_dict(values := read_config(directory))
+    step = config.total_steps(values["data"]["n_train"])
+    print_table(metrics_table(metrics, f"{directory}: step {step:,}, seed {config.seed}"))
+
+
+def evaluate(package, command):
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from shared.data import load_data
+    from shared.measure import metrics
+    from shared.run.folder import locked, read_metrics, read_run_weights
+    from shared.show.report import run_data
+
+    if command.samples < 1:
+        raise UsageError(f"--samples is {command.samples}; expected an integer >= 1")
+    values, _ = read_run_weights(command.dir)
+    read_metrics(command.dir)  # a damaged file is refused before the work, not after it
+    config = from_dict(values)
+    if command.importance_samples is not None:
+        metrics.check_bound(config, command.importance_samples)
+    if command.exact_images is not None:
+        metrics.check_exact(config, command.exact_images)
+    input_dim = math.prod(values["data"]["image_shape"])
+    data = run_data(command.dir) if command.data is None else load_data(command.data)
+    if data.input_dim != input_dim:
+        raise UsageError(
+            f"{data.name} has {data.input_dim} pixels; {command.dir} was trained on {input_dim}"
+        )
+    if data.name == "mnist-5k" and values["data"]["name"] == "mnist":
+        print("note: the mnist-5k digits are training images of mnist: this is not held out")
+    implementation = import_implementation(package)
+    with locked(command.dir), Progress(console=Console(stderr=True)) as bar:
+        model, _ = implementation.load(command.dir)
+
+        def task(name):
+            number = bar.add_task(name, total=None)
+            return lambda done, total: bar.update(number, completed=done, total=total)
+
+        run = command.dir, implementation, model, data
+        measured = [
+            metrics.measure(*run, command.samples, task("ELBO")),
+            metrics.measure_z(command.dir, implementation, data, task("use of z")),
+        ]
+        if (k := command.importance_samples) is not None:
+            measured += [metrics.measure_bound(*run, k, task(f"importance bound, K = {k}"))]
+        if (count := command.exact_images) is not None:
+            measured += [metrics.measure_exact(*run, count, task("log p(x) by quadrature"))]
+        found = metrics.write_metrics(command.dir, data, *measured)
+    _print_metrics(command.dir, found)
+    return 0
+
+
+def figures(package, command):
+    from shared.run.folder import locked, read_run_weights
+    from shared.show.report import draw_figures, run_data
+
+    values, _ = read_run_weights(command.dir)
+    for epoch in from_dict(values).pictured(values["data"]["n_train"]):
+        read_run_weights(command.dir, epoch)
+    data = run_data(command.dir)
+    implementation = import_implementation(package)
+    with locked(command.dir):
+        paths = draw_figures(
+            command.dir, data, implementation.load, implementation.encode, implementation.decode
+        )
+    for path in paths:
+        print(path)
+    return 0
+
+
+def sample(package, command):
+    from shared.run.files import write_npz
+    from shared.run.folder import locked, read_run_weights
+    from shared.show import plots
+    from shared.show.report import caption, prior_samples, save_figure
+
+    if command.count < 1:
+        raise UsageError(f"--count is {command.count}; expected an integer >= 1")
+    if command.seed is not None and command.seed < 0:
+        raise UsageError(f"--seed is {command.seed}; expected an integer >= 0")
+    values, _ = read_run_weights(command.dir)
+    implementation = import_implementation(package)
+    with locked(command.dir):
+        model, config = implementation.load(command.dir)
+        z = prior_samples(config, command.count, command.seed)
+        probs = implementation.decode(model, z)
+        seed = config.seed if command.seed is None else command.seed
+        text = f"{caption(values)}\nsamples, z ~ N(0, I), seed {seed}"
+        columns = min(15, command.count)
+        figure = plots.image_grid(probs, tuple(values["data"]["image_shape"]), text, columns)
+        save_figure(figure, command.dir / "samples.png")
+        write_npz(command.dir / "samples.npz", {"z": z, "probs": probs})
+    print(command.dir / "samples.png")
+    return 0
+
+
+def export(package, command):
+    from shared.run.folder import locked, read_run_weights
+    from shared.show.export import export_run, has_onnx
+
+    values, _ = read_run_weights(command.dir)
+    implementation = import_implementation(package)
+    with locked(command.dir):
+        model, _ = implementation.load(command.dir)
+        input_dim = math.prod(values["data"]["image_shape"])
+        parts = export_run(command.dir, implementation, model, input_dim)
+    for path, difference in parts.items():
+        print(f"{path}: read again, differs from the model by {difference:.1e} at most")
+    if not has_onnx():
+        print("no ONNX: pip install -r requirements-extras.txt")
+    return 0

@@ -1,0 +1,64 @@
+"""Tables in the terminal, by rich."""
+
+from rich.console import Console
+from rich.table import Table
+
+__all__ = ["metrics_table", "print_table", "text_table"]
+
+PIPE_WIDTH = 200  # characters: without a terminal, rich would cut every line at 80
+
+
+def text_table(title, header, rows, left=1):
+    """A table without rules.
+
+    Args:
+        title: one line above it.
+        header: names of the columns.
+        rows: lists of cells, each as long as the header.
+        left: how many columns, from the first on, are aligned left.
+    Returns:
+        rich.table.Table
+    """
+    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+    for number, name in enumerate(header):
+        table.add_column(name, justify="left" if number < left else "right", no_wrap=True)
+    for row in rows:
+        table.add_row(*map(str, row))
+    return table
+
+
+def metrics_table(metrics, title):
+    """The contents of metrics.json as a table.
+
+    Args:
+        metrics: the dict in metrics.json.
+        title: one line above it.
+    Returns:
+        rich.table.Table
+    """
+    header = ["metric", "value", "± standard error", "n", "samples", "data", "x", "unit"]
+    rows = []
+    for name, metric in metrics.items():
+        error = metric.get("standard_error")
+        row = [name, _number(metric["value"]), "" if error is None else f"{error:.4f}"]
+        row += [f"{metric['n']:,}", metric["samples"] or "", metric["data"], metric["x"]]
+        rows.append([*row, metric["unit"]])
+    table = text_table(title, header, rows)
+    table.columns[-1].justify = "left"
+    return table
+
+
+def _number(value):
+    if isinstance(value, list):
+        return " ".join(f"{each:.2f}" for each in value)
+    if isinstance(value, float):
+        return f"{value:.1e}" if 0 < abs(value) < 0.01 else f"{value:.4f}"
+    return str(value)
+
+
+def print_table(table):
+    """Print a table as wide as it is; on a terminal, as wide as that."""
+    console = Console(highlight=False)
+    if not console.is_terminal:
+        console.width = PIPE_WIDTH
+    console.print(table)
