@@ -9,6 +9,7 @@ import pytest
 
 from shared.config import UsageError, recipe
 from shared.measure import metrics
+from shared.run.files import write_json
 
 SMALL = {"hidden_dims": (16,), "epochs": 4, "picture_epochs": (1,), "batch_size": 64}
 
@@ -24,7 +25,7 @@ def trained(implementations, data, tmp_path_factory):
 
 def test_loss_and_bits_are_the_same_number_in_two_units(trained):
     folder, implementation, model, data = trained
-    found = metrics.measure(*trained, samples=3)
+    found = metrics.write_metrics(folder, data, metrics.measure(*trained, samples=3))
     assert json.loads((folder / "metrics.json").read_text()) == found
     loss, bits = found["test_loss"], found["test_bits_per_pixel"]
     parts = found["test_kl"]["value"] - found["test_log_likelihood"]["value"]
@@ -35,7 +36,8 @@ def test_loss_and_bits_are_the_same_number_in_two_units(trained):
     assert (loss["x"], loss["n"], loss["samples"]) == ("binary", 620, 3)
     evaluated = implementation.evaluate(model, data.x_test, model.config, samples=3)
     assert evaluated["loss"] == pytest.approx(loss["value"], rel=1e-12)
-    assert metrics.measure(*trained, samples=1)["test_loss"]["noise_error"] is None
+    found = metrics.write_metrics(folder, data, metrics.measure(*trained, samples=1))
+    assert found["test_loss"]["noise_error"] is None
 
 
 def test_grey_pixels_have_no_bits_under_a_bernoulli():
@@ -49,8 +51,8 @@ def test_grey_pixels_have_no_bits_under_a_bernoulli():
 
 def test_the_use_of_z(trained):
     folder, implementation, _, data = trained
-    metrics.measure(*trained)
-    found = metrics.measure_z(folder, implementation, data)
+    measured = metrics.measure(*trained), metrics.measure_z(folder, implementation, data)
+    found = metrics.write_metrics(folder, data, *measured)
     per_dimension = found["test_kl_per_dimension"]["value"]
     assert len(per_dimension) == 2
     assert sum(per_dimension) == pytest.approx(found["test_kl"]["value"], rel=1e-5)  # float32 sums
@@ -67,7 +69,8 @@ def test_images_without_labels_have_no_clusters(trained):
     folder, implementation, _, data = trained
     for labels in (np.zeros(620), np.arange(620)):
         unlabelled = dataclasses.replace(data, y_test=labels, sha256="other", name=f"{labels[-1]}")
-        found = metrics.measure_z(folder, implementation, unlabelled)
+        measured = metrics.measure_z(folder, implementation, unlabelled)
+        found = metrics.write_metrics(folder, unlabelled, measured)
         assert f"active_units_on_{labels[-1]}" in found
         assert f"test_knn_accuracy_epoch_004_on_{labels[-1]}" not in found
 
@@ -76,9 +79,8 @@ def test_bounds_and_the_exact_value_in_order(trained):
     *_, data = trained
     first = dataclasses.replace(data, x_test=data.x_test[:20], y_test=data.y_test[:20])
     run = (*trained[:3], first)
-    metrics.measure(*run, samples=50)
-    metrics.measure_bound(*run, 500)
-    found = metrics.measure_exact(*run, 20)
+    found = metrics.measure(*run, samples=50) | metrics.measure_bound(*run, 500)
+    found |= metrics.measure_exact(*run, 20)
     exact, elbo = (found[f"test_exact_{name}"]["value"] for name in ("log_px", "elbo"))
     assert elbo < exact
     assert exact - elbo == pytest.approx(found["test_exact_kl_to_posterior"]["value"], abs=1e-3)
@@ -103,3 +105,25 @@ def test_bounds_and_the_exact_value_in_order(trained):
 def test_what_cannot_be_measured_is_refused(check, changes, number, message):
     with pytest.raises(UsageError, match=message):
         check(recipe("post-keras", **changes), number)
+
+
+def test_fixed_pixels_are_measured_as_they_were_trained(implementations, data, tmp_path):
+    """A fixed binarization has one drawing: with frozen weights and no noise, one mean."""
+    # A step size of 1e-12 changes no digit of float32 sums, and a delta posterior draws nothing.
+    changes = {**SMALL, "epochs": 1, "learning_rate": 1e-12, "posterior": "delta"}
+    config = recipe("post-keras", binarization="fixed", **changes)
+    model, run = implementations["tf_vae"].train(config, data, tmp_path, verbose=0)
+    found = metrics.measure(tmp_path, implementations["tf_vae"], model, data)
+    logged = run.history[0]["log_likelihood"]
+    # 1e-5: float32 sums over 36 pixels and 330 images; another drawing moves it by 1e-3 or more.
+    assert found["train_log_likelihood"]["value"] == pytest.approx(logged, rel=1e-5)
+
+
+def test_metrics_of_an_earlier_length_are_left_out(trained):
+    folder, *_, data = trained
+    stale = {"value": 1.0, "unit": "nats", "step": 3}
+    write_json(folder / "metrics.json", {"test_loss": stale, "test_importance_bound": stale})
+    found = metrics.write_metrics(folder, data, metrics.measure(*trained))
+    # 330 images in batches of 64 for 4 epochs.
+    assert {metric["step"] for metric in found.values()} == {24}
+    assert "test_importance_bound" not in found
