@@ -28,7 +28,7 @@ class Train:
     data: str = "auto"
     """auto, mnist, mnist-5k, or the path of an .npz with x_train, y_train, x_test, y_test."""
     out: Path | None = None
-    """Folder of the run; without it runs/VERSION-RECIPE-seedS."""
+    """Folder of the run; without it runs/IMPLEMENTATION-RECIPE-seedS."""
     resume: FlagCreatePairsOff[bool] = False
     """Continue from the last finished epoch of the run in the folder."""
     overwrite: FlagCreatePairsOff[bool] = False

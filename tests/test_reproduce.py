@@ -3,11 +3,14 @@
 import base64
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 import reproduce
+from shared.measure.spread import read_seeds
+from shared.run.files import write_npz
 from shared.run.folder import read_config, read_run_weights
 
 SMALL = ["--epochs", "1", "2", "--steps", "30"]
@@ -80,19 +83,47 @@ def test_an_interrupted_job_goes_on_and_a_finished_one_is_not_overwritten(
     shutil.rmtree(copy / "tf" / "post-tf")
     for name in ("parity.json", "index.html"):
         (copy / name).unlink()
+    (copy / ".index.html.0.partial").write_text("half a page")  # of a process that was killed
+    kept = {path: path.stat().st_mtime_ns for path in copy.glob("*/checkpoints/*")}
+    assert len(kept) == 2
     assert reproduce.main([*arguments, str(copy), "--resume"]) == 0
     assert [(copy / name).read_bytes() for name in ("parity.json", "index.html")] == before
+    assert not (copy / ".index.html.0.partial").exists()
+    # The relay was finished: it is compared again, not trained again.
+    assert {path: path.stat().st_mtime_ns for path in kept} == kept
+
+
+def test_seeds_that_were_trained_are_not_trained_again(results, tmp_path):
+    copy = tmp_path / "results"
+    shutil.copytree(results, copy)
+    assert read_seeds(copy, range(8)) is not None
+    # Of another first seed or length the losses are not those of this job.
+    assert read_seeds(copy, range(1, 9)) is None
+    with np.load(copy / "seeds.npz") as file:
+        write_npz(copy / "seeds.npz", {**file, "recipe": file["recipe"][:, :-1]})
+    assert read_seeds(copy, range(8)) is None
+
+
+def test_quick_gives_way_to_flags(data_path, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    jobs = []
+    monkeypatch.setattr(reproduce, "reproduce", jobs.append)
+    reproduce.main(["--quick"])
+    reproduce.main(["--quick", "--data", str(data_path), "--epochs", "2", "--out", "mine"])
+    first, second = jobs
+    assert (first.data, first.epochs, first.steps) == ("mnist-5k", (5,), None)
+    assert (first.out, first.quick) == (Path("runs/quick"), True)
+    assert (second.data, second.epochs, second.out) == (str(data_path), (2,), Path("mine"))
 
 
 def test_a_single_bit_is_seen_and_named(results, data_path, tmp_path, capsys):
     copy = tmp_path / "results"
     shutil.copytree(results, copy)
     path = copy / "tf" / "post-keras" / "weights.npz"
-    with np.load(path) as file:
-        weights = {name: file[name] for name in file.files}
+    _, weights = read_run_weights(path.parent)
     bits = weights["decoder/hidden_1/bias"].view(np.uint32)
     bits[3] ^= 1
-    np.savez(path, **weights)
+    write_npz(path, weights, step=8)
     arguments = [*SMALL, "--data", str(data_path), "--out", str(copy), "--resume"]
     assert reproduce.main(arguments) == 1
     assert "A BIT DIFFERS in decoder/hidden_1/bias" in capsys.readouterr().out

@@ -1,13 +1,20 @@
-"""Comparison of two sets of weights, bit by bit."""
+"""The proof: two sets of weights compared bit by bit, and what parity.json says of them."""
 
 import numpy as np
 
-__all__ = ["compare"]
+from shared.run.folder import read_run_weights, versions
+from shared.run.implementation import IMPLEMENTATIONS
+
+__all__ = ["IDENTICAL", "all_identical", "compare", "compare_runs", "parity_report", "verdict"]
+
+IDENTICAL = "every weight bit-identical"
 
 
 def compare(weights, others):
     """How two sets of weights differ, per canonical name.
 
+    Args:
+        weights, others: {canonical name: array}, of the same names and shapes.
     Returns:
         {name: {"max_abs_difference": float, "bit_identical": bool}}
     """
@@ -18,3 +25,86 @@ def compare(weights, others):
         }
         for name in weights
     }
+
+
+def compare_runs(directories, config, n):
+    """Every weight of two runs of one config, at their end and at every pictured epoch.
+
+    Args:
+        directories: the two folders.
+        config: shared.config.Config of both.
+        n: number of training examples.
+    Returns:
+        dict with steps, and as `compare` gives them weights (at the end) and epochs (by epoch).
+    """
+    ends = [read_run_weights(directory)[1] for directory in directories]
+    return {
+        "steps": config.total_steps(n),
+        "numbers": sum(array.size for array in ends[0].values()),
+        "weights": compare(*ends),
+        "epochs": {
+            epoch: compare(*(read_run_weights(each, epoch)[1] for each in directories))
+            for epoch in config.pictured(n)
+        },
+    }
+
+
+def all_identical(compared):
+    """Whether every weight agrees in every bit, in what `compare_runs` returned."""
+    return not _differing(compared["weights"], *compared["epochs"].values())
+
+
+def verdict(*comparisons):
+    """One phrase about what `compare` returned: IDENTICAL, or the weights that differ.
+
+    Args:
+        comparisons: dicts as `compare` returns them.
+    """
+    differing = _differing(*comparisons)
+    if not differing:
+        return IDENTICAL
+    shown = ", ".join(f"{name} by {value:.3g}" for name, value in sorted(differing.items()))
+    return f"A BIT DIFFERS in {shown}"
+
+
+def _differing(*comparisons):
+    return {
+        name: weight["max_abs_difference"]
+        for weights in comparisons
+        for name, weight in weights.items()
+        if not weight["bit_identical"]
+    }
+
+
+def parity_report(out, configs, data, seed, relay=None):
+    """The contents of parity.json.
+
+    Args:
+        out: folder of the results, which holds a run of each recipe by each implementation.
+        configs: {recipe: shared.config.Config}.
+        data: shared.data.Data.
+        seed: of the runs.
+        relay: what `compare` gives for a run of four epochs, two by each implementation, and
+            one that nothing disturbed.
+    Returns:
+        dict with bit_identical (of everything), lines (the same in words), data, seed, versions,
+        and of each recipe what `compare_runs` gives.
+    """
+    report = {"bit_identical": True, "lines": [], "data": data.name, "seed": seed}
+    report["versions"] = versions()
+    for name, config in configs.items():
+        folders = [out / folder / name for folder in IMPLEMENTATIONS]
+        report[name] = compared = compare_runs(folders, config, len(data.x_train))
+        what = f"{name}: {' and '.join(IMPLEMENTATIONS.values())}"
+        size = f"{len(compared['weights'])} weights, {compared['numbers']:,} numbers"
+        text = verdict(*compared["epochs"].values(), compared["weights"])
+        report["lines"].append(f"{compared['steps']:,} steps: {text} ({what}, {size})")
+        report["bit_identical"] &= all_identical(compared)
+    if relay is not None:
+        report["relay"], text = relay, verdict(relay)
+        report["lines"].append(
+            f"epochs 1 to 2 by keras_vae, 3 to 4 by tf_vae: {text}"
+            " (against a run that nothing disturbed)"
+        )
+        report["bit_identical"] &= text == IDENTICAL
+    return report

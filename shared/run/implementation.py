@@ -10,7 +10,10 @@ from types import SimpleNamespace
 
 from shared.backend import check_backend, keep_freed_memory
 
-__all__ = ["import_implementation", "quiet"]
+__all__ = ["IMPLEMENTATIONS", "import_implementation", "quiet"]
+
+# By the name of their folder in the results of reproduce.py.
+IMPLEMENTATIONS = {"keras": "keras_vae", "tf": "tf_vae"}
 
 
 def import_implementation(package):

@@ -1,0 +1,54 @@
+"""The spread over seeds: the loss of every step of the 2018 TensorFlow recipe and a steady one."""
+
+import dataclasses
+
+import numpy as np
+
+from shared.run.files import write_npz
+from shared.run.folder import read_step_losses
+
+__all__ = ["STEADY", "read_seeds", "train_seeds"]
+
+# The 2018 TensorFlow recipe with initial weights and a step size that train every seed.
+STEADY = {"initializer": "glorot_uniform", "learning_rate": 1e-3}
+
+
+def train_seeds(out, seeds, config, data, implementation, on_progress):
+    """Train every seed and write the losses to seeds.npz.
+
+    Args:
+        out: folder of the results.
+        seeds: the seeds.
+        config: shared.config.Config of post-tf.
+        data: shared.data.Data.
+        implementation: functions of an implementation; `step_losses` is used.
+        on_progress: called with a line of text for each seed that is done.
+    Returns:
+        {"recipe", "steady"}: (seeds, steps) float32 nats per image, and "seeds".
+    """
+    losses = {
+        name: implementation.step_losses(
+            each, data, seeds, lambda seed, name=name: on_progress(f"{name}, seed {seed}")
+        )
+        for name, each in (("recipe", config), ("steady", dataclasses.replace(config, **STEADY)))
+    }
+    losses["seeds"] = np.array(seeds)
+    write_npz(out / "seeds.npz", losses)
+    return losses
+
+
+def read_seeds(out, seeds):
+    """What `train_seeds` wrote, or None where it is missing or of another job.
+
+    Args:
+        out: folder of the results.
+        seeds: the seeds; the losses of the first are those of the run in tf/post-tf.
+    """
+    path = out / "seeds.npz"
+    if not path.exists():
+        return None
+    with np.load(path, allow_pickle=False) as file:
+        losses = dict(file)
+    first = np.array(read_step_losses(out / "tf" / "post-tf"), np.float32)
+    same = losses["seeds"].tolist() == list(seeds)
+    return losses if same and np.array_equal(losses["recipe"][0], first) else None

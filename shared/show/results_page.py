@@ -1,0 +1,173 @@
+"""The table of the main job's results, its picture of many seeds, and results/index.html."""
+
+import json
+
+import numpy as np
+
+from shared.data import Data
+from shared.measure.parity import all_identical
+from shared.run.files import write_atomically
+from shared.run.folder import figure_names, read_config, read_history, read_step_losses
+from shared.run.implementation import IMPLEMENTATIONS
+from shared.show import plots
+from shared.show.explorer import explorable, explorer_data
+from shared.show.page import page
+from shared.show.report import save_figure
+from shared.show.tables import text_table
+
+__all__ = ["draw_seeds", "results_table", "write_page"]
+
+# Test loss by (recipe, epoch), nats per image: published logs of the 2018 Keras code, and eight
+# seeds of a prototype of the 2018 TensorFlow recipe.
+REFERENCE = {("post-keras", 5): "163.0", ("post-keras", 50): "153.0", ("post-tf", 2): "119 to 189"}
+HEADINGS = {"post-keras": "Explore the latent plane", "post-tf": "post-tf: 1000 steps"}
+SAME = (
+    "The weights of keras_vae and tf_vae are bit-identical at every epoch shown here, so this file"
+    " holds one copy of them, rounded to float16."
+)
+DIFFERENT = (
+    "A BIT DIFFERS between the weights of keras_vae and tf_vae. Shown here are the weights of"
+    " keras_vae, rounded to float16."
+)
+SAME_PICTURES = "Drawn by keras_vae; tf_vae's weights are bit-identical, and so are its pictures."
+LOTTERY = (
+    "Adam with a step size of 0.01 on initial weights of standard deviation 0.001 leaves some seeds"
+    " with dead hidden units and a KL near zero: z then carries no information about the image. The"
+    " recipe is kept as it was published; the second band shows Glorot's weights and Adam 1e-3."
+)
+GREY = (
+    "Nats per image; lower loss is better. The pixels are grey, so the Bernoulli likelihood is not"
+    " normalised: these numbers compare with each other and with the 2018 code, not with published"
+    " tables on binary MNIST. Train is a running mean over the epoch, test is measured at its end."
+)
+
+
+def draw_seeds(out, losses, seeds, data, steps):
+    """Draw seeds.png: the loss of every step over several seeds, and of both implementations.
+
+    Args:
+        out: folder of the results, which holds the runs of post-tf.
+        losses: {"recipe", "steady"}: (seeds, steps) nats per image.
+        seeds: the seeds; the first is that of the runs.
+        data: shared.data.Data.
+        steps: length of the runs.
+    """
+    bands = {
+        f"post-tf, seeds {seeds[0]} to {seeds[-1]}: median and range": losses["recipe"],
+        "the same with Glorot weights and Adam 1e-3": losses["steady"],
+    }
+    lines = {
+        f"{package}, seed {seeds[0]}": np.array(read_step_losses(out / name / "post-tf"))
+        for name, package in IMPLEMENTATIONS.items()
+    }
+    # The first steps start at 543 nats and would flatten all that follows.
+    top = float(np.quantile(losses["recipe"][:, min(20, steps - 1) :], 0.995))
+    bottom = min(float(losses[name].min()) for name in ("recipe", "steady"))
+    text = f"post-tf · {data.name} · bands: running means over 10 steps"
+    limits = 0.95 * bottom, 1.05 * top
+    save_figure(plots.loss_by_step(lines, bands, text, limits), out / "seeds.png")
+
+
+def _rows(out, configs, data):
+    """Header and rows of the results table: each pictured epoch of each run."""
+    header = ["recipe", "implementation", "epoch", "step"]
+    header += [
+        f"{part} {name}" for name in ("loss", "log-lik.", "KL") for part in ("train", "test")
+    ]
+    header += ["reference test loss"]
+    rows = []
+    for name, config in configs.items():
+        for folder, package in IMPLEMENTATIONS.items():
+            for row in read_history(out / folder / name):
+                if row["epoch"] not in config.pictured(len(data.x_train)):
+                    continue
+                values = [
+                    f"{row[prefix + key]:.2f}"
+                    for key in ("loss", "log_likelihood", "kl")
+                    for prefix in ("", "val_")
+                ]
+                reference = REFERENCE.get((name, row["epoch"]), "") if data.name == "mnist" else ""
+                rows.append([name, package, row["epoch"], row["step"], *values, reference])
+    return header, rows
+
+
+def results_table(out, configs, data):
+    """The results as a table for the terminal: each pictured epoch of each run.
+
+    Args:
+        out: folder of the results.
+        configs: {recipe: shared.config.Config}.
+        data: shared.data.Data.
+    Returns:
+        rich.table.Table
+    """
+    title = f"nats per image, x: grey; train is a running mean over the epoch; data {data.name}"
+    return text_table(title, *_rows(out, configs, data), left=2)
+
+
+def write_page(out, configs, data: Data, parity, implementation, seeds=None):
+    """Write index.html from the files of the runs.
+
+    Args:
+        out: folder of the results.
+        configs: {recipe: shared.config.Config}.
+        data: shared.data.Data.
+        parity: the dict in parity.json.
+        implementation: the functions of keras_vae.
+        seeds: how many seeds seeds.png shows; None where there is no such picture.
+    """
+    sections = [
+        _recipe_section(out, name, config, data, all_identical(parity[name]), implementation)
+        for name, config in configs.items()
+    ]
+    if seeds is not None:
+        steps = configs["post-tf"].total_steps(len(data.x_train))
+        figure = (out / "seeds.png", f"post-tf, every step of {steps}, over {seeds} seeds")
+        heading = "The 2018 TensorFlow recipe depends on its seed"
+        sections.append((heading, [("text", LOTTERY), ("figures", [figure])]))
+    table = ("table", _rows(out, configs, data))
+    sections.append(("Results", [("text", GREY), table]))
+    weights = [
+        [name, weight, each["max_abs_difference"], "yes" if each["bit_identical"] else "NO"]
+        for name in configs
+        for weight, each in parity[name]["weights"].items()
+    ]
+    header = ["recipe", "weight", "max |difference|", "bit-identical"]
+    sections.append(("Every weight", [("table", (header, weights))]))
+    config = read_config(out / "keras" / "post-keras")
+    sections.append(("Config, data and versions", [("code", json.dumps(config, indent=2))]))
+    title = f"One VAE, two implementations: {data.name}, seed {parity['seed']}"
+    text = page(title, parity["lines"], parity["bit_identical"], sections)
+    write_atomically(out / "index.html", text.encode())
+
+
+def _recipe_section(out, name, config, data, same, implementation):
+    """The section of a recipe: its explorer or its figures, and the loss of both runs."""
+    if explorable(config, data):
+        text = f"{name}, {data.name}. {SAME if same else DIFFERENT}"
+        contents = explorer_data(
+            out / "keras" / name, data, implementation.load, implementation.encode
+        )
+        blocks = [("explorer", (contents, text, same))]
+    else:
+        # Equal weights give equal pictures, which are shown once.
+        pictured = {"keras": "keras_vae"} if same else IMPLEMENTATIONS
+        names = sorted(figure_names(config, len(data.x_train))[:-1], key=lambda n: n.split("_")[0])
+        figures = [
+            (out / folder / name / "figures" / figure, f"{package}, {name}: {_described(figure)}")
+            for figure in names
+            for folder, package in pictured.items()
+        ]
+        blocks = [("text", SAME_PICTURES)] if same else []
+        blocks.append(("figures", figures))
+    losses = [
+        (out / folder / name / "figures" / "loss.png", f"{package}, {name}: loss")
+        for folder, package in IMPLEMENTATIONS.items()
+    ]
+    return HEADINGS[name], [*blocks, ("figures", losses)]
+
+
+def _described(figure):
+    """What a figure shows, by its name: "latent_epoch_005.png" is "latent, epoch 5"."""
+    kind, _, epoch = figure.removesuffix(".png").split("_")
+    return f"{kind}, epoch {int(epoch)}"
