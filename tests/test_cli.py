@@ -2,14 +2,21 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from shared import commands
+from shared.cli import main
+from shared.config import from_dict
+from shared.data import load_data
 from shared.run.folder import COLUMNS, read_config, read_history
+from shared.run.run import Run
 
 SMALL = ["--hidden-dims", "32", "--epochs", "2", "--picture-epochs", "1", "--data", "mnist-5k"]
 
@@ -76,19 +83,49 @@ def test_the_two_command_lines_make_the_same_weights(trained):
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
-def test_either_version_serves_the_others_run(trained):
+def test_either_implementation_serves_the_others_run(trained):
     folder = trained / "keras_vae-post-keras-seed4"
     before = json.loads((folder / "metrics.json").read_text())
-    done = run("tf_vae", "evaluate", folder, "--samples", 1, cwd=trained)
-    assert done.returncode == 0, done.stderr
+    assert (
+        main(
+            "tf_vae",
+            [
+                "evaluate",
+                str(folder),
+                *map(
+                    str,
+                    (
+                        "--samples",
+                        1,
+                    ),
+                ),
+            ],
+        )
+        == 0
+    )
     after = json.loads((folder / "metrics.json").read_text())
     assert after["test_loss"]["value"] == before["test_loss"]["value"]
 
     # The importance bound at K = 1 is an ELBO estimate, and grows with K: log p(x) is above all.
     bounds = []
     for package, k in (("keras_vae", 1), ("tf_vae", 20), ("keras_vae", 20)):
-        done = run(package, "evaluate", folder, "--importance-samples", k, cwd=trained)
-        assert done.returncode == 0, done.stderr
+        assert (
+            main(
+                package,
+                [
+                    "evaluate",
+                    str(folder),
+                    *map(
+                        str,
+                        (
+                            "--importance-samples",
+                            k,
+                        ),
+                    ),
+                ],
+            )
+            == 0
+        )
         metric = json.loads((folder / "metrics.json").read_text())["test_importance_bound"]
         assert (metric["samples"], metric["n"]) == (k, 1000)
         bounds.append(metric["value"])
@@ -96,45 +133,69 @@ def test_either_version_serves_the_others_run(trained):
     # 0.5 nats: both are means over 1000 images, at one sample each.
     assert abs(bounds[0] + before["test_loss"]["value"]) < 0.5
 
-    done = run("tf_vae", "sample", folder, "--count", 6, "--seed", 1, cwd=trained)
-    assert done.returncode == 0, done.stderr
+    assert (
+        main(
+            "tf_vae",
+            [
+                "sample",
+                str(folder),
+                *map(
+                    str,
+                    (
+                        "--count",
+                        6,
+                        "--seed",
+                        1,
+                    ),
+                ),
+            ],
+        )
+        == 0
+    )
     with np.load(folder / "samples.npz") as samples:
         assert samples["z"].shape == (6, 2) and samples["probs"].shape == (6, 784)
         first = samples["probs"]
-    done = run("keras_vae", "sample", folder, "--count", 6, "--seed", 1, cwd=trained)
+    assert main("keras_vae", ["sample", str(folder), "--count", "6", "--seed", "1"]) == 0
     with np.load(folder / "samples.npz") as samples:
         assert samples["probs"].tobytes() == first.tobytes()
 
     pictures = {path: path.read_bytes() for path in (folder / "figures").iterdir()}
     for path in pictures:
         path.unlink()
-    done = run("tf_vae", "figures", folder, cwd=trained)
-    assert done.returncode == 0, done.stderr
+    assert main("tf_vae", ["figures", str(folder)]) == 0
     assert {path: path.read_bytes() for path in (folder / "figures").iterdir()} == pictures
 
 
-def test_a_finished_run_is_said_to_be_complete_and_can_be_made_longer(trained):
+def test_a_finished_run_is_said_to_be_complete_and_can_be_made_longer(trained, monkeypatch, capsys):
     arguments = ["train", *SMALL, "--seed", 4, "--resume"]
-    done = run("keras_vae", *arguments, cwd=trained.parent)
-    assert (done.returncode, done.stderr) == (0, "")
-    assert "already complete" in done.stdout
-    # A picture that is gone, or a crash before the last file, is made good.
+    monkeypatch.chdir(trained.parent)
+    assert main("keras_vae", list(map(str, arguments))) == 0
+    assert "already complete" in capsys.readouterr().out
+    # A picture that is gone is drawn again, although metrics.json is there.
+    picture = trained / "keras_vae-post-keras-seed4" / "figures" / "latent_epoch_001.png"
+    content = picture.read_bytes()
+    picture.unlink()
+    assert main("keras_vae", list(map(str, arguments))) == 0
+    assert "already complete" not in capsys.readouterr().out
+    assert picture.read_bytes() == content
     longer = [*arguments, "--epochs", 3, "--out", "runs/tf_vae-post-keras-seed4"]
-    done = run("keras_vae", *longer, cwd=trained.parent)
-    assert done.returncode == 0, done.stderr
+    assert main("keras_vae", list(map(str, longer))) == 0
     folder = trained / "tf_vae-post-keras-seed4"
     assert [row["epoch"] for row in read_history(folder)] == [1, 2, 3]
     assert read_config(folder)["trained_by"] == ["tf_vae", "keras_vae"]
     assert (folder / "figures" / "latent_epoch_003.png").exists()
 
 
-def test_without_network_and_mnist_a_line_says_what_is_used(tmp_path):
-    done = run(
-        "tf_vae", "train", "--recipe", "post-tf", "--steps", 3, "--hidden-dims", 16,
-        cwd=tmp_path, MNIST_NPZ="", KERAS_HOME=str(tmp_path), https_proxy="http://127.0.0.1:9",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert len(done.stderr.splitlines()) == 1 and "mnist-5k" in done.stderr
+def test_without_network_and_mnist_a_line_says_what_is_used(tmp_path, monkeypatch, capsys):
+    for name, value in (
+        ("MNIST_NPZ", ""), ("KERAS_HOME", str(tmp_path)), ("https_proxy", "http://127.0.0.1:9"),
+    ):  # fmt: skip
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+    arguments = ["train", "--recipe", "post-tf", "--steps", "3", "--hidden-dims", "16"]
+    assert main("tf_vae", arguments) == 0
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "mnist-5k" in line
     folder = tmp_path / "runs" / "tf_vae-post-tf-seed0"
     assert read_config(folder)["data"]["name"] == "mnist-5k"
     assert len((folder / "steps.csv").read_text().splitlines()) == 4
@@ -167,34 +228,80 @@ def test_without_network_and_mnist_a_line_says_what_is_used(tmp_path):
     ],
 )
 def test_bad_input_gets_one_line_and_writes_nothing(
-    trained, tmp_path, arguments, environment, message
+    trained, tmp_path, monkeypatch, capsys, arguments, environment, message
 ):
     (tmp_path / "bad.npz").write_bytes(b"PK\x03\x04")
     (tmp_path / "taken").mkdir()
     config = trained / "keras_vae-post-keras-seed4" / "config.json"
     (tmp_path / "taken" / "config.json").write_bytes(config.read_bytes())
     before = sorted(tmp_path.rglob("*"))
+    monkeypatch.chdir(tmp_path)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
     for package in ("keras_vae", "tf_vae"):
-        done = run(package, *arguments, cwd=tmp_path, **environment)
-        assert done.returncode == 2, done.stderr
-        assert done.stdout == ""
-        (line,) = done.stderr.splitlines()
+        assert main(package, arguments) == 2
+        written = capsys.readouterr()
+        assert written.out == ""
+        (line,) = written.err.splitlines()
         assert message in line
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_users_keras_json_is_read(tmp_path):
-    (tmp_path / "keras.json").write_text('{"floatx": "float64"}')
-    done = run("tf_vae", "train", *SMALL, cwd=tmp_path, KERAS_HOME=str(tmp_path), KERAS_BACKEND="")
-    assert done.returncode == 2
-    assert "floatx 'float64'; expected 'float32'" in done.stderr
-    (tmp_path / "keras.json").write_text('{"backend": "jax"}')
-    done = run("tf_vae", "train", *SMALL, cwd=tmp_path, KERAS_HOME=str(tmp_path), KERAS_BACKEND="")
-    assert done.returncode == 2 and len(done.stderr.splitlines()) == 1
-    assert "'jax'; expected tensorflow" in done.stderr
+def test_a_refusal_ends_a_process_as_it_ends_main(tmp_path):
+    done = run("tf_vae", "evaluate", "gone", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr == "gone holds no run (no config.json)\n"
 
 
-def test_usage_errors_exit_with_2(tmp_path):
+def test_a_users_keras_json_is_read(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setenv("KERAS_BACKEND", "")
+    monkeypatch.chdir(tmp_path)
+    for text, message in (
+        ('{"floatx": "float64"}', "floatx 'float64'; expected 'float32'"),
+        ('{"backend": "jax"}', "'jax'; expected tensorflow"),
+    ):
+        (tmp_path / "keras.json").write_text(text)
+        assert main("tf_vae", ["train", *SMALL]) == 2
+        (line,) = capsys.readouterr().err.splitlines()
+        assert message in line
+
+
+def test_usage_errors_exit_with_2(capsys):
     for arguments in ([], ["fly"], ["train", "--beta", "x"], ["train", "--wings", "2"]):
-        done = run("tf_vae", *arguments, cwd=tmp_path)
-        assert done.returncode == 2 and "Traceback" not in done.stderr
+        with pytest.raises(SystemExit) as end:
+            main("tf_vae", arguments)
+        assert end.value.code == 2 and "Traceback" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("package", ["keras_vae", "tf_vae"])
+def test_an_interrupted_training_leaves_with_130_and_resumes(package, data_path, tmp_path):
+    """A real Ctrl-C, as soon as an epoch is saved; the test ends the training, not its length."""
+    arguments = ["train", "--hidden-dims", "4", "--epochs", "100000", "--data", str(data_path)]
+    command = [sys.executable, "-m", package, *arguments, "--out", "run"]
+    with subprocess.Popen(
+        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        while not (tmp_path / "run" / "checkpoints" / "last.npz").exists():
+            assert process.poll() is None, process.stderr.read()
+            time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert error.strip() == "interrupted; finished epochs are saved, --resume continues"
+    history = read_history(tmp_path / "run")
+    config = from_dict(read_config(tmp_path / "run"))
+    assert Run(tmp_path / "run", config, load_data(str(data_path)), package, True).step > 0
+    assert [row["epoch"] for row in history] == list(range(1, len(history) + 1))
+
+
+def test_only_what_trains_promises_a_resume(monkeypatch, capsys):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    for name in ("train", "evaluate"):
+        monkeypatch.setattr(commands, name, interrupted)
+    assert main("tf_vae", ["evaluate", "run"]) == 130
+    assert capsys.readouterr().err == "\ninterrupted; nothing was changed\n"
+    assert main("tf_vae", ["train"]) == 130
+    assert "--resume continues" in capsys.readouterr().err

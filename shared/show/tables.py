@@ -36,12 +36,13 @@ def metrics_table(metrics, title):
     Returns:
         rich.table.Table
     """
-    header = ["metric", "value", "± standard error", "n", "samples", "data", "x", "unit"]
+    header = ["metric", "value", "± standard error", "n", "samples", "data", "unit"]
     rows = []
     for name, metric in metrics.items():
         error = metric.get("standard_error")
         row = [name, _number(metric["value"]), "" if error is None else f"{error:.4f}"]
-        row += [f"{metric['n']:,}", metric["samples"] or "", metric["data"], metric["x"]]
+        row += [f"{metric['n']:,}", metric["samples"] or ""]
+        row.append(f"{metric['data']}, x: {metric['x']}")
         rows.append([*row, metric["unit"]])
     table = text_table(title, header, rows)
     table.columns[-1].justify = "left"
