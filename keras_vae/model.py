@@ -83,6 +83,26 @@ class VAE(keras.Model):
         step = self.optimizer.iterations if training else None
         return self.get_layer("objective").loss(**y_pred, step=step)
 
+    def predict(self, *args, **kwargs):
+        """`keras.Model.predict`, one batch per call of the compiled function.
+
+        Without this, the training's `steps_per_execution` would apply: Keras unrolls that many
+        batches, up to 128, into one graph of `predict`.
+        """
+        steps, self.steps_per_execution = self.steps_per_execution, 1
+        try:
+            return super().predict(*args, **kwargs)
+        finally:
+            self.steps_per_execution = steps
+
+    def get_metrics_result(self):
+        """The running means for Keras' logs, without the loss of a single step.
+
+        `step_loss` is read and reset after each call, so at the end of an epoch it would show 0.
+        """
+        logs = super().get_metrics_result()
+        return {name: value for name, value in logs.items() if name != "step_loss"}
+
 
 @keras.saving.register_keras_serializable("keras_vae")
 class Sampling(keras.layers.Layer):
