@@ -16,7 +16,7 @@ from shared.elbo import kl_to_standard_normal, negative_elbo, reparameterize, wa
 from shared.likelihoods import log_likelihood, mean_image
 from shared.seeds import seed_of
 from shared.trackers import StepLosses, track_terms
-from shared.weights import head_widths
+from shared.weights import head_widths, weight_shapes
 
 __all__ = ["VAE", "build", "decode", "encode"]
 
@@ -78,10 +78,47 @@ class VAE(keras.Model):
     No `__init__` and no `compile` of its own: with either, Keras cannot reload the saved model.
     """
 
+    @property
+    def encoder(self):
+        """keras.Model: x (batch, input_dim) to [z_mean, z_log_var], or to [z_mean]."""
+        return self.get_layer("encoder")
+
+    @property
+    def decoder(self):
+        """keras.Model: z (batch, latent_dim) to a dict of heads."""
+        return self.get_layer("decoder")
+
+    @property
+    def sampling(self):
+        """Sampling: the layer that draws z."""
+        return self.get_layer("sampling")
+
+    @property
+    def objective(self):
+        """Objective: the layer that computes the terms of the ELBO."""
+        return self.get_layer("objective")
+
+    @property
+    def config(self):
+        """shared.config.Config that the model was built with."""
+        return self.objective.config
+
+    @property
+    def named_weights(self):
+        """{canonical name: variable} in the order of the computation."""
+        # Within its model a Keras layer's name holds no "/", so the path is put together here.
+        variables = {
+            f"{part.name}/{layer.name}/{variable.name}": variable
+            for part in (self.encoder, self.decoder)
+            for layer in part.layers
+            for variable in layer.variables
+        }
+        return {name: variables[name] for name in weight_shapes(self.config, self.input_shape[-1])}
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """-mean(elbo), in training and in validation alike (a warm-up weighs training alone)."""
         step = self.optimizer.iterations if training else None
-        return self.get_layer("objective").loss(**y_pred, step=step)
+        return self.objective.loss(**y_pred, step=step)
 
     def predict(self, *args, **kwargs):
         """`keras.Model.predict`, one batch per call of the compiled function.
@@ -175,7 +212,7 @@ def encode(model, x):
     Returns:
         z_mean, z_log_var: (n, latent_dim) float32 arrays; of a delta posterior z_log_var is -inf.
     """
-    q = _predict(model.get_layer("encoder"), x)
+    q = _predict(model.encoder, x)
     q = q if isinstance(q, list) else [q]  # Keras hands a single output over without its list
     return (*q, np.full_like(q[0], -np.inf))[:2]
 
@@ -189,9 +226,9 @@ def decode(model, z):
     Returns:
         (n, input_dim) float32 array; in [0, 1] but for a Gaussian.
     """
-    config, heads = model.get_layer("objective").config, _predict(model.get_layer("decoder"), z)
+    heads = _predict(model.decoder, z)
     heads = {name: ops.convert_to_tensor(head) for name, head in heads.items()}
-    return ops.convert_to_numpy(mean_image(config, heads))
+    return ops.convert_to_numpy(mean_image(model.config, heads))
 
 
 def _predict(part, inputs):

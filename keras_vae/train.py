@@ -12,6 +12,7 @@ from keras_vae.batches import evaluation_batches, training_batches
 from keras_vae.checkpoint import assign, gather, restore, snapshot
 from keras_vae.model import build
 from shared.backend import keep_freed_memory
+from shared.optimizer import build_optimizer, reset_optimizer
 from shared.run.run import Run
 from shared.trackers import StepLosses
 from shared.weights import initial_bias
@@ -78,7 +79,7 @@ def step_losses(config, data, seeds, on_seed=None):
         seeded = dataclasses.replace(config, seed=seed)
         weights = gather(build(seeded, data.input_dim))
         assign(model, {**weights, **initial_bias(seeded, data.x_train)})
-        _reset(optimizer)
+        reset_optimizer(optimizer)
         recorder = Recorder(Run(None, seeded, data, "keras_vae"))
         _fit(model, seeded, data, 0, [recorder], verbose=0)
         losses.append(recorder.run.step_losses)
@@ -92,20 +93,7 @@ def step_losses(config, data, seeds, on_seed=None):
 
 def compile_model(model, config, n):
     """Compile a model for a run on `n` training examples; returns its optimizer, slots zero."""
-    kinds = {
-        "adam": keras.optimizers.Adam,
-        "rmsprop": keras.optimizers.RMSprop,
-        "sgd": keras.optimizers.SGD,
-    }
-    rate = config.learning_rate
-    if config.learning_rate_decay != 1:
-        steps = config.total_steps(n)
-        rate = keras.optimizers.schedules.ExponentialDecay(
-            rate, steps, 1 / config.learning_rate_decay
-        )
-    options = {"epsilon": config.optimizer_epsilon} if config.optimizer_epsilon else {}
-    optimizer = kinds[config.optimizer](learning_rate=rate, **options)
-    optimizer.build(model.trainable_variables)
+    optimizer = build_optimizer(config, n, model.trainable_variables)
     # Where the steps of an execution do not divide those of an epoch, `fit` overruns the epoch.
     ends = config.epoch_ends(n)
     common = math.gcd(*(end - start for _, start, end in ends))
@@ -115,12 +103,6 @@ def compile_model(model, config, n):
         steps_per_execution=max(d for d in range(1, StepLosses.CAPACITY + 1) if common % d == 0),
     )
     return optimizer
-
-
-def _reset(optimizer):
-    for variable in optimizer.variables:
-        if variable.name != "learning_rate":
-            variable.assign(np.zeros(variable.shape))
 
 
 # loop
@@ -154,10 +136,10 @@ class Noise(keras.callbacks.Callback):
         self.step = step
 
     def on_train_begin(self, logs=None):
-        self.model.get_layer("sampling").start_training_noise(self.seed, self.step)
+        self.model.sampling.start_training_noise(self.seed, self.step)
 
     def on_test_begin(self, logs=None):
-        self.model.get_layer("sampling").start_evaluation_noise(self.seed)
+        self.model.sampling.start_evaluation_noise(self.seed)
 
 
 class Recorder(keras.callbacks.Callback):
@@ -176,7 +158,7 @@ class Recorder(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.seconds = time.perf_counter() - self.started  # of training alone, not of validation
         self.steps = batch + 1
-        metric = self.model.get_layer("objective").step_losses
+        metric = self.model.objective.step_losses
         if metric is not None:
             self.losses.extend(metric.take())
 

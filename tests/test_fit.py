@@ -1,4 +1,4 @@
-"""What Keras' `fit` leaves behind beside the weights: its logs, and how `predict` runs afterwards."""
+"""What Keras' `fit` does beside training: its progress bar, and how `predict` runs afterwards."""
 
 import dataclasses
 

@@ -3,8 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from shared.elbo import log_importance_weight, mean_terms, reparameterize
+from shared.elbo import log_importance_weight, reparameterize
 from shared.likelihoods import log_likelihood
+from shared.measure.evaluation import evaluate_with
 from shared.seeds import seed_of
 from tf_vae.batches import evaluation_batches
 
@@ -27,22 +28,11 @@ def elbo_terms(model, x, config, sample=0):
         model(batch, tf.constant([noise_seed, number]))
         for number, batch in enumerate(evaluation_batches(x, config))
     ]
-    log_likelihood, kl = zip(*terms, strict=True)
-    return tf.concat(log_likelihood, 0).numpy(), tf.concat(kl, 0).numpy()
+    terms = {name: np.concatenate([each[name] for each in terms]) for name in terms[0]}
+    return terms["log_likelihood"], terms["kl"]
 
 
-def evaluate(model, x, config, samples=1):
-    """Mean loss, log-likelihood and KL of a set of images.
-
-    Args:
-        model: VAE.
-        x: (n, input_dim) float32 in [0, 1].
-        config: shared.config.Config; its seed gives the noise.
-        samples: samples of q(z|x) an image.
-    Returns:
-        {"loss", "log_likelihood", "kl"}: nats an image; loss is -ELBO, at beta = 1.
-    """
-    return mean_terms(np.array([elbo_terms(model, x, config, each) for each in range(samples)]))
+evaluate = evaluate_with(elbo_terms)
 
 
 def log_weights(model, x, z_mean, z_log_var, noise_seed, count):

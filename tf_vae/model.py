@@ -25,7 +25,7 @@ def build(config, input_dim):
         config: shared.config.Config.
         input_dim: pixels of an image.
     Returns:
-        VAE: maps x (batch, input_dim) and a noise seed (2,) to log_likelihood and kl, each
+        VAE: maps x (batch, input_dim) and a noise seed (2,) to {"log_likelihood", "kl"}, each
         (batch,) nats.
     """
     return VAE(config, input_dim)
@@ -38,7 +38,7 @@ class VAE(tf.Module):
         super().__init__(name="vae")
         self.config = config
         self.input_dim = input_dim
-        self.weights = {
+        self.named_weights = {
             name: tf.Variable(_initial(config, name, shape), name=name)
             for name, shape in weight_shapes(config, input_dim).items()
         }
@@ -52,7 +52,8 @@ class VAE(tf.Module):
         }
 
     def dense(self, name, h):
-        h, bias = tf.matmul(h, self.weights[f"{name}/kernel"]), self.weights[f"{name}/bias"]
+        kernel, bias = (self.named_weights[f"{name}/{part}"] for part in ("kernel", "bias"))
+        h = tf.matmul(h, kernel)
         # As Keras adds it: `bias_add`, but `+` for a single unit. Their gradients are two different
         # sums to XLA, which adds up in another order.
         return tf.nn.bias_add(h, bias) if bias.shape[0] > 1 else h + bias
@@ -93,7 +94,7 @@ class VAE(tf.Module):
         given_z = log_likelihood(self.config, x, self.decoder(z))
         # A delta posterior has no density, and the autoencoder's objective no KL.
         kl = kl_to_standard_normal(*q) if len(q) == 2 else tf.zeros_like(given_z)
-        return given_z, kl
+        return {"log_likelihood": given_z, "kl": kl}
 
 
 def _initial(config, name, shape):
@@ -129,9 +130,9 @@ def decode(model, z):
     Returns:
         (n, input_dim) float32 array; in [0, 1] but for a Gaussian.
     """
-    config, heads = model.config, _predict(model.compiled["decoder"], z)
+    heads = _predict(model.compiled["decoder"], z)
     heads = {name: tf.constant(head) for name, head in heads.items()}
-    return mean_image(config, heads).numpy()
+    return mean_image(model.config, heads).numpy()
 
 
 def _predict(part, inputs):

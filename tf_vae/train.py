@@ -11,6 +11,7 @@ import tensorflow as tf
 
 from shared.backend import keep_freed_memory
 from shared.elbo import negative_elbo, warmed_up
+from shared.optimizer import build_optimizer, reset_optimizer
 from shared.run.run import Run
 from shared.seeds import seed_of
 from shared.trackers import StepLosses, track_terms
@@ -44,7 +45,7 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
         # build
         keep_freed_memory()
         model = build(config, data.input_dim)
-        optimizer = build_optimizer(model, config, len(data.x_train))
+        optimizer = build_optimizer(config, len(data.x_train), model.trainable_variables)
 
         # restore
         assign(model, {**gather(model), **initial_bias(config, data.x_train)})
@@ -77,7 +78,7 @@ def step_losses(config, data, seeds, on_seed=None):
     # build
     config = dataclasses.replace(config, step_losses=True)
     model = build(config, data.input_dim)
-    optimizer = build_optimizer(model, config, len(data.x_train))
+    optimizer = build_optimizer(config, len(data.x_train), model.trainable_variables)
     steps = compiled_steps(model, optimizer)
 
     # loop
@@ -86,7 +87,7 @@ def step_losses(config, data, seeds, on_seed=None):
         seeded = dataclasses.replace(config, seed=seed)
         weights = gather(build(seeded, data.input_dim))
         assign(model, {**weights, **initial_bias(seeded, data.x_train)})
-        _reset(optimizer)
+        reset_optimizer(optimizer)
         epochs = _loop(steps, seeded, data, 0, verbose=0, validated=False)
         losses.append(np.concatenate([each for _, each in epochs]))
         if on_seed:
@@ -102,18 +103,19 @@ def update(model, optimizer, trackers, x, noise_seed):
 
     Args:
         model: VAE.
-        optimizer: a Keras optimizer built on `model.weights`; it counts the steps.
+        optimizer: a Keras optimizer built on `model.trainable_variables`; it counts the steps.
         trackers: keras.metrics by name, as in `compiled_steps`.
         x: (batch, input_dim) float32 in [0, 1].
         noise_seed: () int32; the noise is a function of it and of the step.
     """
-    config, weights, step = model.config, list(model.weights.values()), optimizer.iterations
+    config, step = model.config, optimizer.iterations
+    weights = list(model.named_weights.values())
     with tf.GradientTape() as tape:
-        log_likelihood, kl = model.terms(x, tf.stack([noise_seed, tf.cast(step, tf.int32)]))
+        terms = model.terms(x, tf.stack([noise_seed, tf.cast(step, tf.int32)]))
         beta = warmed_up(config.beta, step, config.kl_warmup_steps)
-        loss = negative_elbo(log_likelihood, kl, beta)
+        loss = negative_elbo(**terms, beta=beta)
     optimizer.apply(tape.gradient(loss, weights), weights)
-    _track(trackers, x, loss, log_likelihood, kl)
+    _track(trackers, x, loss, terms)
     if config.step_losses:
         trackers["step_loss"].update_state(loss)
 
@@ -125,14 +127,14 @@ def validate(model, trackers, x, noise_seed):
         model, trackers, x: as for `update`.
         noise_seed: (2,) int32 that the noise is a function of.
     """
-    log_likelihood, kl = model.terms(x, noise_seed)
-    loss = negative_elbo(log_likelihood, kl, model.config.beta)
-    _track(trackers, x, loss, log_likelihood, kl)
+    terms = model.terms(x, noise_seed)
+    loss = negative_elbo(**terms, beta=model.config.beta)
+    _track(trackers, x, loss, terms)
 
 
-def _track(trackers, x, loss, log_likelihood, kl):
+def _track(trackers, x, loss, terms):
     trackers["loss"].update_state(loss, sample_weight=tf.shape(x)[0])
-    track_terms(trackers, log_likelihood, kl)
+    track_terms(trackers, **terms)
 
 
 def compiled_steps(model, optimizer):
@@ -175,31 +177,6 @@ class Compiled(NamedTuple):
     run_steps: Callable
     validation_step: Callable
     trackers: dict[str, keras.metrics.Metric]
-
-
-def build_optimizer(model, config, n):
-    """The config's optimizer, with zero slots, for a run on `n` training examples."""
-    kinds = {
-        "adam": keras.optimizers.Adam,
-        "rmsprop": keras.optimizers.RMSprop,
-        "sgd": keras.optimizers.SGD,
-    }
-    rate = config.learning_rate
-    if config.learning_rate_decay != 1:
-        steps = config.total_steps(n)
-        rate = keras.optimizers.schedules.ExponentialDecay(
-            rate, steps, 1 / config.learning_rate_decay
-        )
-    options = {"epsilon": config.optimizer_epsilon} if config.optimizer_epsilon else {}
-    optimizer = kinds[config.optimizer](learning_rate=rate, **options)
-    optimizer.build(list(model.weights.values()))
-    return optimizer
-
-
-def _reset(optimizer):
-    for variable in optimizer.variables:
-        if variable.name != "learning_rate":
-            variable.assign(np.zeros(variable.shape))
 
 
 # loop
