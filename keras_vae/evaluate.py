@@ -25,7 +25,7 @@ def elbo_terms(model, x, config, sample=0):
         log_likelihood, kl: (n,) float32 arrays, nats.
     """
     model.sampling.start_evaluation_noise(config.seed, sample)
-    model.jit_compile = True
+    model.jit_compile = model.objective.jit_compile
     terms = model.predict(evaluation_batches(x, config), verbose=0)
     return terms["log_likelihood"], terms["kl"]
 
@@ -54,8 +54,8 @@ def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
 @functools.lru_cache(maxsize=4)  # one graph, compiled once, for all batches of a model
 def _weigh(model, count):
     """The graph of `log_weights`: every image in `count` rows, sample by sample."""
-    inputs = [keras.Input(model.encoder.input_shape[1:])]
-    inputs += [keras.Input(model.decoder.input_shape[1:]) for _ in range(3)]
+    widths = (model.input_dim, *[model.config.latent_dim] * 3)
+    inputs = [keras.Input((width,)) for width in widths]
     x, z_mean, z_log_var = (ops.tile(each, (count, 1)) for each in inputs[:3])
 
     # sample
@@ -65,5 +65,5 @@ def _weigh(model, count):
     terms = log_likelihood(model.config, x, model.decoder(z))
     weights = log_importance_weight(terms, z, z_mean, z_log_var)
     weigh = keras.Model(inputs, ops.reshape(weights, (count, -1)))
-    weigh.jit_compile = True
+    weigh.jit_compile = model.objective.jit_compile
     return weigh

@@ -15,12 +15,21 @@ from shared.backend import keep_freed_memory
 from shared.optimizer import build_optimizer, reset_optimizer
 from shared.run.run import Run
 from shared.trackers import StepLosses
-from shared.weights import initial_bias
+from shared.weights import check_model, initial_bias
 
 __all__ = ["step_losses", "train"]
 
 
-def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_epoch=None):
+def train(
+    config,
+    data,
+    out=None,
+    resume=False,
+    overwrite=False,
+    verbose=1,
+    on_epoch=None,
+    model=None,
+):
     """Train a VAE, or finish training it.
 
     Args:
@@ -31,19 +40,24 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
         overwrite: replace the run in the folder.
         verbose: 1 for a progress bar, 0 for silence.
         on_epoch: called with each new row of the history, a dict with the keys of folder.COLUMNS.
+        model: VAE of `assemble` or `build` to train from the weights that it has, without `out`;
+            None builds the config's dense network.
     Returns:
         model, run: the trained VAE, and its shared.run.run.Run, which holds the history.
     Raises:
-        UsageError: the folder can't be used as asked.
+        UsageError: the folder can't be used as asked, or the model does not fit the rest.
     """
+    if model is not None:
+        check_model(model, config, data, out)
     with Run(out, config, data, "keras_vae", resume, overwrite) as run:
         # build
         keep_freed_memory()
-        model = build(config, data.input_dim)
+        if model is None:
+            model = build(config, data.input_dim)
+            assign(model, {**gather(model), **initial_bias(config, data.x_train)})
         optimizer = compile_model(model, config, len(data.x_train))
 
         # restore
-        assign(model, {**gather(model), **initial_bias(config, data.x_train)})
         if run.checkpoint:
             restore(model, optimizer, run.checkpoint)
 
@@ -99,7 +113,7 @@ def compile_model(model, config, n):
     common = math.gcd(*(end - start for _, start, end in ends))
     model.compile(
         optimizer=optimizer,
-        jit_compile=True,  # "auto" means no XLA on a CPU, and other bits
+        jit_compile=model.objective.jit_compile,  # "auto" means no XLA on a CPU, and other bits
         steps_per_execution=max(d for d in range(1, StepLosses.CAPACITY + 1) if common % d == 0),
     )
     return optimizer

@@ -51,10 +51,9 @@ def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
     # Drawn before the compiled part: XLA draws other numbers, and takes ten times as long.
     epsilon = tf.random.stateless_normal((count * len(x), z_mean.shape[1]), [noise_seed, 0])
     inputs = [tf.convert_to_tensor(each) for each in (x, z_mean, z_log_var)]
-    return _weigh(model, *inputs, epsilon, count).numpy()
+    return _WEIGH[model.jit_compile](model, *inputs, epsilon, count).numpy()
 
 
-@tf.function(jit_compile=True)
 def _weigh(model, x, z_mean, z_log_var, epsilon, count):
     """The body of `log_weights`: every image in `count` rows, sample by sample."""
     x, z_mean, z_log_var = (tf.tile(each, (count, 1)) for each in (x, z_mean, z_log_var))
@@ -66,3 +65,7 @@ def _weigh(model, x, z_mean, z_log_var, epsilon, count):
     terms = log_likelihood(model.config, x, model.decoder(z))
     weights = log_importance_weight(terms, z, z_mean, z_log_var)
     return tf.reshape(weights, (count, -1))
+
+
+# One compiled function for all models, with XLA and without.
+_WEIGH = {xla: tf.function(_weigh, jit_compile=xla) for xla in (True, False)}

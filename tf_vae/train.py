@@ -15,7 +15,7 @@ from shared.optimizer import build_optimizer, reset_optimizer
 from shared.run.run import Run
 from shared.seeds import seed_of
 from shared.trackers import StepLosses, track_terms
-from shared.weights import initial_bias
+from shared.weights import check_model, initial_bias
 from tf_vae.batches import evaluation_batches, training_batches
 from tf_vae.checkpoint import assign, gather, restore, snapshot
 from tf_vae.model import build
@@ -25,7 +25,16 @@ __all__ = ["step_losses", "train"]
 TERMS = ("loss", "log_likelihood", "kl")  # the running means of a log, in the order of its columns
 
 
-def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_epoch=None):
+def train(
+    config,
+    data,
+    out=None,
+    resume=False,
+    overwrite=False,
+    verbose=1,
+    on_epoch=None,
+    model=None,
+):
     """Train a VAE, or finish training it.
 
     Args:
@@ -36,19 +45,24 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
         overwrite: replace the run in the folder.
         verbose: 1 for a progress bar, 0 for silence.
         on_epoch: called with each new row of the history, a dict with the keys of folder.COLUMNS.
+        model: VAE of `assemble` or `build` to train from the weights that it has, without `out`;
+            None builds the config's dense network.
     Returns:
         model, run: the trained VAE, and its shared.run.run.Run, which holds the history.
     Raises:
-        UsageError: the folder can't be used as asked.
+        UsageError: the folder can't be used as asked, or the model does not fit the rest.
     """
+    if model is not None:
+        check_model(model, config, data, out)
     with Run(out, config, data, "tf_vae", resume, overwrite) as run:
         # build
         keep_freed_memory()
-        model = build(config, data.input_dim)
+        if model is None:
+            model = build(config, data.input_dim)
+            assign(model, {**gather(model), **initial_bias(config, data.x_train)})
         optimizer = build_optimizer(config, len(data.x_train), model.trainable_variables)
 
         # restore
-        assign(model, {**gather(model), **initial_bias(config, data.x_train)})
         if run.checkpoint:
             restore(model, optimizer, run.checkpoint)
 
@@ -147,14 +161,14 @@ def compiled_steps(model, optimizer):
     Returns:
         Compiled: its functions, and the trackers that they write into.
     """
-    trackers = {name: keras.metrics.Mean(name) for name in TERMS}
+    trackers, xla = {name: keras.metrics.Mean(name) for name in TERMS}, model.jit_compile
     if model.config.step_losses:
         trackers["step_loss"] = StepLosses()
     # The length of a batch is open, so that each function is traced once, as in `fit`.
     images, number = tf.TensorSpec((None, model.input_dim)), tf.TensorSpec((), tf.int32)
     order, seed = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((2,), tf.int32)
 
-    @tf.function(jit_compile=True, input_signature=[images, order, number, number, number])
+    @tf.function(jit_compile=xla, input_signature=[images, order, number, number, number])
     def run_steps(images, order, first, end, noise_seed):
         """The steps on the batches `first` to `end` of `order`, whose rows are batches."""
         batch, last = first, end - 1
@@ -164,7 +178,7 @@ def compiled_steps(model, optimizer):
             batch += 1
             x = tf.gather(images, tf.gather(order, tf.minimum(batch, last)))
 
-    @tf.function(jit_compile=True, input_signature=[images, seed])
+    @tf.function(jit_compile=xla, input_signature=[images, seed])
     def validation_step(x, noise_seed):
         validate(model, trackers, x, noise_seed)
 
