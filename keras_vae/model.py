@@ -68,13 +68,14 @@ def build(config, input_dim):
 def assemble(encoder, decoder, config, input_dim, jit_compile=True):
     """A VAE of any encoder and decoder, with the shared objective and the same rule of noise.
 
-    Their initial weights are the caller's. `gather` and `assign` number the weights in the order
-    of the layers: "encoder/0/kernel", "encoder/1/bias", …; `train` takes the model as `model`,
-    without a run folder, which is loaded by its config.
+    The initial weights are the caller's. `gather` and `assign` number the weights of each part,
+    "encoder/0/kernel", "encoder/1/bias", …, whatever its layers are called. `train` takes the
+    model as `model`, without a run folder, since a folder is loaded by its config.
 
     Args:
-        encoder: Keras model or other callable on symbolic tensors; maps x (batch, input_dim) to
-            [z_mean, z_log_var], each (batch, latent_dim), or to [z_mean] for a delta posterior.
+        encoder: maps x (batch, input_dim) to [z_mean, z_log_var], each (batch, latent_dim), or to
+            [z_mean] for a delta posterior. A Keras model, or another callable: on symbolic Keras
+            tensors for keras_vae, on tensors for tf_vae, which also takes a tf.Module.
         decoder: likewise; maps z (batch, latent_dim) to the dict of heads that the likelihood
             takes, e.g. {"logits": (batch, input_dim)} (shared.weights.head_widths).
         config: shared.config.Config; what describes the dense network is ignored.
@@ -258,7 +259,7 @@ def encode(model, x):
         z_mean, z_log_var: (n, latent_dim) float32 arrays; of a delta posterior z_log_var is -inf.
     """
     q = _predict(model, model.encoder, x)
-    q = q if isinstance(q, list) else [q]  # Keras hands a single output over without its list
+    q = q if isinstance(q, (list, tuple)) else [q]  # Keras returns a single output without its list
     return (*q, np.full_like(q[0], -np.inf))[:2]
 
 

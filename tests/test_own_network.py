@@ -227,6 +227,15 @@ def outputs(*widths, **heads):
     return network
 
 
+def test_outputs_may_come_as_a_tuple_and_by_a_function(implementation, data):
+    config = recipe("post-keras")
+    network = outputs(2, 2)
+    model = implementation.assemble(lambda x: tuple(network(x)), outputs(logits=36), config, 36)
+    z_mean, z_log_var = implementation.encode(model, data.x_test)
+    assert (z_mean == data.x_test[:, :1]).all() and (z_log_var == z_mean).all()
+    assert implementation.gather(model) == {}  # this network has no weights
+
+
 @pytest.mark.parametrize(
     "encoder, decoder, changes, message",
     [

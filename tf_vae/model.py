@@ -60,14 +60,14 @@ def build(config, input_dim):
 def assemble(encoder, decoder, config, input_dim, jit_compile=True):
     """A VAE of any encoder and decoder, with the shared objective and the same rule of noise.
 
-    Their initial weights are the caller's. `gather` and `assign` number the weights in the order
-    of their creation: "encoder/0/kernel", "encoder/1/bias", …; `train` takes the model as `model`,
-    without a run folder, which is loaded by its config.
+    The initial weights are the caller's. `gather` and `assign` number the weights of each part,
+    "encoder/0/kernel", "encoder/1/bias", …, whatever its layers are called. `train` takes the
+    model as `model`, without a run folder, since a folder is loaded by its config.
 
     Args:
-        encoder: tf.Module, Keras model or other callable on tensors; maps x (batch, input_dim) to
-            [z_mean, z_log_var], each (batch, latent_dim), or to [z_mean] for a delta posterior. It
-            is called without `training`; its weights are the trainable variables that it reads.
+        encoder: maps x (batch, input_dim) to [z_mean, z_log_var], each (batch, latent_dim), or to
+            [z_mean] for a delta posterior. A Keras model, or another callable: on symbolic Keras
+            tensors for keras_vae, on tensors for tf_vae, which also takes a tf.Module.
         decoder: likewise; maps z (batch, latent_dim) to the dict of heads that the likelihood
             takes, e.g. {"logits": (batch, input_dim)} (shared.weights.head_widths).
         config: shared.config.Config; what describes the dense network is ignored.
@@ -75,7 +75,8 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=True):
         jit_compile: compile with XLA. Its convolutions on a CPU are slow: False is for them, and
             then the two implementations agree closely, not in every bit.
     Returns:
-        VAE, as `build` returns it.
+        VAE, as `build` returns it. Its weights are the trainable variables that the two networks
+        read; both are called without `training`.
     Raises:
         UsageError: the network returns other outputs, or outputs of other shapes.
     """
