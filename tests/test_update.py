@@ -5,13 +5,16 @@ import numpy as np
 import oracle
 import pytest
 import tensorflow as tf
+from bits import differing
 
 from shared.config import recipe
+from shared.elbo import negative_elbo
 from shared.optimizer import build_optimizer
+from shared.seeds import epoch_order, seed_of
 from shared.trackers import StepLosses
 from tf_vae.checkpoint import gather
 from tf_vae.model import build
-from tf_vae.train import update
+from tf_vae.train import train, update
 
 CONFIG = {
     "hidden_dims": (24, 16),
@@ -87,3 +90,21 @@ def test_the_optimizers_are_those_of_keras(data, name, epsilon):
         found = (np.float64(start[weight]) - end[weight])[clear]
         # 2e-3: an error of 1e-7 in a gradient of 1e-4, as it stands in the ratio.
         np.testing.assert_allclose(found, rate * step[clear], rtol=2e-3, atol=1e-6, err_msg=weight)
+
+
+def test_a_compiled_step_by_hand_is_that_of_train(data):
+    """Whoever calls the model in a compiled step of their own gets the bits of `train`."""
+    config = recipe("post-tf", steps=1, hidden_dims=(24,), latent_dim=5)
+    model = build(config, data.input_dim)
+    optimizer = build_optimizer(config, len(data.x_train), model.trainable_variables)
+    variables = list(model.named_weights.values())
+
+    @tf.function(jit_compile=True)
+    def step(x, noise_seed):
+        with tf.GradientTape() as tape:
+            loss = negative_elbo(**model(x, noise_seed))
+        optimizer.apply(tape.gradient(loss, variables), variables)
+
+    rows = epoch_order(config.seed, 1, len(data.x_train))[: config.batch_size]
+    step(tf.constant(data.x_train[rows]), tf.constant([seed_of(config.seed, "noise"), 0]))
+    assert differing(gather(model), gather(train(config, data, verbose=0)[0])) == []

@@ -111,11 +111,12 @@ class VAE(tf.Module):
         # For calls from outside; a training step compiles its own use of the plain functions.
         x = tf.TensorSpec((None, input_dim), name="x")
         z = tf.TensorSpec((None, config.latent_dim), name="z")
-        noise_seed = tf.TensorSpec((2,), tf.int32, name="noise_seed")
         self.compiled = {
             "encoder": tf.function(encoder, [x], jit_compile=jit_compile),
             "decoder": tf.function(decoder, [z], jit_compile=jit_compile),
-            "terms": tf.function(self.terms, [x, noise_seed], jit_compile=jit_compile),
+            # Traced for each length of a batch: where that is open, a step that calls the model is
+            # compiled to other sums than a step of `fit`.
+            "terms": tf.function(self.terms, jit_compile=jit_compile),
         }
 
     def __call__(self, x, noise_seed):
