@@ -95,7 +95,7 @@ def step_losses(config, data, seeds, on_seed=None):
         assign(model, {**weights, **initial_bias(seeded, data.x_train)})
         reset_optimizer(optimizer)
         recorder = Recorder(Run(None, seeded, data, "keras_vae"))
-        _fit(model, seeded, data, 0, [recorder], verbose=0)
+        _fit(model, seeded, data, 0, [recorder], verbose=0, validated=False)
         losses.append(recorder.run.step_losses)
         if on_seed:
             on_seed(seed)
@@ -122,9 +122,10 @@ def compile_model(model, config, n):
 # loop
 
 
-def _fit(model, config, data, step, callbacks, verbose):
+def _fit(model, config, data, step, callbacks, verbose, validated=True):
     """`fit` the epochs still to run after `step` steps, in stretches of epochs of one length."""
     n = len(data.x_train)
+    held_out = evaluation_batches(data.x_test, config) if validated else None  # drawn once for all
     ends = config.epoch_ends(n, step)
     for steps, stretch in itertools.groupby(ends, key=lambda epoch: epoch[2] - epoch[1]):
         stretch = list(stretch)
@@ -134,7 +135,7 @@ def _fit(model, config, data, step, callbacks, verbose):
             initial_epoch=first - 1,
             epochs=last,
             steps_per_epoch=steps,
-            validation_data=evaluation_batches(data.x_test, config),
+            validation_data=held_out,
             callbacks=[Noise(config.seed, start), *callbacks],
             shuffle=False,  # the stream comes in its own order
             verbose=verbose,
@@ -180,7 +181,8 @@ class Recorder(keras.callbacks.Callback):
         step = self.run.step + self.steps
         names = ("loss", "log_likelihood", "kl")
         names = (*names, *(f"val_{name}" for name in names))
-        row = {"epoch": epoch + 1, "step": step, **{name: float(logs[name]) for name in names}}
+        values = {name: float(logs[name]) for name in names if name in logs}
+        row = {"epoch": epoch + 1, "step": step, **values}
         row["seconds"] = self.seconds
         self.run.finish_epoch(
             row,
