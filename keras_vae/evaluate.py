@@ -3,12 +3,12 @@
 import functools
 
 import keras
-import numpy as np
 from keras import ops
 
 from keras_vae.batches import evaluation_batches
-from shared.elbo import log_importance_weight, mean_terms, reparameterize
+from shared.elbo import log_importance_weight, reparameterize
 from shared.likelihoods import log_likelihood
+from shared.measure.evaluation import evaluate_with
 
 __all__ = ["elbo_terms", "evaluate", "log_weights"]
 
@@ -24,24 +24,13 @@ def elbo_terms(model, x, config, sample=0):
     Returns:
         log_likelihood, kl: (n,) float32 arrays, nats.
     """
-    model.get_layer("sampling").start_evaluation_noise(config.seed, sample)
-    model.jit_compile = True
+    model.sampling.start_evaluation_noise(config.seed, sample)
+    model.jit_compile = model.objective.jit_compile
     terms = model.predict(evaluation_batches(x, config), verbose=0)
     return terms["log_likelihood"], terms["kl"]
 
 
-def evaluate(model, x, config, samples=1):
-    """Mean loss, log-likelihood and KL of a set of images.
-
-    Args:
-        model: VAE.
-        x: (n, input_dim) float32 in [0, 1].
-        config: shared.config.Config; its seed gives the noise.
-        samples: samples of q(z|x) an image.
-    Returns:
-        {"loss", "log_likelihood", "kl"}: nats an image; loss is -ELBO, at beta = 1.
-    """
-    return mean_terms(np.array([elbo_terms(model, x, config, each) for each in range(samples)]))
+evaluate = evaluate_with(elbo_terms)
 
 
 def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
@@ -65,17 +54,16 @@ def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
 @functools.lru_cache(maxsize=4)  # one graph, compiled once, for all batches of a model
 def _weigh(model, count):
     """The graph of `log_weights`: every image in `count` rows, sample by sample."""
-    encoder, decoder = model.get_layer("encoder"), model.get_layer("decoder")
-    inputs = [keras.Input(encoder.input_shape[1:])]
-    inputs += [keras.Input(decoder.input_shape[1:]) for _ in range(3)]
+    widths = (model.input_dim, *[model.config.latent_dim] * 3)
+    inputs = [keras.Input((width,)) for width in widths]
     x, z_mean, z_log_var = (ops.tile(each, (count, 1)) for each in inputs[:3])
 
     # sample
     z = reparameterize(z_mean, z_log_var, inputs[3])
 
     # objective
-    terms = log_likelihood(model.get_layer("objective").config, x, decoder(z))
+    terms = log_likelihood(model.config, x, model.decoder(z))
     weights = log_importance_weight(terms, z, z_mean, z_log_var)
     weigh = keras.Model(inputs, ops.reshape(weights, (count, -1)))
-    weigh.jit_compile = True
+    weigh.jit_compile = model.objective.jit_compile
     return weigh

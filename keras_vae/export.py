@@ -30,14 +30,13 @@ def export(model, directory, onnx=False):
 def _parts(model):
     """The two deterministic graphs, their outputs by name."""
     # encode
-    encoder = model.get_layer("encoder")
-    q = dict(zip(("z_mean", "z_log_var"), encoder.outputs, strict=False))  # of a delta, z_mean
+    # A delta posterior has z_mean alone.
+    q = dict(zip(("z_mean", "z_log_var"), model.encoder.outputs, strict=False))
     # decode
-    decoder, config = model.get_layer("decoder"), model.get_layer("objective").config
-    x = {"x": mean_image(config, decoder.output)}
+    x = {"x": mean_image(model.config, model.decoder.output)}
     return {
-        "encoder": keras.Model(encoder.inputs[0], q, name="encoder"),
-        "decoder": keras.Model(decoder.inputs[0], x, name="decoder"),
+        "encoder": keras.Model(model.encoder.inputs[0], q, name="encoder"),
+        "decoder": keras.Model(model.decoder.inputs[0], x, name="decoder"),
     }
 
 

@@ -16,9 +16,9 @@ from shared.elbo import kl_to_standard_normal, negative_elbo, reparameterize, wa
 from shared.likelihoods import log_likelihood, mean_image
 from shared.seeds import seed_of
 from shared.trackers import StepLosses, track_terms
-from shared.weights import head_widths
+from shared.weights import check_heads, check_posterior, head_widths, name_weights
 
-__all__ = ["VAE", "build", "decode", "encode"]
+__all__ = ["VAE", "assemble", "build", "decode", "encode"]
 
 
 def build(config, input_dim):
@@ -62,13 +62,52 @@ def build(config, input_dim):
     heads = {name: dense(f"decoder/{name}", width)(h) for name, width in widths.items()}
     decoder = keras.Model(z, heads, name="decoder")
 
+    return assemble(encoder, decoder, config, input_dim)
+
+
+def assemble(encoder, decoder, config, input_dim, jit_compile=True):
+    """A VAE of any encoder and decoder, with the shared objective and the same rule of noise.
+
+    The initial weights are the caller's. `gather` and `assign` number the weights of each part,
+    "encoder/0/kernel", "encoder/1/bias", …, whatever its layers are called. `train` takes the
+    model as `model`, without a run folder, since a folder is loaded by its config.
+
+    Args:
+        encoder: maps x (batch, input_dim) to [z_mean, z_log_var], each (batch, latent_dim), or to
+            [z_mean] for a delta posterior. A Keras model, or another callable: on symbolic Keras
+            tensors for keras_vae, on tensors for tf_vae, which also takes a tf.Module.
+        decoder: likewise; maps z (batch, latent_dim) to the dict of heads that the likelihood
+            takes, e.g. {"logits": (batch, input_dim)} (shared.weights.head_widths).
+        config: shared.config.Config; what describes the dense network is ignored.
+        input_dim: pixels per image, times channels.
+        jit_compile: compile with XLA. Its convolutions on a CPU are slow: False is for them, and
+            then the two implementations agree closely, not in every bit.
+    Returns:
+        VAE, as `build` returns it.
+    Raises:
+        UsageError: the network returns other outputs, or outputs of other shapes.
+    """
+    x = keras.Input((input_dim,), name="x")
+    encoder = _part("encoder", encoder, x)
+    decoder = _part("decoder", decoder, keras.Input((config.latent_dim,), name="z"))
+
     # sample
     q = encoder(x)
+    check_posterior(config, q)
     z = Sampling(config.seed, name="sampling")(q)
 
     # objective
-    terms = Objective(config, name="objective")([x, decoder(z), q])
+    heads = decoder(z)
+    check_heads(config, input_dim, heads)
+    terms = Objective(config, jit_compile, name="objective")([x, heads, q])
     return VAE(x, terms, name="vae")
+
+
+def _part(name, network, inputs):
+    """`network` as a functional model called `name`, by which VAE finds it."""
+    if getattr(network, "name", None) == name and hasattr(network, "input_shape"):
+        return network
+    return keras.Model(inputs, network(inputs), name=name)
 
 
 @keras.saving.register_keras_serializable("keras_vae")
@@ -78,10 +117,72 @@ class VAE(keras.Model):
     No `__init__` and no `compile` of its own: with either, Keras cannot reload the saved model.
     """
 
+    @property
+    def encoder(self):
+        """keras.Model: x (batch, input_dim) to [z_mean, z_log_var], or to [z_mean]."""
+        return self.get_layer("encoder")
+
+    @property
+    def decoder(self):
+        """keras.Model: z (batch, latent_dim) to a dict of heads."""
+        return self.get_layer("decoder")
+
+    @property
+    def sampling(self):
+        """Sampling: the layer that draws z."""
+        return self.get_layer("sampling")
+
+    @property
+    def objective(self):
+        """Objective: the layer that computes the terms of the ELBO."""
+        return self.get_layer("objective")
+
+    @property
+    def config(self):
+        """shared.config.Config that the model was built with."""
+        return self.objective.config
+
+    @property
+    def input_dim(self):
+        """Pixels per image."""
+        return self.input_shape[-1]
+
+    @property
+    def named_weights(self):
+        """{name: variable} in the order of the computation, by shared.weights.name_weights."""
+        # Within its model a Keras layer's name holds no "/", so the path is put together here.
+        parts = {
+            part.name: [
+                (f"{layer.name}/{v.name}", v) for layer in part.layers for v in layer.weights
+            ]
+            for part in (self.encoder, self.decoder)
+        }
+        return name_weights(self.config, self.input_dim, parts)
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """-mean(elbo), in training and in validation alike (a warm-up weighs training alone)."""
         step = self.optimizer.iterations if training else None
-        return self.get_layer("objective").loss(**y_pred, step=step)
+        return self.objective.loss(**y_pred, step=step)
+
+    def predict(self, *args, **kwargs):
+        """`keras.Model.predict`, one batch per call of the compiled function.
+
+        Without this, the training's `steps_per_execution` would apply: Keras unrolls that many
+        batches, up to 128, into one graph of `predict`.
+        """
+        steps, self.steps_per_execution = self.steps_per_execution, 1
+        try:
+            return super().predict(*args, **kwargs)
+        finally:
+            self.steps_per_execution = steps
+
+    def get_metrics_result(self):
+        """The running means for Keras' logs, without the loss of a single step.
+
+        `step_loss` is read and reset after each call, so at the end of an epoch it would show 0.
+        """
+        logs = super().get_metrics_result()
+        return {name: value for name, value in logs.items() if name != "step_loss"}
 
 
 @keras.saving.register_keras_serializable("keras_vae")
@@ -118,9 +219,10 @@ class Sampling(keras.layers.Layer):
 class Objective(keras.layers.Layer):
     """The terms of the ELBO per example, the weight of the KL, and their running means."""
 
-    def __init__(self, config, **kwargs):
+    def __init__(self, config, jit_compile=True, **kwargs):
         super().__init__(**kwargs)
         self.config = config if isinstance(config, Config) else from_dict(config)
+        self.jit_compile = jit_compile  # of the whole model: a saved layer keeps its settings
         self.trackers = {name: keras.metrics.Mean(name) for name in ("log_likelihood", "kl")}
         self.step_losses = StepLosses("step_loss") if self.config.step_losses else None
 
@@ -143,7 +245,8 @@ class Objective(keras.layers.Layer):
         return loss
 
     def get_config(self):
-        return {**super().get_config(), "config": dataclasses.asdict(self.config)}
+        config = dataclasses.asdict(self.config)
+        return {**super().get_config(), "config": config, "jit_compile": self.jit_compile}
 
 
 def encode(model, x):
@@ -155,8 +258,8 @@ def encode(model, x):
     Returns:
         z_mean, z_log_var: (n, latent_dim) float32 arrays; of a delta posterior z_log_var is -inf.
     """
-    q = _predict(model.get_layer("encoder"), x)
-    q = q if isinstance(q, list) else [q]  # Keras hands a single output over without its list
+    q = _predict(model, model.encoder, x)
+    q = q if isinstance(q, (list, tuple)) else [q]  # Keras returns a single output without its list
     return (*q, np.full_like(q[0], -np.inf))[:2]
 
 
@@ -169,11 +272,11 @@ def decode(model, z):
     Returns:
         (n, input_dim) float32 array; in [0, 1] but for a Gaussian.
     """
-    config, heads = model.get_layer("objective").config, _predict(model.get_layer("decoder"), z)
+    heads = _predict(model, model.decoder, z)
     heads = {name: ops.convert_to_tensor(head) for name, head in heads.items()}
-    return ops.convert_to_numpy(mean_image(config, heads))
+    return ops.convert_to_numpy(mean_image(model.config, heads))
 
 
-def _predict(part, inputs):
-    part.jit_compile = True  # "auto" means no XLA on a CPU, and other bits
+def _predict(model, part, inputs):
+    part.jit_compile = model.objective.jit_compile  # "auto" means no XLA on a CPU, and other bits
     return part.predict(inputs, batch_size=EVALUATION_BATCH, verbose=0)

@@ -32,5 +32,5 @@ def step_program(config, n, input_dim, batch, stage="before"):
     compiled = compiled.__wrapped__
     compiled.get_concrete_function(tf.TensorSpec((None, input_dim)))  # traced as `fit` traces it
     variables = named_variables(model, optimizer, model.metrics)
-    variables["seed"] = model.get_layer("sampling").training_noise.state.value
+    variables["seed"] = model.sampling.training_noise.state
     return program(compiled, {"x": tf.zeros((batch, input_dim))}, variables, stage)

@@ -12,14 +12,24 @@ from keras_vae.batches import evaluation_batches, training_batches
 from keras_vae.checkpoint import assign, gather, restore, snapshot
 from keras_vae.model import build
 from shared.backend import keep_freed_memory
+from shared.optimizer import build_optimizer, reset_optimizer
 from shared.run.run import Run
 from shared.trackers import StepLosses
-from shared.weights import initial_bias
+from shared.weights import check_model, initial_bias
 
 __all__ = ["step_losses", "train"]
 
 
-def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_epoch=None):
+def train(
+    config,
+    data,
+    out=None,
+    resume=False,
+    overwrite=False,
+    verbose=1,
+    on_epoch=None,
+    model=None,
+):
     """Train a VAE, or finish training it.
 
     Args:
@@ -30,19 +40,24 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
         overwrite: replace the run in the folder.
         verbose: 1 for a progress bar, 0 for silence.
         on_epoch: called with each new row of the history, a dict with the keys of folder.COLUMNS.
+        model: VAE of `assemble` or `build` to train from the weights that it has, without `out`;
+            None builds the config's dense network.
     Returns:
         model, run: the trained VAE, and its shared.run.run.Run, which holds the history.
     Raises:
-        UsageError: the folder can't be used as asked.
+        UsageError: the folder can't be used as asked, or the model does not fit the rest.
     """
+    if model is not None:
+        check_model(model, config, data, out)
     with Run(out, config, data, "keras_vae", resume, overwrite) as run:
         # build
         keep_freed_memory()
-        model = build(config, data.input_dim)
+        if model is None:
+            model = build(config, data.input_dim)
+            assign(model, {**gather(model), **initial_bias(config, data.x_train)})
         optimizer = compile_model(model, config, len(data.x_train))
 
         # restore
-        assign(model, {**gather(model), **initial_bias(config, data.x_train)})
         if run.checkpoint:
             restore(model, optimizer, run.checkpoint)
         run.begin()
@@ -77,9 +92,9 @@ def step_losses(config, data, seeds, on_seed=None):
         seeded = dataclasses.replace(config, seed=seed)
         weights = gather(build(seeded, data.input_dim))
         assign(model, {**weights, **initial_bias(seeded, data.x_train)})
-        _reset(optimizer)
+        reset_optimizer(optimizer)
         recorder = Recorder(Run(None, seeded, data, "keras_vae"))
-        _fit(model, seeded, data, 0, [recorder], verbose=0)
+        _fit(model, seeded, data, 0, [recorder], verbose=0, validated=False)
         losses.append(recorder.run.step_losses)
         if on_seed:
             on_seed(seed)
@@ -91,43 +106,25 @@ def step_losses(config, data, seeds, on_seed=None):
 
 def compile_model(model, config, n):
     """Compile a model for a run on `n` training examples; returns its optimizer, slots zero."""
-    kinds = {
-        "adam": keras.optimizers.Adam,
-        "rmsprop": keras.optimizers.RMSprop,
-        "sgd": keras.optimizers.SGD,
-    }
-    rate = config.learning_rate
-    if config.learning_rate_decay != 1:
-        steps = config.total_steps(n)
-        rate = keras.optimizers.schedules.ExponentialDecay(
-            rate, steps, 1 / config.learning_rate_decay
-        )
-    options = {"epsilon": config.optimizer_epsilon} if config.optimizer_epsilon else {}
-    optimizer = kinds[config.optimizer](learning_rate=rate, **options)
-    optimizer.build(model.trainable_variables)
+    optimizer = build_optimizer(config, n, model.trainable_variables)
     # Where the steps of an execution do not divide those of an epoch, `fit` overruns the epoch.
     ends = config.epoch_ends(n)
     common = math.gcd(*(end - start for _, start, end in ends))
     model.compile(
         optimizer=optimizer,
-        jit_compile=True,  # "auto" means no XLA on a CPU, and other bits
+        jit_compile=model.objective.jit_compile,  # "auto" means no XLA on a CPU, and other bits
         steps_per_execution=max(d for d in range(1, StepLosses.CAPACITY + 1) if common % d == 0),
     )
     return optimizer
 
 
-def _reset(optimizer):
-    for variable in optimizer.variables:
-        if variable.name != "learning_rate":
-            variable.assign(np.zeros(variable.shape))
-
-
 # loop
 
 
-def _fit(model, config, data, step, callbacks, verbose):
+def _fit(model, config, data, step, callbacks, verbose, validated=True):
     """`fit` the epochs still to run after `step` steps, in stretches of epochs of one length."""
     n = len(data.x_train)
+    held_out = evaluation_batches(data.x_test, config) if validated else None  # drawn once for all
     ends = config.epoch_ends(n, step)
     for steps, stretch in itertools.groupby(ends, key=lambda epoch: epoch[2] - epoch[1]):
         stretch = list(stretch)
@@ -137,7 +134,7 @@ def _fit(model, config, data, step, callbacks, verbose):
             initial_epoch=first - 1,
             epochs=last,
             steps_per_epoch=steps,
-            validation_data=evaluation_batches(data.x_test, config),
+            validation_data=held_out,
             callbacks=[Noise(config.seed, start), *callbacks],
             shuffle=False,  # the stream comes in its own order
             verbose=verbose,
@@ -153,10 +150,10 @@ class Noise(keras.callbacks.Callback):
         self.step = step
 
     def on_train_begin(self, logs=None):
-        self.model.get_layer("sampling").start_training_noise(self.seed, self.step)
+        self.model.sampling.start_training_noise(self.seed, self.step)
 
     def on_test_begin(self, logs=None):
-        self.model.get_layer("sampling").start_evaluation_noise(self.seed)
+        self.model.sampling.start_evaluation_noise(self.seed)
 
 
 class Recorder(keras.callbacks.Callback):
@@ -175,7 +172,7 @@ class Recorder(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.seconds = time.perf_counter() - self.started  # of training alone, not of validation
         self.steps = batch + 1
-        metric = self.model.get_layer("objective").step_losses
+        metric = self.model.objective.step_losses
         if metric is not None:
             self.losses.extend(metric.take())
 
@@ -183,7 +180,8 @@ class Recorder(keras.callbacks.Callback):
         step = self.run.step + self.steps
         names = ("loss", "log_likelihood", "kl")
         names = (*names, *(f"val_{name}" for name in names))
-        row = {"epoch": epoch + 1, "step": step, **{name: float(logs[name]) for name in names}}
+        values = {name: float(logs[name]) for name in names if name in logs}
+        row = {"epoch": epoch + 1, "step": step, **values}
         row["seconds"] = self.seconds
         self.run.finish_epoch(
             row,

@@ -103,10 +103,10 @@ print(f"{'784 · log(1/2)':15}", round(784 * math.log(1 / 2), 2))
 # ### A loss without a target
 #
 # Keras' usual loss compares an output with a target `y`. A VAE has no target, so the model is a
-# `keras.Model` that overrides one method. This is all of it:
+# `keras.Model` that overrides `compute_loss`:
 
 # %%
-print(inspect.getsource(keras_vae.model.VAE))
+print(inspect.getsource(keras_vae.model.VAE.compute_loss))
 
 # %% [markdown]
 # (The 2018 code called `vae.add_loss(tensor)`. That is gone: in Keras 3 it raises.)

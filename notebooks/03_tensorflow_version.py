@@ -55,7 +55,7 @@ from shared.elbo import negative_elbo
 from shared.seeds import epoch_order, seed_of
 from shared.measure.parity import compare
 from tf_vae.checkpoint import assign, gather
-from tf_vae.model import VAE, build, decode, encode
+from tf_vae.model import VAE, build, decode, dense, encode
 from tf_vae.train import step_losses, train
 
 data = load_data("mnist-5k")
@@ -75,11 +75,11 @@ print(f"{config.learning_rate}, initial weights of σ {config.initializer_stddev
 
 # %%
 model = build(config, data.input_dim)
-for name, variable in model.weights.items():
+for name, variable in model.named_weights.items():
     print(f"{name:28} {tuple(variable.shape)!s:12} σ = {variable.numpy().std():.5f}")
 
 # %%
-print(inspect.getsource(VAE.dense))
+print(inspect.getsource(dense))
 print(inspect.getsource(VAE.terms))
 
 # %% [markdown]
@@ -110,9 +110,10 @@ print("images", x.shape, " noise seed", noise_seed.numpy())
 
 # %%
 with tf.GradientTape() as tape:
-    log_likelihood, kl = model(x, noise_seed)
-    loss = negative_elbo(log_likelihood, kl)
+    terms = model(x, noise_seed)
+    loss = negative_elbo(**terms)
 
+log_likelihood, kl = terms["log_likelihood"], terms["kl"]
 print("per image:", log_likelihood.shape, kl.shape)
 print(
     f"loss {float(loss):.4f} = {-float(tf.reduce_mean(log_likelihood)):.4f} + {float(tf.reduce_mean(kl)):.1e}"
@@ -124,9 +125,9 @@ print(
 # **Backward.** One gradient for each variable.
 
 # %%
-variables = list(model.weights.values())
+variables = list(model.named_weights.values())
 gradients = tape.gradient(loss, variables)
-for name, gradient in zip(model.weights, gradients, strict=True):
+for name, gradient in zip(model.named_weights, gradients, strict=True):
     print(f"{name:28} largest |gradient| {np.abs(gradient).max():.1e}")
 
 # %% [markdown]
@@ -176,8 +177,7 @@ print(f"weights: largest difference {worst:.1e}; bit-identical {same} of {len(di
 def one_step(x, noise_seed):
     print("(Python runs this line)")  # to see how often
     with tf.GradientTape() as tape:
-        log_likelihood, kl = model(x, noise_seed)
-        loss = negative_elbo(log_likelihood, kl)
+        loss = negative_elbo(**model(x, noise_seed))
     optimizer.apply(tape.gradient(loss, variables), variables)
     return loss
 

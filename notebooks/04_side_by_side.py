@@ -206,7 +206,7 @@ rung(
 # step 0 and counts by itself; at the right, the step's number as half of the seed.
 
 # %%
-sampling = fit_model.get_layer("sampling")
+sampling = fit_model.sampling
 sampling.start_training_noise(config.seed, 0)
 zeros = np.zeros((64, config.latent_dim), np.float32)  # z = 0 + 1 · epsilon
 same = True
@@ -353,18 +353,18 @@ for stage in ("before", "after"):
 
 
 # %%
-def plain_plus(self, name, h):
-    return tf.matmul(h, self.weights[f"{name}/kernel"]) + self.weights[f"{name}/bias"]
+def plain_plus(h, kernel, bias):
+    return tf.matmul(h, kernel) + bias
 
 
-theirs_dense, tf_vae.model.VAE.dense = tf_vae.model.VAE.dense, plain_plus
+theirs_dense, tf_vae.model.dense = tf_vae.model.dense, plain_plus
 try:
     pair = [
         module.step_program(config, len(data.x_train), data.input_dim, config.batch_size)
         for module in (keras_vae.program, tf_vae.program)
     ]
 finally:
-    tf_vae.model.VAE.dense = theirs_dense
+    tf_vae.model.dense = theirs_dense
 print("\n".join(differences(*pair)))
 
 # %% [markdown]
@@ -389,7 +389,7 @@ batches = list(islice(stream, config.steps))
 def by_hand(config, loss_of, compiled=True):
     """The weights after each watched number of steps: {steps: {name: array}}."""
     model = theirs.build(config, data.input_dim)
-    variables = list(model.weights.values())
+    variables = list(model.named_weights.values())
     optimizer = keras.optimizers.RMSprop(config.learning_rate)
     optimizer.build(variables)
 
@@ -414,7 +414,7 @@ def distance(a, b):
 
 
 def as_it_is(model, x, noise_seed):
-    return elbo.negative_elbo(*model(x, noise_seed))
+    return elbo.negative_elbo(**model(x, noise_seed))
 
 
 loop = by_hand(config, as_it_is)

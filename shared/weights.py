@@ -2,9 +2,15 @@
 
 import numpy as np
 
+from shared.config import UsageError
+
 __all__ = [
+    "check_heads",
+    "check_model",
+    "check_posterior",
     "head_widths",
     "initial_bias",
+    "name_weights",
     "weight_shapes",
 ]
 
@@ -41,6 +47,111 @@ def weight_shapes(config, input_dim):
     for head, head_width in head_widths(config, input_dim).items():
         dense(f"decoder/{head}", width, head_width)
     return shapes
+
+
+def name_weights(config, input_dim, parts):
+    """{name: variable} of a model's weights, in the order of the computation.
+
+    A network whose weights have the names and shapes of the config's dense network has the
+    canonical names. The weights of any other network are numbered within their part, in the order
+    given: "encoder/0/kernel", "encoder/1/bias", …, whatever its layers are called.
+
+    Args:
+        config: shared.config.Config.
+        input_dim: pixels per image.
+        parts: {"encoder": [(name, variable), …], "decoder": …} with the network's own names.
+    """
+    own = {f"{part}/{name}": each for part, pairs in parts.items() for name, each in pairs}
+    shapes = weight_shapes(config, input_dim)
+    if shapes == {name: tuple(each.shape) for name, each in own.items()}:
+        return {name: own[name] for name in shapes}
+    named, seen = {}, set()
+    for part, pairs in parts.items():
+        for number, (name, each) in enumerate(pairs):
+            if id(each) not in seen:  # a weight of both parts is one weight, under its first name
+                named[f"{part}/{number}/{name.rpartition('/')[2]}"] = each
+            seen.add(id(each))
+    return named
+
+
+def check_posterior(config, q):
+    """Refuse an encoder whose outputs are not the parameters of the config's posterior.
+
+    Args:
+        config: shared.config.Config.
+        q: what the encoder returns for a batch.
+    Raises:
+        UsageError: other outputs, or outputs of other shapes.
+    """
+    names = ["z_mean", "z_log_var"] if config.posterior == "gaussian" else ["z_mean"]
+    _check_outputs(
+        f"with posterior {config.posterior} the encoder returns",
+        dict(enumerate(q)) if isinstance(q, (list, tuple)) else q,
+        dict.fromkeys(range(len(names)), config.latent_dim),
+        f"a list [{', '.join(names)}], each (batch, {config.latent_dim})",
+    )
+
+
+def check_heads(config, input_dim, heads):
+    """Refuse a decoder whose outputs are not the heads that the config's likelihood takes.
+
+    Args:
+        config: shared.config.Config.
+        input_dim: pixels per image.
+        heads: what the decoder returns for a batch.
+    Raises:
+        UsageError: other outputs, or outputs of other shapes.
+    """
+    widths = head_widths(config, input_dim)
+    _check_outputs(
+        f"with likelihood {config.likelihood} the decoder returns",
+        heads,
+        widths,
+        "a dict of " + ", ".join(f"{name} (batch, {width})" for name, width in widths.items()),
+    )
+
+
+def _check_outputs(who, outputs, widths, wanted):
+    """Raise UsageError where `outputs` is no dict of (batch, width), by the names of `widths`."""
+    if not isinstance(outputs, dict):
+        raise UsageError(f"{who} {type(outputs).__name__}; expected {wanted}")
+    shapes = {name: tuple(each.shape)[1:] for name, each in outputs.items()}
+    if shapes != {name: (width,) for name, width in widths.items()}:
+        found = ", ".join(
+            f"{name} ({', '.join(['batch', *map(str, shape)])})" for name, shape in shapes.items()
+        )
+        raise UsageError(f"{who} {found}; expected {wanted}")
+
+
+def check_model(model, config, data, out):
+    """Refuse to train a given model where its training could not mean what was asked for.
+
+    Args:
+        model: VAE of either implementation.
+        config, data, out: the arguments of `train`.
+    Raises:
+        UsageError: in one line.
+    """
+    if out is not None:
+        raise UsageError(
+            f"out is {out} and a model is given; a run folder is loaded by its config, which does"
+            " not hold a given network: leave out `out`, and save the weights of `gather`"
+        )
+    if model.config != config:
+        raise UsageError(
+            "the given model was assembled with another config; give model.config, or assemble"
+            " the model with this config"
+        )
+    if model.input_dim != data.input_dim:
+        raise UsageError(
+            f"the given model takes {model.input_dim} pixels and the images of {data.name} have"
+            f" {data.input_dim}; assemble it with input_dim={data.input_dim}"
+        )
+    if config.output_bias != "zero":
+        raise UsageError(
+            f"output_bias is {config.output_bias} and a model is given, which is trained from the"
+            " weights that it has: leave it out, and assign the bias of initial_bias"
+        )
 
 
 def initial_bias(config, x_train):

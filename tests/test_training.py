@@ -9,7 +9,24 @@ from shared.config import recipe
 from shared.data import load_data
 from shared.run.folder import COLUMNS, read_history, read_step_losses
 
-CONFIG = recipe("post-keras", epochs=4, hidden_dims=(16,), batch_size=64, picture_epochs=(2,))
+CONFIG = recipe(
+    "post-keras",
+    epochs=4,
+    hidden_dims=(16,),
+    batch_size=64,
+    picture_epochs=(2,),
+    step_losses=True,
+)
+
+
+@pytest.fixture(scope="module")
+def trained(implementations, data, tmp_path_factory):
+    """{implementation: (model, run)} of CONFIG, in a folder of its own."""
+    folder = tmp_path_factory.mktemp("trained")
+    return {
+        name: implementation.train(CONFIG, data, folder / name, verbose=0)
+        for name, implementation in implementations.items()
+    }
 
 
 def test_with_zero_output_weights_the_first_likelihood_is_784_ln_2(implementation):
@@ -30,10 +47,14 @@ def test_with_zero_output_weights_the_first_likelihood_is_784_ln_2(implementatio
     assert loss == pytest.approx(784 * np.log(2) + 3 * kl.mean(), rel=1e-6)
 
 
-def test_a_history_is_that_of_its_objective(implementation, data, tmp_path):
-    for beta in (1.0, 4.0):
-        config = dataclasses.replace(CONFIG, beta=beta)
-        model, run = implementation.train(config, data, tmp_path / str(beta), verbose=0)
+def test_a_history_is_that_of_its_objective(implementation, data, trained):
+    other = dataclasses.replace(CONFIG, beta=4.0)
+    runs = {
+        1.0: trained[implementation.name],
+        4.0: implementation.train(other, data, verbose=0),
+    }
+    for beta, (model, run) in runs.items():
+        config = run.config
         assert [tuple(row) for row in run.history] == [COLUMNS] * 4
         for row in run.history:
             for prefix in ("", "val_"):  # one objective in training and in validation
@@ -47,61 +68,53 @@ def test_a_history_is_that_of_its_objective(implementation, data, tmp_path):
         assert run.history[-1]["loss"] < run.history[0]["loss"]
 
 
-def test_every_step_is_counted_where_the_batch_does_not_divide_the_data(
-    implementation, data, tmp_path
-):
+def test_every_step_is_counted_where_the_batch_does_not_divide_the_data(implementation, trained):
     # 330 images in batches of 64: 5 whole ones and one of 10.
-    config = dataclasses.replace(CONFIG, step_losses=True)
-    _, run = implementation.train(config, data, tmp_path / "run", verbose=0)
+    _, run = trained[implementation.name]
     assert [row["step"] for row in run.history] == [6, 12, 18, 24]
-    assert sorted(path.name for path in (tmp_path / "run").glob("weights*")) == [
+    assert sorted(path.name for path in run.directory.glob("weights*")) == [
         "weights.npz",
         "weights_epoch_002.npz",
         "weights_epoch_004.npz",
     ]
-    assert read_history(tmp_path / "run") == [
+    assert read_history(run.directory) == [
         {key: pytest.approx(value, rel=1e-8, abs=1e-3) for key, value in row.items()}
         for row in run.history
     ]
-    losses = read_step_losses(tmp_path / "run")
+    losses = read_step_losses(run.directory)
     assert losses == run.step_losses and len(losses) == 24
     for epoch, row in enumerate(run.history):
         # The epoch's loss weighs every image alike: the last batch counts for its ten.
         mean = np.average(losses[6 * epoch : 6 * epoch + 6], weights=[64] * 5 + [10])
         assert row["loss"] == pytest.approx(mean, rel=1e-6)
-    with np.load(tmp_path / "run" / "checkpoints" / "last.npz") as checkpoint:
+    with np.load(run.directory / "checkpoints" / "last.npz") as checkpoint:
         assert checkpoint["step"] == 24
-    # The weights kept at epoch 2 are those of a run that ends there.
-    short = dataclasses.replace(config, epochs=2)
-    implementation.train(short, data, tmp_path / "short", verbose=0)
-    kept = (tmp_path / "run" / "weights_epoch_002.npz").read_bytes()
-    assert kept == (tmp_path / "short" / "weights.npz").read_bytes()
 
 
-def test_a_length_in_steps_ends_inside_an_epoch(implementation, data, tmp_path):
-    config = dataclasses.replace(CONFIG, epochs=None, steps=15, step_losses=True)
-    _, run = implementation.train(config, data, tmp_path / "run", verbose=0)
+def test_a_length_in_steps_ends_inside_an_epoch(implementation, data, trained):
+    config = dataclasses.replace(CONFIG, epochs=None, steps=15)
+    _, run = implementation.train(config, data, verbose=0)
     assert [(row["epoch"], row["step"]) for row in run.history] == [(1, 6), (2, 12), (3, 15)]
-    longer = dataclasses.replace(config, steps=18)
-    _, other = implementation.train(longer, data, verbose=0)
-    assert other.step_losses[:15] == run.step_losses
+    _, longer = trained[implementation.name]
+    assert longer.step_losses[:15] == run.step_losses
 
 
-def test_one_seed_gives_one_run_and_two_give_two(implementation, data, tmp_path):
-    for name, seed in (("a", 0), ("b", 0), ("c", 1)):
-        config = dataclasses.replace(CONFIG, epochs=1, seed=seed)
+def test_one_seed_gives_one_run_and_two_give_two(implementation, data, trained, tmp_path):
+    """A second run of two epochs ends in the weights that the first one kept at epoch 2."""
+    for name, seed in (("same", CONFIG.seed), ("other", 1)):
+        config = dataclasses.replace(CONFIG, epochs=2, seed=seed)
         implementation.train(config, data, tmp_path / name, verbose=0)
-    a, b, c = ((tmp_path / name / "weights.npz").read_bytes() for name in "abc")
-    assert a == b
-    assert a != c
+    _, run = trained[implementation.name]
+    kept = (run.directory / "weights_epoch_002.npz").read_bytes()
+    assert kept == (tmp_path / "same" / "weights.npz").read_bytes()
+    assert kept != (tmp_path / "other" / "weights.npz").read_bytes()
 
 
-def test_evaluation_samples_the_posterior(implementation, data):
+def test_evaluation_samples_the_posterior(implementation, data, trained):
     """An ELBO is a mean over z ~ q(z|x): every sample draws noise, and z = z_mean is another."""
     import oracle
 
-    config = dataclasses.replace(CONFIG, epochs=3)
-    model, _ = implementation.train(config, data, verbose=0)
+    config, (model, _) = CONFIG, trained[implementation.name]
     weights = implementation.gather(model)
     x = data.x_test
     terms = np.array([implementation.elbo_terms(model, x, config, sample) for sample in range(8)])
@@ -119,8 +132,8 @@ def test_evaluation_samples_the_posterior(implementation, data):
     assert abs(at_mean["log_likelihood"].mean() - np.mean(draws)) > 4 * error
 
 
-def test_images_are_probabilities_and_not_logits(implementation, data):
-    model, _ = implementation.train(dataclasses.replace(CONFIG, epochs=2), data, verbose=0)
+def test_images_are_probabilities_and_not_logits(implementation, trained):
+    model, _ = trained[implementation.name]
     probs = implementation.decode(model, np.float32([[0, 0], [30, -30], [-30, 30]]))
     assert probs.shape == (3, 36) and probs.min() >= 0 and probs.max() <= 1
 

@@ -43,4 +43,8 @@ def evaluation_batches(x, config):
         tf.data.Dataset of (batch, input_dim); the last batch holds what is left.
     """
     images = evaluation_images(x, config)
-    return tf.data.Dataset.from_tensor_slices(images).batch(EVALUATION_BATCH)
+    return (
+        tf.data.Dataset.from_tensor_slices(images)
+        .batch(EVALUATION_BATCH)
+        .prefetch(tf.data.AUTOTUNE)
+    )

@@ -3,8 +3,9 @@
 import numpy as np
 import tensorflow as tf
 
-from shared.elbo import log_importance_weight, mean_terms, reparameterize
+from shared.elbo import log_importance_weight, reparameterize
 from shared.likelihoods import log_likelihood
+from shared.measure.evaluation import evaluate_with
 from shared.seeds import seed_of
 from tf_vae.batches import evaluation_batches
 
@@ -27,22 +28,11 @@ def elbo_terms(model, x, config, sample=0):
         model(batch, tf.constant([noise_seed, number]))
         for number, batch in enumerate(evaluation_batches(x, config))
     ]
-    log_likelihood, kl = zip(*terms, strict=True)
-    return tf.concat(log_likelihood, 0).numpy(), tf.concat(kl, 0).numpy()
+    terms = {name: np.concatenate([each[name] for each in terms]) for name in terms[0]}
+    return terms["log_likelihood"], terms["kl"]
 
 
-def evaluate(model, x, config, samples=1):
-    """Mean loss, log-likelihood and KL of a set of images.
-
-    Args:
-        model: VAE.
-        x: (n, input_dim) float32 in [0, 1].
-        config: shared.config.Config; its seed gives the noise.
-        samples: samples of q(z|x) an image.
-    Returns:
-        {"loss", "log_likelihood", "kl"}: nats an image; loss is -ELBO, at beta = 1.
-    """
-    return mean_terms(np.array([elbo_terms(model, x, config, each) for each in range(samples)]))
+evaluate = evaluate_with(elbo_terms)
 
 
 def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
@@ -61,10 +51,9 @@ def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
     # Drawn before the compiled part: XLA draws other numbers, and takes ten times as long.
     epsilon = tf.random.stateless_normal((count * len(x), z_mean.shape[1]), [noise_seed, 0])
     inputs = [tf.convert_to_tensor(each) for each in (x, z_mean, z_log_var)]
-    return _weigh(model, *inputs, epsilon, count).numpy()
+    return _WEIGH[model.jit_compile](model, *inputs, epsilon, count).numpy()
 
 
-@tf.function(jit_compile=True)
 def _weigh(model, x, z_mean, z_log_var, epsilon, count):
     """The body of `log_weights`: every image in `count` rows, sample by sample."""
     x, z_mean, z_log_var = (tf.tile(each, (count, 1)) for each in (x, z_mean, z_log_var))
@@ -76,3 +65,7 @@ def _weigh(model, x, z_mean, z_log_var, epsilon, count):
     terms = log_likelihood(model.config, x, model.decoder(z))
     weights = log_importance_weight(terms, z, z_mean, z_log_var)
     return tf.reshape(weights, (count, -1))
+
+
+# One compiled function for all models, with XLA and without.
+_WEIGH = {xla: tf.function(_weigh, jit_compile=xla) for xla in (True, False)}

@@ -13,9 +13,9 @@ from shared.data import EVALUATION_BATCH
 from shared.elbo import kl_to_standard_normal, reparameterize
 from shared.likelihoods import log_likelihood, mean_image
 from shared.seeds import seed_of
-from shared.weights import head_widths, weight_shapes
+from shared.weights import check_heads, check_posterior, head_widths, name_weights, weight_shapes
 
-__all__ = ["VAE", "build", "decode", "encode"]
+__all__ = ["VAE", "assemble", "build", "decode", "encode"]
 
 
 def build(config, input_dim):
@@ -25,59 +25,102 @@ def build(config, input_dim):
         config: shared.config.Config.
         input_dim: pixels of an image.
     Returns:
-        VAE: maps x (batch, input_dim) and a noise seed (2,) to log_likelihood and kl, each
+        VAE: maps x (batch, input_dim) and a noise seed (2,) to {"log_likelihood", "kl"}, each
         (batch,) nats.
     """
-    return VAE(config, input_dim)
+    weights = {
+        name: tf.Variable(_initial(config, name, shape), name=name)
+        for name, shape in weight_shapes(config, input_dim).items()
+    }
+    activation = {"relu": tf.nn.relu, "tanh": tf.tanh}[config.activation]
 
-
-class VAE(tf.Module):
-    """The variables by canonical name, and the computation from x to the terms of the ELBO."""
-
-    def __init__(self, config, input_dim):
-        super().__init__(name="vae")
-        self.config = config
-        self.input_dim = input_dim
-        self.weights = {
-            name: tf.Variable(_initial(config, name, shape), name=name)
-            for name, shape in weight_shapes(config, input_dim).items()
-        }
-        self.activation = {"relu": tf.nn.relu, "tanh": tf.tanh}[config.activation]
-        # For calls from outside; a training step compiles its own use of the plain methods.
-        x = tf.TensorSpec((None, input_dim), name="x")
-        z = tf.TensorSpec((None, config.latent_dim), name="z")
-        self.compiled = {
-            "encoder": tf.function(self.encoder, [x], jit_compile=True),
-            "decoder": tf.function(self.decoder, [z], jit_compile=True),
-        }
-
-    def dense(self, name, h):
-        h, bias = tf.matmul(h, self.weights[f"{name}/kernel"]), self.weights[f"{name}/bias"]
-        # As Keras adds it: `bias_add`, but `+` for a single unit. Their gradients are two different
-        # sums to XLA, which adds up in another order.
-        return tf.nn.bias_add(h, bias) if bias.shape[0] > 1 else h + bias
+    def layer(path, h):
+        return dense(h, weights[f"{path}/kernel"], weights[f"{path}/bias"])
 
     # encode
-    def encoder(self, x):
+    def encoder(x):
         h = x
-        for number in range(1, len(self.config.hidden_dims) + 1):
-            h = self.activation(self.dense(f"encoder/hidden_{number}", h))
-        q = [self.dense("encoder/z_mean", h)]
-        if self.config.posterior == "gaussian":
-            q.append(self.dense("encoder/z_log_var", h))
+        for number in range(1, len(config.hidden_dims) + 1):
+            h = activation(layer(f"encoder/hidden_{number}", h))
+        q = [layer("encoder/z_mean", h)]
+        if config.posterior == "gaussian":
+            q.append(layer("encoder/z_log_var", h))
         return q
 
     # decode
-    def decoder(self, z):
+    def decoder(z):
         h = z
-        for number in range(1, len(self.config.hidden_dims) + 1):
-            h = self.activation(self.dense(f"decoder/hidden_{number}", h))
-        widths = head_widths(self.config, self.input_dim)
-        return {name: self.dense(f"decoder/{name}", h) for name in widths}
+        for number in range(1, len(config.hidden_dims) + 1):
+            h = activation(layer(f"decoder/hidden_{number}", h))
+        return {name: layer(f"decoder/{name}", h) for name in head_widths(config, input_dim)}
 
-    @tf.function(jit_compile=True)
+    return assemble(encoder, decoder, config, input_dim)
+
+
+def assemble(encoder, decoder, config, input_dim, jit_compile=True):
+    """A VAE of any encoder and decoder, with the shared objective and the same rule of noise.
+
+    The initial weights are the caller's. `gather` and `assign` number the weights of each part,
+    "encoder/0/kernel", "encoder/1/bias", …, whatever its layers are called. `train` takes the
+    model as `model`, without a run folder, since a folder is loaded by its config.
+
+    Args:
+        encoder: maps x (batch, input_dim) to [z_mean, z_log_var], each (batch, latent_dim), or to
+            [z_mean] for a delta posterior. A Keras model, or another callable: on symbolic Keras
+            tensors for keras_vae, on tensors for tf_vae, which also takes a tf.Module.
+        decoder: likewise; maps z (batch, latent_dim) to the dict of heads that the likelihood
+            takes, e.g. {"logits": (batch, input_dim)} (shared.weights.head_widths).
+        config: shared.config.Config; what describes the dense network is ignored.
+        input_dim: pixels per image, times channels.
+        jit_compile: compile with XLA. Its convolutions on a CPU are slow: False is for them, and
+            then the two implementations agree closely, not in every bit.
+    Returns:
+        VAE, as `build` returns it. Its weights are the trainable variables that the two networks
+        read; both are called without `training`.
+    Raises:
+        UsageError: the network returns other outputs, or outputs of other shapes.
+    """
+    q, encoder_weights = _first_call("encoder", encoder, input_dim)
+    check_posterior(config, q)
+    heads, decoder_weights = _first_call("decoder", decoder, config.latent_dim)
+    check_heads(config, input_dim, heads)
+    parts = {"encoder": encoder_weights, "decoder": decoder_weights}
+    weights = name_weights(config, input_dim, parts)
+    return VAE(encoder, decoder, config, input_dim, weights, jit_compile)
+
+
+def _first_call(name, network, width):
+    """What a network returns for one example, and the (name, variable) of each weight it reads."""
+    with tf.GradientTape() as tape:  # it watches each trainable variable that is read
+        outputs = network(tf.zeros((1, width)))
+    variables = tape.watched_variables()
+    return outputs, [(v.name.removesuffix(":0").removeprefix(f"{name}/"), v) for v in variables]
+
+
+class VAE(tf.Module):
+    """An encoder, a decoder, and the computation from x to the terms of the ELBO."""
+
+    def __init__(self, encoder, decoder, config, input_dim, named_weights, jit_compile):
+        super().__init__(name="vae")
+        self.encoder = encoder
+        self.decoder = decoder
+        self.config = config
+        self.input_dim = input_dim
+        self.named_weights = named_weights
+        self.jit_compile = jit_compile
+        # For calls from outside; a training step compiles its own use of the plain functions.
+        x = tf.TensorSpec((None, input_dim), name="x")
+        z = tf.TensorSpec((None, config.latent_dim), name="z")
+        self.compiled = {
+            "encoder": tf.function(encoder, [x], jit_compile=jit_compile),
+            "decoder": tf.function(decoder, [z], jit_compile=jit_compile),
+            # Traced for each length of a batch: where that is open, a step that calls the model is
+            # compiled to other sums than a step of `fit`.
+            "terms": tf.function(self.terms, jit_compile=jit_compile),
+        }
+
     def __call__(self, x, noise_seed):
-        return self.terms(x, noise_seed)
+        return self.compiled["terms"](x, noise_seed)
 
     def terms(self, x, noise_seed):
         # sample
@@ -93,7 +136,15 @@ class VAE(tf.Module):
         given_z = log_likelihood(self.config, x, self.decoder(z))
         # A delta posterior has no density, and the autoencoder's objective no KL.
         kl = kl_to_standard_normal(*q) if len(q) == 2 else tf.zeros_like(given_z)
-        return given_z, kl
+        return {"log_likelihood": given_z, "kl": kl}
+
+
+def dense(h, kernel, bias):
+    """h · kernel + bias, added as Keras adds it."""
+    h = tf.matmul(h, kernel)
+    # `bias_add`, but `+` for a single unit. Their gradients are two different sums to XLA, which
+    # adds up in another order.
+    return tf.nn.bias_add(h, bias) if bias.shape[0] > 1 else h + bias
 
 
 def _initial(config, name, shape):
@@ -129,9 +180,9 @@ def decode(model, z):
     Returns:
         (n, input_dim) float32 array; in [0, 1] but for a Gaussian.
     """
-    config, heads = model.config, _predict(model.compiled["decoder"], z)
+    heads = _predict(model.compiled["decoder"], z)
     heads = {name: tf.constant(head) for name, head in heads.items()}
-    return mean_image(config, heads).numpy()
+    return mean_image(model.config, heads).numpy()
 
 
 def _predict(part, inputs):

@@ -3,9 +3,10 @@
 import tensorflow as tf
 
 from shared.measure.programs import program
+from shared.optimizer import build_optimizer
 from tf_vae.checkpoint import named_variables
 from tf_vae.model import build
-from tf_vae.train import build_optimizer, compiled_steps
+from tf_vae.train import compiled_steps
 
 __all__ = ["step_program"]
 
@@ -23,7 +24,7 @@ def step_program(config, n, input_dim, batch, stage="before"):
         shared.measure.programs.Program
     """
     model = build(config, input_dim)
-    optimizer = build_optimizer(model, config, n)
+    optimizer = build_optimizer(config, n, model.trainable_variables)
     compiled = compiled_steps(model, optimizer)
     variables = named_variables(model, optimizer, compiled.trackers.values())
     arguments = {

@@ -11,10 +11,11 @@ import tensorflow as tf
 
 from shared.backend import keep_freed_memory
 from shared.elbo import negative_elbo, warmed_up
+from shared.optimizer import build_optimizer, reset_optimizer
 from shared.run.run import Run
 from shared.seeds import seed_of
 from shared.trackers import StepLosses, track_terms
-from shared.weights import initial_bias
+from shared.weights import check_model, initial_bias
 from tf_vae.batches import evaluation_batches, training_batches
 from tf_vae.checkpoint import assign, gather, restore, snapshot
 from tf_vae.model import build
@@ -24,7 +25,16 @@ __all__ = ["step_losses", "train"]
 TERMS = ("loss", "log_likelihood", "kl")  # the running means of a log, in the order of its columns
 
 
-def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_epoch=None):
+def train(
+    config,
+    data,
+    out=None,
+    resume=False,
+    overwrite=False,
+    verbose=1,
+    on_epoch=None,
+    model=None,
+):
     """Train a VAE, or finish training it.
 
     Args:
@@ -35,19 +45,24 @@ def train(config, data, out=None, resume=False, overwrite=False, verbose=1, on_e
         overwrite: replace the run in the folder.
         verbose: 1 for a progress bar, 0 for silence.
         on_epoch: called with each new row of the history, a dict with the keys of folder.COLUMNS.
+        model: VAE of `assemble` or `build` to train from the weights that it has, without `out`;
+            None builds the config's dense network.
     Returns:
         model, run: the trained VAE, and its shared.run.run.Run, which holds the history.
     Raises:
-        UsageError: the folder can't be used as asked.
+        UsageError: the folder can't be used as asked, or the model does not fit the rest.
     """
+    if model is not None:
+        check_model(model, config, data, out)
     with Run(out, config, data, "tf_vae", resume, overwrite) as run:
         # build
         keep_freed_memory()
-        model = build(config, data.input_dim)
-        optimizer = build_optimizer(model, config, len(data.x_train))
+        if model is None:
+            model = build(config, data.input_dim)
+            assign(model, {**gather(model), **initial_bias(config, data.x_train)})
+        optimizer = build_optimizer(config, len(data.x_train), model.trainable_variables)
 
         # restore
-        assign(model, {**gather(model), **initial_bias(config, data.x_train)})
         if run.checkpoint:
             restore(model, optimizer, run.checkpoint)
         run.begin()
@@ -78,7 +93,7 @@ def step_losses(config, data, seeds, on_seed=None):
     # build
     config = dataclasses.replace(config, step_losses=True)
     model = build(config, data.input_dim)
-    optimizer = build_optimizer(model, config, len(data.x_train))
+    optimizer = build_optimizer(config, len(data.x_train), model.trainable_variables)
     steps = compiled_steps(model, optimizer)
 
     # loop
@@ -87,7 +102,7 @@ def step_losses(config, data, seeds, on_seed=None):
         seeded = dataclasses.replace(config, seed=seed)
         weights = gather(build(seeded, data.input_dim))
         assign(model, {**weights, **initial_bias(seeded, data.x_train)})
-        _reset(optimizer)
+        reset_optimizer(optimizer)
         epochs = _loop(steps, seeded, data, 0, verbose=0, validated=False)
         losses.append(np.concatenate([each for _, each in epochs]))
         if on_seed:
@@ -103,18 +118,19 @@ def update(model, optimizer, trackers, x, noise_seed):
 
     Args:
         model: VAE.
-        optimizer: a Keras optimizer built on `model.weights`; it counts the steps.
+        optimizer: a Keras optimizer built on `model.trainable_variables`; it counts the steps.
         trackers: keras.metrics by name, as in `compiled_steps`.
         x: (batch, input_dim) float32 in [0, 1].
         noise_seed: () int32; the noise is a function of it and of the step.
     """
-    config, weights, step = model.config, list(model.weights.values()), optimizer.iterations
+    config, step = model.config, optimizer.iterations
+    weights = list(model.named_weights.values())
     with tf.GradientTape() as tape:
-        log_likelihood, kl = model.terms(x, tf.stack([noise_seed, tf.cast(step, tf.int32)]))
+        terms = model.terms(x, tf.stack([noise_seed, tf.cast(step, tf.int32)]))
         beta = warmed_up(config.beta, step, config.kl_warmup_steps)
-        loss = negative_elbo(log_likelihood, kl, beta)
+        loss = negative_elbo(**terms, beta=beta)
     optimizer.apply(tape.gradient(loss, weights), weights)
-    _track(trackers, x, loss, log_likelihood, kl)
+    _track(trackers, x, loss, terms)
     if config.step_losses:
         trackers["step_loss"].update_state(loss)
 
@@ -126,14 +142,14 @@ def validate(model, trackers, x, noise_seed):
         model, trackers, x: as for `update`.
         noise_seed: (2,) int32 that the noise is a function of.
     """
-    log_likelihood, kl = model.terms(x, noise_seed)
-    loss = negative_elbo(log_likelihood, kl, model.config.beta)
-    _track(trackers, x, loss, log_likelihood, kl)
+    terms = model.terms(x, noise_seed)
+    loss = negative_elbo(**terms, beta=model.config.beta)
+    _track(trackers, x, loss, terms)
 
 
-def _track(trackers, x, loss, log_likelihood, kl):
+def _track(trackers, x, loss, terms):
     trackers["loss"].update_state(loss, sample_weight=tf.shape(x)[0])
-    track_terms(trackers, log_likelihood, kl)
+    track_terms(trackers, **terms)
 
 
 def compiled_steps(model, optimizer):
@@ -146,14 +162,14 @@ def compiled_steps(model, optimizer):
     Returns:
         Compiled: its functions, and the trackers that they write into.
     """
-    trackers = {name: keras.metrics.Mean(name) for name in TERMS}
+    trackers, xla = {name: keras.metrics.Mean(name) for name in TERMS}, model.jit_compile
     if model.config.step_losses:
         trackers["step_loss"] = StepLosses()
     # The length of a batch is open, so that each function is traced once, as in `fit`.
     images, number = tf.TensorSpec((None, model.input_dim)), tf.TensorSpec((), tf.int32)
     order, seed = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((2,), tf.int32)
 
-    @tf.function(jit_compile=True, input_signature=[images, order, number, number, number])
+    @tf.function(jit_compile=xla, input_signature=[images, order, number, number, number])
     def run_steps(images, order, first, end, noise_seed):
         """The steps on the batches `first` to `end` of `order`, whose rows are batches."""
         batch, last = first, end - 1
@@ -163,7 +179,7 @@ def compiled_steps(model, optimizer):
             batch += 1
             x = tf.gather(images, tf.gather(order, tf.minimum(batch, last)))
 
-    @tf.function(jit_compile=True, input_signature=[images, seed])
+    @tf.function(jit_compile=xla, input_signature=[images, seed])
     def validation_step(x, noise_seed):
         validate(model, trackers, x, noise_seed)
 
@@ -176,31 +192,6 @@ class Compiled(NamedTuple):
     run_steps: Callable
     validation_step: Callable
     trackers: dict[str, keras.metrics.Metric]
-
-
-def build_optimizer(model, config, n):
-    """The config's optimizer, with zero slots, for a run on `n` training examples."""
-    kinds = {
-        "adam": keras.optimizers.Adam,
-        "rmsprop": keras.optimizers.RMSprop,
-        "sgd": keras.optimizers.SGD,
-    }
-    rate = config.learning_rate
-    if config.learning_rate_decay != 1:
-        steps = config.total_steps(n)
-        rate = keras.optimizers.schedules.ExponentialDecay(
-            rate, steps, 1 / config.learning_rate_decay
-        )
-    options = {"epsilon": config.optimizer_epsilon} if config.optimizer_epsilon else {}
-    optimizer = kinds[config.optimizer](learning_rate=rate, **options)
-    optimizer.build(list(model.weights.values()))
-    return optimizer
-
-
-def _reset(optimizer):
-    for variable in optimizer.variables:
-        if variable.name != "learning_rate":
-            variable.assign(np.zeros(variable.shape))
 
 
 # loop

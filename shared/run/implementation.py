@@ -27,6 +27,7 @@ def import_implementation(package):
         }
     return SimpleNamespace(
         name=package,
+        assemble=modules["model"].assemble,
         build=modules["model"].build,
         encode=modules["model"].encode,
         decode=modules["model"].decode,

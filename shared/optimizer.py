@@ -1,0 +1,62 @@
+"""The optimizer of a config: Keras' own, which both implementations use, and its slots by name."""
+
+import keras
+import numpy as np
+
+__all__ = ["build_optimizer", "optimizer_slots", "reset_optimizer"]
+
+# The step counter and the step size are no slots: they belong to no weight.
+NO_SLOTS = ("iteration", "learning_rate")
+
+
+def build_optimizer(config, n, variables):
+    """The config's optimizer, with all slots zero, for a run on `n` training examples.
+
+    Args:
+        config: shared.config.Config.
+        n: number of training examples: a falling step size depends on the length of the run.
+        variables: `trainable_variables` of the model.
+    Returns:
+        keras.optimizers.Optimizer
+    """
+    kinds = {
+        "adam": keras.optimizers.Adam,
+        "rmsprop": keras.optimizers.RMSprop,
+        "sgd": keras.optimizers.SGD,
+    }
+    rate = config.learning_rate
+    if config.learning_rate_decay != 1:
+        steps = config.total_steps(n)
+        rate = keras.optimizers.schedules.ExponentialDecay(
+            rate, steps, 1 / config.learning_rate_decay
+        )
+    options = {"epsilon": config.optimizer_epsilon} if config.optimizer_epsilon else {}
+    optimizer = kinds[config.optimizer](learning_rate=rate, **options)
+    optimizer.build(list(variables))
+    return optimizer
+
+
+def optimizer_slots(model, optimizer):
+    """{"optimizer/SLOT/WEIGHT": variable} of all that an optimizer keeps for each weight.
+
+    Args:
+        model: VAE.
+        optimizer: as `build_optimizer` returns it for `model.trainable_variables`.
+    """
+    # Keras lists an optimizer's slots variable by variable, in the order it was built with.
+    slots = [v for v in optimizer.variables if v.name not in NO_SLOTS]
+    per_variable = len(slots) // len(model.trainable_variables)
+    starts = {id(v): i * per_variable for i, v in enumerate(model.trainable_variables)}
+    return {
+        f"optimizer/{slot.name.rsplit('_', 1)[-1]}/{name}": slot
+        for name, variable in model.named_weights.items()
+        if id(variable) in starts
+        for slot in slots[starts[id(variable)] : starts[id(variable)] + per_variable]
+    }
+
+
+def reset_optimizer(optimizer):
+    """Set the step counter and all slots to zero, as at the start of a run."""
+    for variable in optimizer.variables:
+        if variable.name != "learning_rate":
+            variable.assign(np.zeros(variable.shape))

@@ -1,0 +1,80 @@
+"""Reading and assigning the variables of a model and its optimizer by name.
+
+The model of either implementation has `named_weights`, a dict from canonical names to its
+variables; all else here is the same for both.
+"""
+
+import math
+
+import numpy as np
+
+from shared.config import from_dict
+from shared.optimizer import NO_SLOTS, optimizer_slots
+from shared.run.folder import read_run_weights
+from shared.run.run import read_checkpoint
+
+__all__ = ["assign", "gather", "load_with", "named_variables", "restore", "snapshot"]
+
+
+def gather(model):
+    """{canonical name: array} of a model's weights, in the order of the computation."""
+    return {name: np.array(variable) for name, variable in model.named_weights.items()}
+
+
+def assign(model, weights):
+    """Give a model the weights {canonical name: array}."""
+    for name, variable in model.named_weights.items():
+        variable.assign(weights[name])
+
+
+def snapshot(model, optimizer, step):
+    """Everything that training goes on from after `step` steps: {name: array}."""
+    slots = optimizer_slots(model, optimizer)
+    slots = {name: np.array(variable) for name, variable in slots.items()}
+    return {"step": np.int64(step), **gather(model), **slots}
+
+
+def restore(model, optimizer, path):
+    """Assign a checkpoint of either implementation.
+
+    Raises:
+        UsageError: the file lacks a variable or holds one of another shape.
+    """
+    variables = {**model.named_weights, **optimizer_slots(model, optimizer)}
+    arrays = read_checkpoint(path, {name: tuple(v.shape) for name, v in variables.items()})
+    for name, variable in variables.items():
+        variable.assign(arrays[name])
+    optimizer.iterations.assign(int(arrays["step"]))
+
+
+def named_variables(model, optimizer, trackers=()):
+    """{name: variable} of all that a training step reads and writes.
+
+    Args:
+        model: VAE.
+        optimizer: its optimizer.
+        trackers: keras.metrics that the step updates.
+    """
+    named = {**model.named_weights, **optimizer_slots(model, optimizer)}
+    named |= {v.name: v for v in optimizer.variables if v.name in NO_SLOTS}
+    return named | {f"{each.name}/{v.name}": v for each in trackers for v in each.variables}
+
+
+def load_with(build):
+    """The function `load` of an implementation whose `build` makes the models."""
+
+    def load(directory, epoch=None):
+        """The model of a run, of either implementation, at the end of `epoch` or of the run.
+
+        Returns:
+            model, config
+        Raises:
+            UsageError: no run there, or it has no such weights.
+        """
+        values, weights = read_run_weights(directory, epoch)
+        config = from_dict(values)
+        model = build(config, math.prod(values["data"]["image_shape"]))
+        assign(model, weights)
+        return model, config
+
+    return load

@@ -1,0 +1,17 @@
+"""Comparison of results bit by bit, for the tests of both implementations."""
+
+
+def same_bits(a, b):
+    """Whether two arrays hold the same bits, in the same shape and type."""
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def differing(weights, others):
+    """Names of the weights that differ in any bit; their names and order must agree."""
+    assert list(weights) == list(others)
+    return [name for name in weights if not same_bits(weights[name], others[name])]
+
+
+def both(implementations, function):
+    """[function(keras_vae), function(tf_vae)]."""
+    return [function(implementations[name]) for name in ("keras_vae", "tf_vae")]
