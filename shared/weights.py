@@ -1,4 +1,4 @@
-"""Canonical names and shapes of the weights, by which each implementation reads the other's."""
+"""The canonical names and shapes of the weights, common to both implementations."""
 
 import zipfile
 
@@ -15,7 +15,7 @@ __all__ = [
 
 
 def head_widths(config, input_dim):
-    """{name: width} of the decoder's output layers."""
+    """The decoder's output layers (heads), {name: width}."""
     if config.likelihood == "gaussian":
         names = ("mean", "log_var") if config.fixed_sigma is None else ("mean",)
         return dict.fromkeys(names, input_dim)
@@ -23,9 +23,9 @@ def head_widths(config, input_dim):
 
 
 def weight_shapes(config, input_dim):
-    """{canonical name: shape} of a config's weights, in the order of the computation.
+    """The weights of a config's model, {canonical name: shape}, in the order of the computation.
 
-    The decoder mirrors the encoder: its `hidden_1` is nearest z.
+    The decoder mirrors the encoder; its `hidden_1` is the layer next to z.
     """
     shapes = {}
 
@@ -49,28 +49,39 @@ def weight_shapes(config, input_dim):
 
 
 def initial_bias(config, x_train):
-    """The output bias that depends on the data: {} or {"decoder/logits/bias": array}.
+    """The initial output bias of `output_bias="mean-image"`: the logit of the mean training image.
 
-    The logit of the mean image: a decoder that knows nothing yet then gives every pixel its mean.
+    With it, a decoder whose kernels are near zero gives every pixel its mean.
+
+    Args:
+        config: shared.config.Config.
+        x_train: (n, input_dim) float32 in [0, 1].
+    Returns:
+        {"decoder/logits/bias": (input_dim,) float32}; {} where the config has a bias of zero.
     """
     if config.output_bias == "zero":
         return {}
-    # A pixel that is black in every image has a logit of -inf; one count in 2 n does not.
+    # A pixel that is black in every image would have a logit of -inf; it gets half a count in n.
     edge = 0.5 / len(x_train)
     mean = x_train.mean(axis=0, dtype=np.float64).clip(edge, 1 - edge)
     return {"decoder/logits/bias": np.log(mean / (1 - mean)).astype(np.float32)}
 
 
 def read_weights(path, shapes):
-    """{canonical name: float32 array} from an .npz of weights.
+    """Read the weights in an .npz file.
 
+    Args:
+        path: the file.
+        shapes: {canonical name: shape}, as `weight_shapes` gives them.
+    Returns:
+        {canonical name: float32 array}, in the order of `shapes`.
     Raises:
-        UsageError: no such file, or its names or shapes are not those of `shapes`.
+        UsageError: the file cannot be read, or its names, shapes or types are not as expected.
     """
     try:
         with np.load(path, allow_pickle=False) as file:
             weights = {name: file[name] for name in file.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, AttributeError, TypeError) as error:
         raise UsageError(f"cannot read weights from {path}: {error}") from error
     found = {name: array.shape for name, array in weights.items()}
     for name in sorted(found.keys() | shapes.keys()):
@@ -79,4 +90,6 @@ def read_weights(path, shapes):
                 f"{path}: {name} is {found.get(name, 'missing')};"
                 f" expected {shapes.get(name, 'no such weight')}"
             )
+        if weights[name].dtype != np.float32:
+            raise UsageError(f"{path}: {name} is {weights[name].dtype}; expected float32")
     return {name: weights[name] for name in shapes}

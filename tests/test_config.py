@@ -8,7 +8,6 @@ import pytest
 
 from shared.config import RECIPES, Config, UsageError, from_dict, recipe
 
-
 HUGE = 10**400  # no float holds it, so a comparison as floats would raise OverflowError
 INTEGERS = {"latent_dim": 1, "batch_size": 1, "epochs": 1, "steps": 1, "kl_warmup_steps": 0}
 POSITIVE = (
