@@ -1,6 +1,7 @@
-"""Every choice a run depends on, in one frozen dataclass, and the named recipes.
+"""All settings of a run in one frozen dataclass, and the named recipes.
 
-Standard library only: the command line checks a config before TensorFlow is imported.
+This module imports the standard library only: the command line checks a config before TensorFlow
+is imported.
 """
 
 import dataclasses
@@ -12,25 +13,32 @@ from typing import Literal
 __all__ = ["RECIPES", "Config", "UsageError", "from_dict", "recipe"]
 
 
-class UsageError(Exception):
-    """Bad usage or bad input, in one line: what was found, what was wanted, what to do.
+OPTIONAL = ("epochs", "steps", "optimizer_epsilon", "fixed_sigma")  # None means: not given
+INT32_MAX = 2**31 - 1  # sizes of tensors, and the step in the seed of the noise, are int32
+FLOAT32_MIN, FLOAT32_MAX = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # training computes in float32
 
-    No ValueError: tyro would print one in a box of its own.
+
+class UsageError(Exception):
+    """Bad usage or bad input, in one line: what was found, what was expected, what to do.
+
+    It is no ValueError, because tyro prints a ValueError in a box of its own.
     """
 
 
 @dataclass(frozen=True)
 class Config:
-    """One training run, but for its data and its folder.
+    """The settings of one training run, without its data and its folder.
+
+    Lists become tuples, and the settings that are numbers become floats.
 
     Raises:
-        UsageError: a value out of range, in one line.
+        UsageError: a value is of the wrong type or out of range, or two values exclude each other.
     """
 
     recipe: Literal["post-keras", "post-tf", "nats"] = "post-keras"
-    """Named starting point; every flag below overrides one of its fields."""
+    """Name of the recipe that gives the defaults; every flag below overrides one of them."""
     seed: int = 0
-    """Seed of the weights, the order of examples and all noise."""
+    """Seed of the initial weights, the order of examples and all noise."""
     hidden_dims: tuple[int, ...] = (256,)
     """Widths of the encoder's hidden layers; the decoder mirrors them."""
     latent_dim: int = 2
@@ -38,75 +46,79 @@ class Config:
     activation: Literal["relu", "tanh"] = "relu"
     """Nonlinearity of the hidden layers."""
     initializer: Literal["glorot_uniform", "truncated_normal"] = "glorot_uniform"
-    """Initial kernels; biases start at zero."""
+    """Distribution of the initial kernels; biases start at zero (but see output_bias)."""
     initializer_stddev: float = 0.001
-    """Standard deviation of the truncated_normal initializer (the other has none)."""
+    """Standard deviation of the truncated_normal initializer; glorot_uniform ignores it."""
     optimizer: Literal["rmsprop", "adam", "sgd"] = "rmsprop"
-    """Keras optimizer, with its default settings but for the learning rate."""
+    """Keras optimizer; its other settings keep Keras' defaults."""
     learning_rate: float = 1e-3
-    """Step size of the optimizer."""
+    """Step size of the optimizer, at the first step."""
     learning_rate_decay: float = 1.0
-    """The step size falls smoothly by this factor over the run; 1 keeps it."""
+    """Factor by which the step size falls, exponentially, over the run; 1 keeps it constant."""
     optimizer_epsilon: float | None = None
-    """Constant in the optimizer's denominator; without it Keras' 1e-7 (sgd has none)."""
+    """Constant in the optimizer's denominator; Keras' default is 1e-7. sgd has none."""
     batch_size: int = 100
-    """Examples a step; the last batch of an epoch holds what is left."""
+    """Examples per step; the last batch of an epoch holds the remainder."""
     epochs: int | None = 50
-    """Length of the run in epochs, where it is not given in steps."""
+    """Length of the run in epochs; give either epochs or steps."""
     steps: int | None = None
-    """Length of the run in steps, where it is not given in epochs."""
+    """Length of the run in steps; give either epochs or steps."""
     picture_epochs: tuple[int, ...] = (5, 50)
-    """Epochs whose weights are kept and drawn; the last epoch always is."""
+    """Epochs whose weights are saved and drawn; the last epoch is always among them."""
     step_losses: bool = False
     """Write the loss of every step into steps.csv."""
     likelihood: Literal["bernoulli", "gaussian", "categorical", "continuous-bernoulli"] = (
         "bernoulli"
     )
-    """p(x|z), of independent pixels."""
+    """Distribution p(x|z) of the pixels, which are independent given z."""
     fixed_sigma: float | None = None
-    """Standard deviation of every pixel of a gaussian (the MSE case); without it learned."""
+    """Standard deviation of every pixel (gaussian only; the MSE case); learned if not given."""
     levels: int | None = None
-    """Grey levels of the categorical [8]; each takes its own output weights: 256 are 51 million."""
+    """Grey levels (categorical only) [8]; each has its own output weights: 51 million for 256."""
     binarization: Literal["none", "fixed", "dynamic"] = "none"
-    """Pixels drawn as 0 or 1 by their grey value: never, once, or anew each epoch."""
+    """Draw pixels as 0 or 1 with their grey value as probability: never, once, or every epoch."""
     posterior: Literal["gaussian", "delta"] = "gaussian"
-    """q(z|x); delta is z = z_mean without a KL: the autoencoder."""
+    """Distribution q(z|x); delta means z = z_mean and no KL: the plain autoencoder."""
     output_bias: Literal["zero", "mean-image"] = "zero"
-    """Initial bias of the Bernoulli logits: 0, or the logit of the mean training image."""
+    """Initial bias of the Bernoulli logits: zero, or the logit of the mean training image."""
     beta: float = 1.0
     """Weight of the KL in the training objective; 1 is the ELBO."""
     kl_warmup_steps: int = 0
     """Steps over which the weight of the KL rises to beta; 0 is no warm-up."""
 
     def __post_init__(self):
-        # Flags arrive as lists from JSON and from library calls; a frozen value holds tuples.
-        object.__setattr__(self, "hidden_dims", _integers("hidden_dims", self.hidden_dims))
-        object.__setattr__(self, "picture_epochs", _integers("picture_epochs", self.picture_epochs))
+        # JSON and library calls may give lists; a frozen value holds tuples.
+        for name in ("hidden_dims", "picture_epochs"):
+            object.__setattr__(self, name, _integers(name, getattr(self, name)))
         if not self.hidden_dims:
             raise UsageError("hidden_dims is empty; expected at least one width, e.g. 256")
-        for name in ("latent_dim", "batch_size"):
-            _integers(name, (getattr(self, name),))
-        if isinstance(self.seed, bool) or not isinstance(self.seed, int) or self.seed < 0:
-            raise UsageError(f"seed is {self.seed!r}; expected an integer >= 0")
-        for name in (
-            "initializer_stddev",
-            "learning_rate",
-            "learning_rate_decay",
-            "optimizer_epsilon",
-            "fixed_sigma",
+        for name, least, most in (
+            ("seed", 0, math.inf),  # only its text is used, so any size is valid
+            ("latent_dim", 1, INT32_MAX),
+            ("batch_size", 1, INT32_MAX),
+            ("epochs", 1, INT32_MAX),
+            ("steps", 1, INT32_MAX),
+            ("kl_warmup_steps", 0, INT32_MAX),
         ):
             value = getattr(self, name)
-            if value is not None and _number(name, value) <= 0:
-                raise UsageError(f"{name} is {value}; expected a number > 0")
-        if isinstance(self.kl_warmup_steps, bool) or self.kl_warmup_steps < 0:
-            raise UsageError(f"kl_warmup_steps is {self.kl_warmup_steps}; expected an integer >= 0")
-        if _number("beta", self.beta) < 0:
-            raise UsageError(f"beta is {self.beta}; expected a number >= 0")
+            if value is not None or name not in OPTIONAL:
+                _integer(name, value, least, most)
         if (self.epochs is None) == (self.steps is None):
             found = "neither" if self.epochs is None else "both"
             raise UsageError(f"the length of the run is given as {found}; give epochs or steps")
-        _integers("epochs", () if self.epochs is None else (self.epochs,))
-        _integers("steps", () if self.steps is None else (self.steps,))
+        for name, least in (
+            ("initializer_stddev", FLOAT32_MIN),
+            ("learning_rate", FLOAT32_MIN),
+            ("learning_rate_decay", FLOAT32_MIN),
+            ("optimizer_epsilon", FLOAT32_MIN),
+            ("fixed_sigma", FLOAT32_MIN),
+            ("beta", 0),
+        ):
+            value = getattr(self, name)
+            if value is not None or name not in OPTIONAL:
+                object.__setattr__(self, name, _number(name, value, least))
+        if not isinstance(self.step_losses, bool):
+            raise UsageError(f"step_losses is {self.step_losses!r}; expected True or False")
         for name in (
             "recipe",
             "activation",
@@ -117,16 +129,13 @@ class Config:
             "posterior",
             "output_bias",
         ):
-            choices = typing.get_args(Config.__annotations__[name])
-            if getattr(self, name) not in choices:
-                raise UsageError(
-                    f"{name} is {getattr(self, name)!r}; expected one of {', '.join(choices)}"
-                )
-
+            value, choices = getattr(self, name), typing.get_args(Config.__annotations__[name])
+            if not isinstance(value, str) or value not in choices:
+                raise UsageError(f"{name} is {value!r}; expected one of {', '.join(choices)}")
         self._check_combinations()
 
     def _check_combinations(self):
-        """Refuse options that the likelihood, posterior or optimizer does not take."""
+        """Raise UsageError for options that the likelihood, posterior or optimizer does not use."""
         if self.likelihood == "categorical":
             levels = 8 if self.levels is None else self.levels
             if isinstance(levels, bool) or not isinstance(levels, int) or not 2 <= levels <= 256:
@@ -149,7 +158,7 @@ class Config:
             raise UsageError("optimizer_epsilon is given but optimizer is sgd, which takes none")
 
     def steps_per_epoch(self, n):
-        """Steps in one pass over `n` examples: the partial last batch is a step of its own."""
+        """Steps in one epoch of `n` examples; a partial last batch is one step."""
         return math.ceil(n / self.batch_size)
 
     def total_steps(self, n):
@@ -157,7 +166,7 @@ class Config:
         return self.steps if self.epochs is None else self.epochs * self.steps_per_epoch(n)
 
     def total_epochs(self, n):
-        """Rows of the history: whole epochs, and one more where the length ends inside one."""
+        """Epochs of the whole run on `n` training examples; a partial last epoch counts as one."""
         return math.ceil(self.total_steps(n) / self.steps_per_epoch(n))
 
     def end_of_epoch(self, epoch, n):
@@ -165,14 +174,14 @@ class Config:
         return min(epoch * self.steps_per_epoch(n), self.total_steps(n))
 
     def pictured(self, n):
-        """The epochs of a run on `n` examples whose weights are kept, in order."""
+        """The epochs of a run on `n` examples whose weights are saved, in order."""
         last = self.total_epochs(n)
         return sorted({epoch for epoch in self.picture_epochs if epoch < last} | {last})
 
     def epoch_ends(self, n, step=0):
-        """(epoch, first step, end step) of each epoch still to run after `step` steps.
+        """A list of (epoch, first step, end step) of each epoch still to run after `step` steps.
 
-        Only the last may be partial, where the length of the run is given in steps.
+        Only the last epoch may be partial, if the length of the run is given in steps.
         """
         per_epoch, total = self.steps_per_epoch(n), self.total_steps(n)
         ends = []
@@ -186,18 +195,33 @@ class Config:
 
 def _integers(name, values):
     """`values` as a tuple of integers >= 1, or UsageError."""
-    values = tuple(values)
+    if not isinstance(values, (list, tuple)):
+        raise UsageError(f"{name} is {values!r}; expected a list of integers >= 1")
     for value in values:
-        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-            raise UsageError(f"{name} is {value!r}; expected an integer >= 1")
-    return values
+        _integer(name, value)
+    return tuple(values)
 
 
-def _number(name, value):
-    """`value` where it is a finite number, or UsageError."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
-        raise UsageError(f"{name} is {value!r}; expected a finite number")
-    return value
+def _integer(name, value, least=1, most=INT32_MAX):
+    """Raise UsageError unless `value` is an integer from `least` to `most`."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise UsageError(f"{name} is {value!r}; expected an integer >= {least}")
+    if value > most:
+        raise UsageError(f"{name} is {value}; expected an integer <= {most}")
+
+
+def _number(name, value, least):
+    """`value` as a float of at least `least` that float32 can represent, or UsageError."""
+    # NaN fails the comparison; an integer too large for a float passes through it unharmed.
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not is_number or not abs(value) <= FLOAT32_MAX:
+        raise UsageError(
+            f"{name} is {value!r}; expected a finite number, at most {FLOAT32_MAX:.2g} (float32)"
+        )
+    if value < least:
+        wanted = f"> 0, at least {least:.2g} (float32)" if least else ">= 0"
+        raise UsageError(f"{name} is {value}; expected a number {wanted}")
+    return float(value)
 
 
 RECIPES = {
@@ -232,10 +256,11 @@ RECIPES = {
 def recipe(name, **overrides):
     """The recipe called `name`, with some fields replaced.
 
-    A length given as `epochs` replaces the recipe's `steps`, and the other way round.
+    `epochs` replaces the recipe's `steps`, and `steps` its `epochs`. For example,
+    `recipe("nats", epochs=10, latent_dim=2)`.
 
     Raises:
-        UsageError: no such recipe, no such field, or a value out of range.
+        UsageError: no such recipe, no such field, or a bad value.
     """
     if name not in RECIPES:
         raise UsageError(f"recipe is {name!r}; expected one of {', '.join(RECIPES)}")
@@ -250,10 +275,10 @@ def recipe(name, **overrides):
 
 
 def from_dict(values):
-    """The config written by `dataclasses.asdict`; keys that are no config field are passed over.
+    """The config that `dataclasses.asdict` gave `values` of; other keys are ignored.
 
     Raises:
-        UsageError: a field is missing or out of range.
+        UsageError: a field is missing or bad.
     """
     names = [field.name for field in dataclasses.fields(Config)]
     missing = [name for name in names if name not in values]

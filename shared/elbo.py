@@ -1,9 +1,9 @@
-"""The mathematics of the VAE, once, in the order of the derivation.
+"""The mathematics of the VAE, in the order of the derivation.
 
-`keras.ops` only, so it serves every Keras backend and a plain TensorFlow loop alike. Tensors are
-float32 or float64 and come back as they came; half precision is computed in float32, where a sum
-over 784 pixels still has digits. Per-example results are (batch,) in nats. Constants come from
-`math`: `ops.log` of a Python number is float32 and would not meet a float64 tensor.
+It uses `keras.ops` only, so it runs on every Keras backend and in a plain TensorFlow loop. Results
+have the dtype of the arguments, float32 or float64; half precision is computed in float32, because
+a sum over 784 pixels would have too few digits. Per-example results are (batch,) in nats. Constants
+come from `math`: `ops.log` of a Python number is float32, which does not combine with float64.
 """
 
 import math
@@ -29,7 +29,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 def reparameterize(z_mean, z_log_var, epsilon):
-    """A sample of q(z|x) that gradients pass through: z = z_mean + exp(z_log_var / 2) · epsilon.
+    """A sample of q(z|x) that is differentiable: z = z_mean + exp(z_log_var / 2) · epsilon.
 
     Args:
         z_mean: (batch, latent_dim), mean of q.
@@ -58,15 +58,15 @@ def kl_to_standard_normal(z_mean, z_log_var):
     Source: Kingma & Welling, arXiv:1312.6114, appendix B.
     """
     z_mean, z_log_var = _tensors(z_mean=z_mean, z_log_var=z_log_var)
-    # exp(v) - 1 - v loses all its digits next to the prior and turns negative; expm1 keeps them.
+    # Near v = 0, exp(v) - 1 - v loses all its digits and can become negative; expm1 keeps them.
     return 0.5 * ops.sum(ops.expm1(z_log_var) - z_log_var + ops.square(z_mean), axis=-1)
 
 
 def bernoulli_log_likelihood(x, logits):
     """log p(x|z) of independent Bernoulli pixels, from logits.
 
-    x · log p + (1 - x) · log(1 - p) with p = sigmoid(logits) is x · logits - softplus(logits):
-    no sigmoid that saturates, no log of zero, the exact gradient x - p.
+    With p = sigmoid(logits), x · log p + (1 - x) · log(1 - p) = x · logits - softplus(logits). This
+    form has no sigmoid that saturates and no log of zero, and its gradient is exactly x - p.
 
     Args:
         x: (batch, input_dim) in [0, 1]; only for x in {0, 1} is this a normalised likelihood.
@@ -83,8 +83,8 @@ def bernoulli_log_likelihood(x, logits):
 def continuous_bernoulli_log_likelihood(x, logits):
     """log p(x|z) of independent pixels in [0, 1] with density C(l) · exp(x · l).
 
-    What the Bernoulli on grey pixels should be: the same exponent, and the constant that makes it
-    integrate to one. log C = log(l / (exp(l) - 1)), which is even about -l/2.
+    It has the exponent of the Bernoulli on grey pixels and the constant that makes it integrate to
+    one: log C(l) = log(l / (exp(l) - 1)), and log C(l) + l/2 is an even function of l.
 
     Args:
         x: (batch, input_dim) in [0, 1].
@@ -98,8 +98,9 @@ def continuous_bernoulli_log_likelihood(x, logits):
     x, logits = _tensors(x=x, logits=logits)
     size = ops.abs(logits)
     small = size < 0.1
-    # Where l is near 0, (exp(l) - 1) / l is 0 / 0: its series there, and no NaN in either branch's
-    # gradient. The term after the last is l^8 / 9.7e6: 1e-15 at 0.1.
+    # At l = 0, (exp(l) - 1) / l is 0 / 0, so near 0 its series is used. Each branch gets a harmless
+    # argument where the other is used, because a NaN in an unused branch would reach the gradient.
+    # The first term left out of the series is l^8 / 9.7e6, which is 1e-15 at 0.1.
     square = ops.square(ops.where(small, logits, ops.zeros_like(logits)))
     series = square * (1 / 24 - square * (1 / 2880 - square / 181440))
     size = ops.where(small, ops.ones_like(size), size)
@@ -114,8 +115,8 @@ def gaussian_log_likelihood(x, mean, log_var):
     Args:
         x: (batch, input_dim).
         mean: same shape.
-        log_var: same shape, natural log of each pixel's variance; or one number for all pixels, the
-            case of a fixed sigma, where only -|x - mean|² / (2 sigma²) depends on z: the MSE.
+        log_var: same shape, natural log of each pixel's variance; or one number for all pixels
+            (a fixed sigma), where only -|x - mean|² / (2 sigma²) depends on z: the MSE.
     Returns:
         (batch,) nats, a log density summed over pixels.
     Raises:
@@ -188,19 +189,29 @@ def elbo(log_likelihood, kl, beta=1.0):
 
 
 def negative_elbo(log_likelihood, kl, beta=1.0):
-    """The loss: -mean(elbo), a scalar in nats per example; the only reduction over the batch."""
+    """The loss, -mean(elbo): a scalar, nats per example. Nothing else is reduced over the batch."""
     return -ops.mean(elbo(log_likelihood, kl, beta))
 
 
 def warmed_up(beta, step, steps):
-    """The weight of the KL at a step (0 is the first) of a warm-up of `steps` steps: up to beta."""
+    """The weight of the KL at a training step, which rises linearly to beta in a warm-up.
+
+    Args:
+        beta: the weight after the warm-up.
+        step: training steps already done, so 0 at the first step.
+        steps: length of the warm-up; at 0 the weight is beta from the first step.
+    Returns:
+        beta · min((step + 1) / steps, 1).
+    """
     if not steps:
         return beta
     return beta * ops.minimum((ops.cast(step, "float32") + 1) / steps, 1.0)
 
 
 def importance_bound(log_weights, axis=0):
-    """log-mean-exp of K importance weights: a bound on log p(x) that grows with K.
+    """The log of the mean of K importance weights, a lower bound on log p(x) in expectation.
+
+    The expectation grows with K; at K = 1 it is the ELBO.
 
     Args:
         log_weights: nats, with the K samples along `axis`.
@@ -235,7 +246,7 @@ def _tensors(**named):
     tensors = [ops.convert_to_tensor(value) for value in named.values()]
     first, *others = [tuple(tensor.shape) for tensor in tensors]
     for shape in others:
-        # A dimension unknown while a graph is traced (None) is checked when it is known.
+        # While a graph is traced, an unknown dimension is None, which agrees with any other.
         agree = len(shape) == len(first) and all(
             a is None or b is None or a == b for a, b in zip(first, shape, strict=True)
         )
@@ -248,5 +259,5 @@ def _tensors(**named):
 
 
 def _at_least_single(tensor):
-    # Backends have dtypes of their own; the text is common to all, and bfloat16 holds it too.
+    # Each backend has its own type for dtypes, but their text is common; "bfloat16" contains it.
     return ops.cast(tensor, "float32") if "float16" in str(tensor.dtype) else tensor

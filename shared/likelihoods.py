@@ -1,6 +1,6 @@
-"""From the decoder's heads to log p(x|z) and to a picture, for each likelihood.
+"""From the decoder's output layers (heads) to log p(x|z) and to a picture, for each likelihood.
 
-The choice stands here once; the formulas are those of shared/elbo.py.
+This is the only place that chooses between the likelihoods; their formulas are in shared/elbo.py.
 """
 
 import math
@@ -12,8 +12,8 @@ from shared import elbo
 
 __all__ = ["log_likelihood", "mean_image"]
 
-# A learned variance could fall without end on pixels that are black in every image, and the density
-# with it rise to infinity. Its softplus bound keeps sigma above one grey level of 256.
+# On pixels that are black in every image, a learned variance would go to zero and the density to
+# infinity. A lower bound, by a softplus, keeps sigma above one grey level of 256.
 LOG_VAR_MIN = -2 * math.log(255)
 
 
@@ -32,7 +32,7 @@ def log_likelihood(config, x, heads):
     if config.likelihood == "continuous-bernoulli":
         return elbo.continuous_bernoulli_log_likelihood(x, heads["logits"])
     if config.likelihood == "categorical":
-        # Level k holds the grey values from k / levels up; white is in the last.
+        # Level k is the grey values in [k / levels, (k + 1) / levels); the last includes white.
         level = ops.minimum(ops.floor(x * config.levels), config.levels - 1)
         return elbo.categorical_log_likelihood(level, _by_level(config, heads["logits"]))
     if config.fixed_sigma is not None:
@@ -48,7 +48,7 @@ def mean_image(config, heads):
         config: shared.config.Config.
         heads: {name: (batch, width)}, as in `log_likelihood`.
     Returns:
-        (batch, input_dim); in [0, 1] but for a Gaussian.
+        (batch, input_dim), in [0, 1] except for a Gaussian.
     """
     if config.likelihood == "gaussian":
         return heads["mean"]
@@ -56,7 +56,7 @@ def mean_image(config, heads):
     if config.likelihood == "bernoulli":
         return ops.sigmoid(logits)
     if config.likelihood == "categorical":
-        # NumPy's, not a tensor: an exported graph would take a tensor for one of its inputs.
+        # A NumPy array, because an exported Keras graph treats a tensor as one of its inputs.
         grey = np.arange(config.levels, dtype=np.float32) / np.float32(config.levels - 1)
         probs = ops.softmax(_by_level(config, logits), axis=-1)
         return ops.sum(ops.multiply(probs, grey), axis=-1)
@@ -69,5 +69,5 @@ def mean_image(config, heads):
 
 
 def _by_level(config, logits):
-    """(batch, input_dim · levels) as (batch, input_dim, levels)."""
+    """Reshape (batch, input_dim · levels) to (batch, input_dim, levels)."""
     return ops.reshape(logits, (-1, logits.shape[1] // config.levels, config.levels))

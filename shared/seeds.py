@@ -1,7 +1,7 @@
-"""Every random choice as a function of (seed, role, index).
+"""The seed of every random choice, as a function of (seed, role, index).
 
-This module gives integers; each implementation draws its numbers from them in its own framework's
-way. So the two implementations, a resumed run and a run on another day see the same numbers.
+This module computes integers; each implementation draws its random numbers from them with its own
+framework. The two implementations, and a run that is resumed, therefore use the same numbers.
 """
 
 import zlib
@@ -12,23 +12,28 @@ __all__ = ["epoch_order", "seed_of"]
 
 
 def seed_of(seed, role, index=""):
-    """An integer in [0, 2^31 - 2) that depends on all three arguments and on nothing else.
+    """An integer in [0, 2^31 - 2) that is a function of the three arguments alone.
 
     Args:
         seed: the run's seed.
         role: what is drawn: "weights", "order", "noise", "evaluation", "binarization",
             "importance", "sample", …
-        index: which one: a weight's name, an epoch, a number of the draw.
+        index: which of the draws: the name of a weight, an epoch, the number of a sample.
 
-    CRC-32 because Python's own `hash` of a string is salted anew in every process. Below 2^31 - 2
-    because Keras takes a generator's state modulo that number, and TensorFlow alone does not.
+    CRC-32 is used because Python's own `hash` of a string differs from process to process. The
+    result is below 2^31 - 2 because Keras reduces the state of a generator modulo that number, and
+    TensorFlow does not.
     """
     return (zlib.crc32(f"{seed}/{role}/{index}".encode()) & 0x7FFFFFFF) % (2**31 - 2)
 
 
 def epoch_order(seed, epoch, n):
-    """The order of examples in epoch 1, 2, …: a permutation of 0 … n-1, (n,) int32.
+    """The order of the examples in an epoch (1 is the first).
 
-    Drawn from `RandomState`, whose stream NumPy has frozen (NEP 19); `default_rng` may change.
+    It is drawn from `RandomState`, because NumPy promises that its stream does not change between
+    releases (NEP 19), which it does not promise of `default_rng`.
+
+    Returns:
+        (n,) int32, a permutation of 0 … n-1.
     """
     return np.random.RandomState(seed_of(seed, "order", epoch)).permutation(n).astype(np.int32)

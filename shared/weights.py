@@ -1,4 +1,4 @@
-"""Canonical names and shapes of the weights, by which each implementation reads the other's."""
+"""The canonical names and shapes of the weights, common to both implementations."""
 
 import numpy as np
 
@@ -16,7 +16,7 @@ __all__ = [
 
 
 def head_widths(config, input_dim):
-    """{name: width} of the decoder's output layers."""
+    """The decoder's output layers (heads), {name: width}."""
     if config.likelihood == "gaussian":
         names = ("mean", "log_var") if config.fixed_sigma is None else ("mean",)
         return dict.fromkeys(names, input_dim)
@@ -24,9 +24,9 @@ def head_widths(config, input_dim):
 
 
 def weight_shapes(config, input_dim):
-    """{canonical name: shape} of a config's weights, in the order of the computation.
+    """The weights of a config's model, {canonical name: shape}, in the order of the computation.
 
-    The decoder mirrors the encoder: its `hidden_1` is nearest z.
+    The decoder mirrors the encoder; its `hidden_1` is the layer next to z.
     """
     shapes = {}
 
@@ -155,13 +155,19 @@ def check_model(model, config, data, out):
 
 
 def initial_bias(config, x_train):
-    """The output bias that depends on the data: {} or {"decoder/logits/bias": array}.
+    """The initial output bias of `output_bias="mean-image"`: the logit of the mean training image.
 
-    The logit of the mean image: a decoder that knows nothing yet then gives every pixel its mean.
+    With it, a decoder whose kernels are near zero gives every pixel its mean.
+
+    Args:
+        config: shared.config.Config.
+        x_train: (n, input_dim) float32 in [0, 1].
+    Returns:
+        {"decoder/logits/bias": (input_dim,) float32}; {} where the config has a bias of zero.
     """
     if config.output_bias == "zero":
         return {}
-    # A pixel that is black in every image has a logit of -inf; one count in 2 n does not.
+    # A pixel that is black in every image would have a logit of -inf; it gets half a count in n.
     edge = 0.5 / len(x_train)
     mean = x_train.mean(axis=0, dtype=np.float64).clip(edge, 1 - edge)
     return {"decoder/logits/bias": np.log(mean / (1 - mean)).astype(np.float32)}

@@ -1,6 +1,7 @@
-"""The VAE again, in NumPy float64, from the formulas: it shows errors that both share.
+"""A second computation of the VAE, in NumPy float64, from the formulas.
 
-Imports nothing from `shared`. Weights are {canonical name: array}.
+It finds errors that both implementations have in common, so it imports nothing from `shared`.
+Weights are {canonical name: array}.
 """
 
 import numpy as np
@@ -12,12 +13,12 @@ def log_sigmoid(logits):
 
 
 def bernoulli_log_likelihood(x, logits):
-    """Σ x log p + (1 - x) log(1 - p), as it is written in the derivation."""
+    """Σ x log p + (1 - x) log(1 - p), as in the derivation."""
     return np.sum(x * log_sigmoid(logits) + (1 - x) * log_sigmoid(-logits), axis=-1)
 
 
 def kl_to_standard_normal(z_mean, z_log_var):
-    """-½ Σ (1 + log σ² - μ² - σ²), as it stands in Kingma & Welling, appendix B."""
+    """-½ Σ (1 + log σ² - μ² - σ²), as in Kingma & Welling, appendix B."""
     return -0.5 * np.sum(1 + z_log_var - z_mean**2 - np.exp(z_log_var), axis=-1)
 
 
@@ -38,37 +39,42 @@ ACTIVATIONS = {
 }
 
 
-def forward(weights, x, epsilon, activation):
-    """All that the network computes: a dict of arrays, hidden activations among them."""
+def layers(weights, part, inputs, activation):
+    """The inputs of the encoder or decoder and its hidden layers: a list of arrays."""
     act, _ = ACTIVATIONS[activation]
-    w = {name: array.astype(np.float64) for name, array in weights.items()}
-    x, epsilon = x.astype(np.float64), epsilon.astype(np.float64)
+    hidden = [np.asarray(inputs, np.float64)]
+    while f"{part}/hidden_{len(hidden)}/kernel" in weights:
+        hidden.append(act(dense(weights, f"{part}/hidden_{len(hidden)}", hidden[-1])))
+    return hidden
 
-    def dense(name, h):
-        return h @ w[f"{name}/kernel"] + w[f"{name}/bias"]
 
-    depth = sum(name.startswith("encoder/hidden_") for name in w) // 2
-    encoder = [x]
-    for number in range(1, depth + 1):
-        encoder.append(act(dense(f"encoder/hidden_{number}", encoder[-1])))
-    z_mean, z_log_var = (
-        dense("encoder/z_mean", encoder[-1]),
-        dense("encoder/z_log_var", encoder[-1]),
-    )
-    z = z_mean + np.sqrt(np.exp(z_log_var)) * epsilon
-    decoder = [z]
-    for number in range(1, depth + 1):
-        decoder.append(act(dense(f"decoder/hidden_{number}", decoder[-1])))
-    logits = dense("decoder/logits", decoder[-1])
+def dense(weights, name, h):
+    """One layer without its activation."""
+    kernel, bias = (weights[f"{name}/{each}"].astype(np.float64) for each in ("kernel", "bias"))
+    return h @ kernel + bias
+
+
+def decode(weights, z, activation):
+    """The logits at each z."""
+    return dense(weights, "decoder/logits", layers(weights, "decoder", z, activation)[-1])
+
+
+def forward(weights, x, epsilon, activation):
+    """Everything the network computes, hidden activations included: a dict of arrays."""
+    encoder = layers(weights, "encoder", x, activation)
+    z_mean = dense(weights, "encoder/z_mean", encoder[-1])
+    z_log_var = dense(weights, "encoder/z_log_var", encoder[-1])
+    z = z_mean + np.sqrt(np.exp(z_log_var)) * epsilon.astype(np.float64)
+    logits = decode(weights, z, activation)
     return {
         "z_mean": z_mean,
         "z_log_var": z_log_var,
         "z": z,
         "logits": logits,
-        "log_likelihood": bernoulli_log_likelihood(x, logits),
+        "log_likelihood": bernoulli_log_likelihood(x.astype(np.float64), logits),
         "kl": kl_to_standard_normal(z_mean, z_log_var),
         "encoder": encoder,
-        "decoder": decoder,
+        "decoder": layers(weights, "decoder", z, activation),
     }
 
 

@@ -1,4 +1,4 @@
-"""Diagnostics: linear-Gaussian models with known answers, and a small trained 2-D model."""
+"""Diagnostics: linear-Gaussian models with known answers, and a small model with a 2-D z."""
 
 import functools
 import importlib
@@ -8,67 +8,37 @@ import numpy as np
 import oracle
 import pytest
 from scipy import stats
+from small_models import CONFIG, INPUT_DIM, SPACING, Linear, network
 
-from shared.config import UsageError, recipe
+from shared.config import UsageError
 from shared.measure import diagnostics, quadrature
-from shared.measure.gradients import gradient_estimators
+from shared.seeds import seed_of
 
 IMPLEMENTATIONS = ("keras_vae", "tf_vae")
-SPACING = 0.02  # of the prior's grid: posteriors of 36 pixels are some 0.3 wide, of 784 some 0.05
+IMAGES = 8
+
+
+@pytest.fixture(scope="module")
+def models():
+    """A model of each implementation with the same weights, and q(z|x) of some images."""
+    weights, x, z_mean, z_log_var = network(IMAGES)
+    models = {}
+    for name in IMPLEMENTATIONS:
+        models[name] = importlib.import_module(f"{name}.model").build(CONFIG, INPUT_DIM)
+        importlib.import_module(f"{name}.checkpoint").assign(models[name], weights)
+    return models, weights, x, z_mean, z_log_var
+
+
+@pytest.fixture(scope="module")
+def exact(models):
+    """The exact log p(x) and ELBO of those images."""
+    _, weights, *q = models
+    grid = quadrature.bernoulli_on_grid(quadrature.decoder64(weights, CONFIG.activation))
+    return quadrature.posterior_identity(grid, *q, spacing=SPACING)
 
 
 def log_weights_of(name):
     return importlib.import_module(f"{name}.evaluate").log_weights
-
-
-@pytest.fixture(scope="module")
-def trained(implementations, data):
-    """A 2-D model of each implementation with the same trained weights, and q(z|x) of 40 images."""
-    config = recipe("post-keras", hidden_dims=(16,), batch_size=30, epochs=30, learning_rate=5e-3)
-    model, _ = implementations["tf_vae"].train(config, data, verbose=0)
-    weights = implementations["tf_vae"].gather(model)
-    twin = implementations["keras_vae"].build(config, data.input_dim)
-    importlib.import_module("keras_vae.checkpoint").assign(twin, weights)
-    x = data.x_test[:20]
-    z_mean, z_log_var = implementations["tf_vae"].encode(model, x)
-    return {"keras_vae": twin, "tf_vae": model}, weights, x, z_mean, z_log_var
-
-
-@pytest.fixture(scope="module")
-def exact(trained):
-    """The identity of the trained model, once."""
-    _, weights, x, z_mean, z_log_var = trained
-    grid = quadrature.bernoulli_on_grid(quadrature.decoder64(weights, "relu"))
-    return quadrature.posterior_identity(grid, x, z_mean, z_log_var, spacing=SPACING)
-
-
-class Linear:
-    """x = z w + noise with z ~ N(0, I) of 2 dimensions, turned so that p(z|x) is diagonal."""
-
-    def __init__(self, input_dim=6, noise_var=0.3, n=12):
-        random = np.random.RandomState(4)
-        w = random.normal(size=(2, input_dim))
-        values, vectors = np.linalg.eigh(np.eye(2) + w @ w.T / noise_var)
-        self.w, self.noise_var = vectors.T @ w, noise_var
-        self.x = random.normal(size=(n, input_dim))
-        self.z_mean = self.x @ self.w.T / noise_var / values
-        self.z_log_var = np.tile(-np.log(values), (n, 1))
-        covariance = self.w.T @ self.w + noise_var * np.eye(input_dim)
-        self.evidence = stats.multivariate_normal.logpdf(self.x, np.zeros(input_dim), covariance)
-
-    def log_likelihood(self, x, z):
-        """(n, points) nats."""
-        log_var = np.full(x.shape[-1], math.log(self.noise_var))
-        return oracle.log_normal(x[:, None], (z @ self.w)[None], log_var)
-
-    def log_weights(self, x, z_mean, z_log_var, noise_seed, count):
-        """As an implementation's, in float64: (count, batch) nats."""
-        epsilon = np.random.RandomState(noise_seed).normal(size=(count, *z_mean.shape))
-        z = z_mean + np.exp(z_log_var / 2) * epsilon
-        noise = np.full(x.shape[-1], math.log(self.noise_var))
-        given_z = oracle.log_normal(x, z @ self.w, noise)
-        prior = oracle.log_normal(z, 0.0, np.zeros_like(z_mean))
-        return given_z + prior - oracle.log_normal(z, z_mean, z_log_var)
 
 
 # ---- ELBO and importance bound
@@ -134,8 +104,8 @@ def test_the_streamed_bound_is_the_bound_of_all_weights():
 
 
 @pytest.mark.parametrize("name", IMPLEMENTATIONS)
-def test_elbo_and_bounds_grow_towards_the_exact_evidence(trained, exact, name):
-    models, _, x, z_mean, z_log_var = trained
+def test_elbo_and_bounds_grow_towards_the_exact_evidence(models, exact, name):
+    models, _, x, z_mean, z_log_var = models
     weigh = functools.partial(log_weights_of(name), models[name])
     served = []
 
@@ -165,11 +135,11 @@ def test_elbo_and_bounds_grow_towards_the_exact_evidence(trained, exact, name):
     assert (mean < exact["log_px"]).all() and hundreds.mean() < exact["log_px"].mean()
 
 
-def test_log_weights_agree_in_every_bit_and_with_the_oracle(trained):
+def test_log_weights_agree_in_every_bit_and_with_the_oracle(models):
     import tensorflow as tf
 
-    models, weights, x, z_mean, z_log_var = trained
-    for rows, count in ((20, 7), (13, 100), (1, 1)):
+    models, weights, x, z_mean, z_log_var = models
+    for rows, count in ((IMAGES, diagnostics.CHUNK), (3, 2)):  # the first is compiled above
         inputs = (x[:rows], z_mean[:rows], z_log_var[:rows], 17, count)
         ours, theirs = (log_weights_of(name)(models[name], *inputs) for name in IMPLEMENTATIONS)
         assert ours.shape == (count, rows) and ours.dtype == np.float32
@@ -177,12 +147,15 @@ def test_log_weights_agree_in_every_bit_and_with_the_oracle(trained):
         again = log_weights_of("tf_vae")(models["tf_vae"], *inputs[:3], 18, count)
         assert (again != ours).all()
         # The same noise through the oracle's network, image by image in `count` rows.
-        epsilon = tf.random.stateless_normal((count * rows, 2), [17, 0]).numpy()
-        out = oracle.forward(weights, np.tile(x[:rows], (count, 1)), epsilon, "relu")
+        epsilon = tf.random.stateless_normal((count * rows, 2), [17, 0]).numpy().astype(float)
+        tiled = (np.tile(each[:rows], (count, 1)).astype(float) for each in (x, z_mean, z_log_var))
+        images, mean, log_var = tiled
+        z = mean + np.exp(log_var / 2) * epsilon
+        logits = oracle.decode(weights, z, CONFIG.activation)
         exact = (
-            out["log_likelihood"]
-            + oracle.log_normal(out["z"], 0.0, np.zeros_like(out["z"]))
-            - oracle.log_normal(out["z"], out["z_mean"], out["z_log_var"])
+            oracle.bernoulli_log_likelihood(images, logits)
+            + oracle.log_normal(z, 0.0, np.zeros_like(z))
+            - oracle.log_normal(z, mean, log_var)
         )
         # 1e-4: float32 sums of 36 pixels and of squares divided by a small variance.
         np.testing.assert_allclose(ours.ravel(), exact, atol=1e-4)
@@ -194,92 +167,6 @@ def test_a_bad_k_is_refused(k):
     with pytest.raises(UsageError, match="expected an integer >= 1"):
         diagnostics.importance_bounds(
             model.log_weights, model.x, model.z_mean, model.z_log_var, 0, (10, k)
-        )
-
-
-# ---- quadrature
-
-
-def test_the_identity_of_a_linear_gaussian_model_has_its_known_answers():
-    model = Linear()
-    shift, widen = np.array([0.3, -0.2]), np.array([0.5, -0.7])
-    mean, log_var = model.z_mean + shift, model.z_log_var + widen
-    progress = []
-    result = quadrature.posterior_identity(
-        model.log_likelihood,
-        model.x,
-        mean,
-        log_var,
-        spacing=SPACING,
-        on_batch=lambda *done: progress.append(done),
-    )
-    assert progress == [(done, 12) for done in range(1, 13)]
-    variance = np.exp(model.z_log_var)
-    kl = 0.5 * np.sum(np.exp(widen) - 1 - widen + shift**2 / variance, axis=1)
-    # 1e-8: smooth integrands, for which equal spacing is exact but for the tails, e^-24 of q.
-    np.testing.assert_allclose(result["log_px"], model.evidence, atol=1e-8)
-    np.testing.assert_allclose(result["kl_to_posterior"], kl, atol=1e-8)
-    np.testing.assert_allclose(result["elbo"], model.evidence - kl, atol=1e-8)
-    assert np.abs(result["residual"]).max() < 1e-8
-
-
-def test_the_mass_shows_a_wrong_evidence_where_the_residual_cannot(monkeypatch):
-    model = Linear()
-    evidence = quadrature.log_evidence
-    monkeypatch.setattr(diagnostics, "log_evidence", lambda *a, **k: evidence(*a, **k) + 0.1)
-    result = quadrature.posterior_identity(
-        model.log_likelihood, model.x, model.z_mean, model.z_log_var, spacing=SPACING
-    )
-    assert np.abs(result["residual"]).max() < 1e-8  # log p(x) cancels in it
-    # 1e-6: 7 standard deviations of the posterior leave e^-24 outside.
-    np.testing.assert_allclose(result["log_mass"], -0.1, atol=1e-6)
-
-
-def test_the_identity_of_a_trained_model(exact):
-    assert np.abs(exact["residual"]).max() < 1e-3  # nats; what the kinks of relu leave
-    assert (exact["kl_to_posterior"] > 0).all() and (exact["elbo"] < exact["log_px"]).all()
-    # No lattice holds more than all of the posterior; most images have nearly all inside.
-    assert exact["log_mass"].max() < 1e-3
-    assert abs(np.median(exact["log_mass"])) < 1e-3
-
-
-def test_halving_the_grids_hardly_moves_the_trained_model(trained, exact):
-    _, weights, x, z_mean, z_log_var = trained
-    grid = quadrature.bernoulli_on_grid(quadrature.decoder64(weights, "relu"))
-    few = slice(0, 5)
-    finer = quadrature.posterior_identity(
-        grid, x[few], z_mean[few], z_log_var[few], refine=2, spacing=SPACING
-    )
-    for name in ("log_px", "kl_to_posterior", "elbo"):
-        assert np.abs(finer[name] - exact[name][few]).max() < 1e-4, name  # nats
-
-
-def test_the_float64_decoder_is_the_oracle_s(trained):
-    _, weights, x, z_mean, _ = trained
-    epsilon = np.random.RandomState(2).normal(size=z_mean.shape)
-    for activation in ("relu", "tanh"):
-        out = oracle.forward(weights, x, epsilon, activation)
-        logits = quadrature.decoder64(weights, activation)
-        # 1e-12: the same float64 products, in another order at most.
-        np.testing.assert_allclose(logits(out["z"]), out["logits"], atol=1e-12)
-        values = quadrature.bernoulli_on_grid(logits)(x, out["z"])
-        np.testing.assert_allclose(np.diag(values), out["log_likelihood"], rtol=1e-12)
-
-
-def test_the_bernoulli_of_a_grid_holds_at_any_logit_and_any_width():
-    # Half of them large, half near zero: 1300 factors near 2 overflow where they are multiplied.
-    logits = np.random.RandomState(1).normal(0, 400, (5, 2600)) * ([1.0, 1e-4] * 1300)
-    x = np.random.RandomState(2).uniform(size=(3, 2600))
-    values = quadrature.bernoulli_on_grid(lambda z: logits)(x, None)
-    expected = oracle.bernoulli_log_likelihood(x[:, None], logits[None])
-    np.testing.assert_allclose(values, expected, rtol=1e-12)  # float64 sums in another order
-
-
-def test_quadrature_of_another_width_of_z_is_refused():
-    model = Linear()
-    with pytest.raises(UsageError, match="latent_dim is 3; quadrature needs 2"):
-        quadrature.posterior_identity(
-            model.log_likelihood, model.x, np.zeros((12, 3)), np.zeros((12, 3))
         )
 
 
@@ -352,8 +239,53 @@ def test_labels_of_separate_clusters_are_found_and_random_ones_are_not():
     assert diagnostics.silhouette(z, guess, seed=1) != diagnostics.silhouette(z, guess, seed=2)
     with pytest.raises(UsageError, match="expected 1 to 3"):
         diagnostics.knn_accuracy(z[:3], labels[:3], z, labels)
-    with pytest.raises(UsageError, match="expected 2 or more"):
-        diagnostics.silhouette(z, np.zeros(3000))
+
+
+def test_the_silhouette_is_that_of_its_definition_over_the_sample():
+    random = np.random.RandomState(1)
+    z, labels = random.normal(size=(30, 2)), random.randint(0, 3, 30)
+    labels[0] = 7  # alone with its label: its silhouette is 0 by definition
+    distances = np.linalg.norm(z[:, None] - z, axis=2)
+    values = []
+    for i, label in enumerate(labels):
+        means = {each: distances[i, labels == each].sum() for each in np.unique(labels)}
+        counts = {each: (labels == each).sum() - (each == label) for each in means}
+        if counts[label] == 0:
+            values.append(0.0)
+            continue
+        inside = means[label] / counts[label]
+        outside = min(means[each] / counts[each] for each in means if each != label)
+        values.append((outside - inside) / max(inside, outside))
+    for points in (30, 31, 2000):  # all of them, in another order: 1e-12
+        found = diagnostics.silhouette(z, labels, points=points)
+        np.testing.assert_allclose(found, np.mean(values), rtol=1e-12)
+    # Fewer are a sample, which depends on the seed and differs from the whole.
+    few = {diagnostics.silhouette(z, labels, seed=seed, points=20) for seed in range(5)}
+    assert len(few) == 5 and np.mean(values) not in few
+
+
+def test_the_sample_of_a_silhouette_is_a_function_of_the_seed_alone():
+    z = np.random.RandomState(1).normal(size=(50, 2))
+    labels = np.arange(50) % 3
+    rows = np.random.RandomState(seed_of(4, "silhouette")).permutation(50)[:20]
+    drawn = diagnostics.silhouette(z, labels, seed=4, points=20)
+    whole = diagnostics.silhouette(z[rows], labels[rows])
+    assert math.isclose(drawn, whole, rel_tol=1e-12)  # the same points in another order
+
+
+def test_a_silhouette_that_is_not_defined_is_nan():
+    z = np.random.RandomState(1).normal(size=(300, 2))
+    rare = np.zeros(300, int)
+    rare[0] = 1
+    assert math.isnan(diagnostics.silhouette(z, np.zeros(300, int)))  # one label
+    assert math.isnan(diagnostics.silhouette(z, np.arange(300)))  # as many labels as points
+    assert math.isnan(diagnostics.silhouette(z[:1], rare[:1]))
+    # A label that one image of 300 has is in a sample of three once in a hundred times.
+    values = [diagnostics.silhouette(z, rare, seed=seed, points=3) for seed in range(20)]
+    assert any(math.isnan(value) for value in values)
+    assert not math.isnan(diagnostics.silhouette(z, rare))
+    with pytest.raises(ValueError, match="NaN"):  # what is wrong with z is no matter of labels
+        diagnostics.silhouette(np.full((300, 2), np.nan), rare)
 
 
 def test_the_nearest_distance_is_the_least_norm():
@@ -362,70 +294,3 @@ def test_the_nearest_distance_is_the_least_norm():
     norms = np.linalg.norm(images[:, None] - references, axis=2)
     found = diagnostics.nearest_distance(images, references)
     np.testing.assert_allclose(found, norms.min(axis=1), rtol=1e-7)  # a² - 2ab + b² loses digits
-
-
-# ---- the reparameterization trick
-
-
-def test_both_gradient_estimators_have_the_known_mean_of_a_quadratic():
-    # f = Σ a z² + b z: E_q[f] = Σ a (μ² + σ²) + b μ, so d/dμ = 2 a μ + b and d/d log σ² = a σ².
-    a, b = np.array([1.0, -2.0, 0.5]), np.array([3.0, 0.0, -1.0])
-    mean, log_var = np.array([0.5, 1.0, -2.0]), np.array([-2.0, 0.0, 1.0])
-    result = gradient_estimators(
-        lambda z: (a * z**2 + b * z).sum(axis=1),
-        lambda z: 2 * a * z + b,
-        mean,
-        log_var,
-        samples=200_000,
-    )
-    exact = {"z_mean": 2 * a * mean + b, "z_log_var": a * np.exp(log_var)}
-    for name, found in result.items():
-        for kind in ("reparameterized", "score"):
-            away = np.abs(found[kind] - exact[name])
-            assert (away < 5 * found[f"{kind}_error"]).all(), (name, kind)
-        joint = np.hypot(found["reparameterized_error"], found["score_error"])
-        assert (np.abs(found["reparameterized"] - found["score"]) < 5 * joint).all()
-        assert (found["variance_ratio"] > 1).all()
-    # The path estimator's variance has a closed form too, var(2 a z + b) = 4 a² σ²; 2 % is six
-    # standard errors of a variance from 200,000 normal draws.
-    variance = result["z_mean"]["reparameterized_error"] ** 2 * 200_000
-    np.testing.assert_allclose(variance, 4 * a**2 * np.exp(log_var), rtol=0.02)
-
-
-def test_a_baseline_lowers_the_variance_and_leaves_the_mean():
-    def estimate(baseline):
-        return gradient_estimators(
-            lambda z: -90 - (z**2).sum(axis=1),
-            lambda z: -2 * z,
-            np.ones(2),
-            np.zeros(2),
-            samples=50_000,
-            baseline=baseline,
-        )["z_mean"]
-
-    without, with_baseline = estimate(0.0), estimate(-94.0)
-    assert (with_baseline["score_error"] < 0.2 * without["score_error"]).all()
-    for found in (without, with_baseline):  # d/dμ of E[-z²] is -2 μ
-        assert (np.abs(found["score"] + 2) < 5 * found["score_error"]).all()
-
-
-# ---- MNIST
-
-
-@pytest.mark.mnist
-def test_the_identity_of_30_mnist_images(implementations):
-    from shared.data import load_data
-
-    implementation, data = implementations["tf_vae"], load_data("mnist")
-    config = recipe("post-keras", epochs=1)
-    model, _ = implementation.train(config, data, verbose=0)
-    x = data.x_test[:30]
-    z_mean, z_log_var = implementation.encode(model, x)
-    grid = quadrature.bernoulli_on_grid(quadrature.decoder64(implementation.gather(model), "relu"))
-    coarse = quadrature.posterior_identity(grid, x, z_mean, z_log_var)
-    assert np.abs(coarse["residual"]).max() <= 1e-3  # nats
-    assert coarse["log_mass"].max() < 1e-3
-    few = slice(0, 6)  # four times the points
-    fine = quadrature.posterior_identity(grid, x[few], z_mean[few], z_log_var[few], refine=2)
-    for name in ("log_px", "kl_to_posterior", "elbo"):
-        assert np.abs(fine[name] - coarse[name][few]).max() < 1e-4, name  # nats

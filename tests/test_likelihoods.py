@@ -3,6 +3,7 @@
 import math
 
 import numpy as np
+import oracle
 import pytest
 from keras import ops
 from scipy import integrate, special, stats
@@ -16,6 +17,24 @@ X = RANDOM.uniform(size=(5, 6))
 
 def heads(*names, width=6):
     return {name: ops.convert_to_tensor(RANDOM.normal(size=(5, width))) for name in names}
+
+
+def test_a_bernoulli_takes_the_logits_and_is_drawn_at_its_probability():
+    config, given = recipe("post-keras"), heads("logits")
+    exact = oracle.bernoulli_log_likelihood(X, given["logits"].numpy())
+    # 1e-12: the same float64 sums in another order.
+    np.testing.assert_allclose(log_likelihood(config, X, given), exact, rtol=1e-12)
+    probs = np.exp(oracle.log_sigmoid(given["logits"].numpy()))
+    np.testing.assert_allclose(mean_image(config, given), probs, rtol=1e-12)
+
+
+def test_a_continuous_bernoulli_takes_the_logits():
+    config, given = recipe("post-keras", likelihood="continuous-bernoulli"), heads("logits")
+    logits = given["logits"].numpy()
+    # The constant from the paper, in terms of the logits: log(l / (exp(l) - 1)).
+    constant = np.log(logits / np.expm1(logits))
+    exact = (X * logits + constant).sum(axis=1)
+    np.testing.assert_allclose(log_likelihood(config, X, given), exact, rtol=1e-10)  # as above
 
 
 def test_a_fixed_sigma_is_the_same_for_every_pixel():

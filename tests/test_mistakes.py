@@ -1,20 +1,26 @@
-"""The field's mistakes: each wrong variant is rejected by the identity that guards against it.
+"""Known mistakes of published VAEs: the identity that guards against each of them rejects it.
 
-A guard takes an implementation and raises AssertionError where the identity fails. Ours must pass
-every guard, and each published mistake must fail its own: that tests the tests.
+A guard takes a function and raises AssertionError where the identity does not hold. The project's
+function must pass its guard, and the mistake must fail it, which shows that the guard works.
 """
 
 import itertools
 
+import keras
 import numpy as np
 import oracle
 import pytest
 from keras import ops
 from scipy import stats
 
+import keras_vae.batches as keras_batches
+import tf_vae.batches as tf_batches
 from shared import elbo
+from shared.config import recipe
 from shared.show import plots
+from shared.trackers import track_terms
 
+CONFIG = recipe("post-keras", batch_size=50)
 RANDOM = np.random.RandomState(2)
 MEAN, LOG_VAR = RANDOM.normal(0, 1, (8, 5)), RANDOM.uniform(-3, 1, (8, 5))
 
@@ -44,11 +50,19 @@ def likelihood_is_exact_at_large_logits(log_likelihood):
         np.testing.assert_allclose(log_likelihood(x, logits), exact, rtol=1e-6, atol=2e-6)
 
 
-def mean_ignores_batches(loss_of_set):
-    log_likelihood, kl = RANDOM.normal(-100, 20, 103), RANDOM.uniform(0, 9, 103)
-    whole = np.mean(kl - log_likelihood)
-    batches = [(log_likelihood[s : s + 50], kl[s : s + 50]) for s in range(0, 103, 50)]
-    assert abs(loss_of_set(batches) - whole) < 1e-9
+def mean_ignores_batches(running_means):
+    terms = RANDOM.normal([[-100.0], [9.0]], [[20.0], [3.0]], (2, 103)).astype(np.float32)
+    means = running_means([terms[:, start : start + 50] for start in range(0, 103, 50)])
+    # 1e-6: float32 sums. The last batch holds three examples; as a full one it would be a third.
+    np.testing.assert_allclose(means, terms.mean(axis=1, dtype=np.float64), rtol=1e-6)
+
+
+def every_image_is_in_one_batch(batches):
+    # n images that are told apart by their first pixel, in batches of which the last is partial.
+    x = np.zeros((1003, 2), np.float32)
+    x[:, 0] = np.arange(1003) / 1003
+    numbers = [np.rint(np.asarray(batch)[:, 0] * 1003) for batch in batches(x)]
+    np.testing.assert_array_equal(np.sort(np.concatenate(numbers)), np.arange(1003))
 
 
 def bound_of_equal_weights_is_the_weight(bound):
@@ -75,9 +89,26 @@ def saturated(x, logits):
     return np.sum(x * np.log(probs + tiny) + (1 - x) * np.log(one - probs + tiny), axis=-1)
 
 
-def weighted_mean(batches):
-    n = sum(len(kl) for _, kl in batches)
-    return sum(len(kl) * float(elbo.negative_elbo(ll, kl)) for ll, kl in batches) / n
+def logged(batches):
+    """The running means that both implementations write into their logs."""
+    trackers = {name: keras.metrics.Mean() for name in ("log_likelihood", "kl")}
+    for log_likelihood, kl in batches:
+        track_terms(trackers, ops.convert_to_tensor(log_likelihood), ops.convert_to_tensor(kl))
+    return [float(tracker.result()) for tracker in trackers.values()]
+
+
+def keras_epoch(x):
+    stream = keras_batches.training_batches(x, CONFIG)
+    return stream.take(CONFIG.steps_per_epoch(len(x)))
+
+
+def tf_epoch(x):
+    images, orders = next(tf_batches.training_batches(x, CONFIG))
+    return [images.numpy()[rows] for order in orders for rows in order.numpy()]
+
+
+def without_the_last(batches):
+    return lambda x: list(batches(x))[:-1]
 
 
 CASES = {
@@ -103,13 +134,33 @@ CASES = {
     ),
     "partial batch weighted like a full one": (
         mean_ignores_batches,
-        weighted_mean,
-        lambda batches: np.mean([float(elbo.negative_elbo(*batch)) for batch in batches]),
+        logged,
+        lambda batches: np.mean([np.mean(batch, axis=1) for batch in batches], axis=0),
     ),
-    "partial batch dropped": (
+    "partial batch missing in the log": (
         mean_ignores_batches,
-        weighted_mean,
-        lambda batches: weighted_mean(batches[:-1]),
+        logged,
+        lambda batches: logged(batches[:-1]),
+    ),
+    "partial batch of an epoch dropped, keras_vae": (
+        every_image_is_in_one_batch,
+        keras_epoch,
+        without_the_last(keras_epoch),
+    ),
+    "partial batch of an epoch dropped, tf_vae": (
+        every_image_is_in_one_batch,
+        tf_epoch,
+        without_the_last(tf_epoch),
+    ),
+    "partial batch of an evaluation dropped, keras_vae": (
+        every_image_is_in_one_batch,
+        lambda x: keras_batches.evaluation_batches(x, CONFIG),
+        without_the_last(lambda x: keras_batches.evaluation_batches(x, CONFIG)),
+    ),
+    "partial batch of an evaluation dropped, tf_vae": (
+        every_image_is_in_one_batch,
+        lambda x: tf_batches.evaluation_batches(x, CONFIG),
+        without_the_last(lambda x: tf_batches.evaluation_batches(x, CONFIG)),
     ),
     "importance bound: sum for mean": (
         bound_of_equal_weights_is_the_weight,

@@ -1,9 +1,11 @@
-"""What a trained VAE is worth: bounds on log p(x), its exact value for 2-D z, the use of z.
+"""Diagnostics of a trained VAE: bounds on log p(x), the use of z and of the hidden units, labels.
 
-Pure functions: arrays in, numbers out. What an implementation computes comes in as a callable, what
-takes long calls `on_batch(done, total)`. Everything here is float64 but for what that callable
-returns.
+Pure functions from arrays to numbers. What an implementation computes is passed in as a function,
+and a long computation calls `on_batch(done, total)`. Everything is computed in float64, except
+inside that function.
 """
+
+import math
 
 import numpy as np
 from keras import ops
@@ -26,24 +28,24 @@ __all__ = [
     "silhouette",
 ]
 
-CHUNK = 100  # samples an image in one call of `log_weights`
+CHUNK = 100  # samples per image in one call of `log_weights`
 
 
 # ---- bounds on log p(x), by sampling
 
 
 def elbo_estimate(terms):
-    """The mean ELBO of a set of images, and how far it can be trusted.
+    """The mean ELBO of a set of images, with its standard errors.
 
     Args:
         terms: (samples, n) nats: the ELBO of each image at each sample of q(z|x).
     Returns:
-        {"mean", "standard_error", "noise_error"}: nats an image. `standard_error` is over images:
-        the spread among other test sets of n images, samples of z included. `noise_error` is the
-        part from the samples alone: the spread among other noise on these images, which is what
-        two models compared on the same images need; nan at one sample.
+        {"mean", "standard_error", "noise_error"}: nats per image. `standard_error` is the standard
+        deviation of the mean over test sets of n images, with new samples of z. `noise_error` is
+        that over new samples of z for the same images, for comparing two models on the same
+        images; it is NaN for one sample.
     Raises:
-        UsageError: fewer than two images, so that there is no spread to measure.
+        UsageError: fewer than two images, which have no standard error.
     """
     terms = np.asarray(terms, np.float64)
     if terms.ndim != 2 or terms.shape[1] < 2:
@@ -63,24 +65,24 @@ def importance_bounds(
 ):
     """The importance bound of each image at several K, in one pass over the same samples.
 
-    The K weights are never held together: a running log-sum-exp takes them in chunks. Noise is
-    f(seed, "importance", first image and first sample of the chunk), so the bound at one K is the
-    same whatever other K are asked for.
+    The K weights are never in memory together: they are added to a running log-sum-exp in chunks.
+    The noise is a function of the seed, the first image and the first sample of the chunk, so the
+    bound at one K does not depend on the other K in `samples`.
 
     Args:
-        log_weights: an implementation's `log_weights` with its model bound: (x, z_mean, z_log_var,
-            noise_seed, count) -> (count, batch) nats.
+        log_weights: function from x, z_mean, z_log_var, noise_seed and count to (count, batch)
+            nats: an implementation's `log_weights` with the model as its first argument.
         x: (n, input_dim).
         z_mean, z_log_var: (n, latent_dim), q(z|x) of each image.
         seed: the run's seed.
         samples: the values of K.
-        batch: images a call; with 784 pixels 100 x CHUNK rows are fastest on two cores, and 1 GiB
-            is more than the process needs. Another batch draws other noise.
-        on_batch: called with (batches done, batches in all).
+        batch: images per call. With 784 pixels, 100 x CHUNK rows were the fastest on two cores and
+            need less than 1 GiB. The noise depends on it.
+        on_batch: called with (batches done, total batches).
     Returns:
-        {K: (n,) float64 nats}, growing in K on average.
+        {K: (n,) float64 nats}; the expectation grows with K.
     Raises:
-        UsageError: a K that is no integer >= 1.
+        UsageError: a K is not an integer >= 1.
     Source: Burda et al., arXiv:1509.00519, equation 8.
     """
     for k in samples or (None,):
@@ -95,7 +97,7 @@ def importance_bounds(
         total = np.full(len(inputs[0]), -np.inf)
         for first in range(0, wanted[-1], CHUNK):
             noise_seed = seed_of(seed, "importance", f"{start}/{first}")
-            # A whole chunk, though K may end inside it: one compilation, one stream of noise.
+            # Always a whole chunk, even where K ends inside it: one shape is compiled once.
             weights = np.asarray(log_weights(*inputs, noise_seed, CHUNK), np.float64)
             before = 0
             for k in [k for k in wanted if first < k <= first + CHUNK]:
@@ -126,11 +128,11 @@ def kl_per_dimension(z_mean, z_log_var):
 
 
 def active_units(z_mean, threshold=0.01):
-    """Which latent dimensions say something about x: their mean varies over images.
+    """Which latent dimensions are active: those whose posterior mean varies over images.
 
     Args:
         z_mean: (n, latent_dim).
-        threshold: of the variance over images.
+        threshold: the variance over images above which a dimension is active.
     Returns:
         (latent_dim,) bool.
     Source: Burda et al., arXiv:1509.00519, section 5.
@@ -141,7 +143,8 @@ def active_units(z_mean, threshold=0.01):
 def aggregate_log_density(z, z_mean, z_log_var):
     """log q(z) of the aggregate posterior: the mean over images of the densities q(z|x).
 
-    Where it lies far below the prior, the prior draws z that the decoder was never trained on.
+    Where it is far below the density of the prior, the prior draws z that the decoder was never
+    trained on.
 
     Args:
         z: (points, latent_dim).
@@ -149,7 +152,7 @@ def aggregate_log_density(z, z_mean, z_log_var):
     Returns:
         (points,) float64 nats.
     Raises:
-        UsageError: a delta posterior, which has no density.
+        UsageError: the posterior is a delta, which has no density.
     Source: Hoffman & Johnson, ELBO surgery, NIPS 2016 workshop on approximate Bayesian inference.
     """
     z, mean, log_var = (np.asarray(each, np.float64) for each in (z, z_mean, z_log_var))
@@ -164,11 +167,13 @@ def aggregate_log_density(z, z_mean, z_log_var):
 
 
 def dead_units(weights, activation, x, z):
-    """Which relu units are zero for every image (encoder) and every z (decoder): no gradient.
+    """Which relu units are dead: zero for every image (encoder) or every z (decoder).
+
+    A dead unit has no gradient, so training on these inputs cannot change it.
 
     Args:
         weights: {canonical name: array}.
-        activation: "relu"; no other unit can die.
+        activation: "relu"; other units are never dead.
         x: (n, input_dim).
         z: (m, latent_dim), e.g. samples of q(z|x).
     Returns:
@@ -189,7 +194,16 @@ def dead_units(weights, activation, x, z):
 
 
 def hidden64(weights, part, inputs, activation):
-    """The input of the encoder or decoder and its hidden layers, (rows, width) float64 each."""
+    """Compute the hidden layers of the encoder or decoder in float64.
+
+    Args:
+        weights: {canonical name: array}.
+        part: "encoder" or "decoder".
+        inputs: (rows, width): x or z.
+        activation: "relu" or "tanh".
+    Returns:
+        list of (rows, width) float64 arrays: the inputs, then each hidden layer.
+    """
     act = {"relu": lambda h: np.maximum(h, 0), "tanh": np.tanh}[activation]
     layers = [np.asarray(inputs, np.float64)]
     while f"{part}/hidden_{len(layers)}/kernel" in weights:
@@ -199,20 +213,20 @@ def hidden64(weights, part, inputs, activation):
     return layers
 
 
-# ---- labels, which the model never saw
+# ---- labels, which training does not use
 
 
 def knn_accuracy(z_train, y_train, z_test, y_test, k=5):
-    """Share of test images whose k nearest training latents vote for their label.
+    """The accuracy of a k-nearest-neighbours classifier of the labels on the latents.
 
     Args:
         z_train, z_test: (n, latent_dim), latent means.
         y_train, y_test: (n,) labels.
-        k: neighbours, by Euclidean distance.
+        k: number of neighbours, by Euclidean distance.
     Returns:
-        in [0, 1].
+        the share of test images that are classified correctly, in [0, 1].
     Raises:
-        UsageError: k is not in 1 … the number of training latents.
+        UsageError: k is not between 1 and the number of training latents.
     """
     from sklearn.neighbors import KNeighborsClassifier
 
@@ -222,37 +236,47 @@ def knn_accuracy(z_train, y_train, z_test, y_test, k=5):
 
 
 def silhouette(z, labels, seed=0, points=2000):
-    """How far the labels stand apart in latent space: the mean silhouette of a sample of points.
+    """The mean silhouette coefficient of the labels in latent space, over a sample of points.
+
+    A silhouette compares the distances to points of other labels with those to points of the same
+    label. It is not defined for a sample in which all labels are equal or all are different, which
+    a rare label can lead to; the result is then NaN.
 
     Args:
         z: (n, latent_dim), latent means.
         labels: (n,).
-        seed: of the sample.
-        points: its size; all where there are no more (the cost is quadratic).
+        seed: the run's seed, on which the sample depends.
+        points: size of the sample, at most n; the cost grows with its square.
     Returns:
-        in [-1, 1]; 0 where labels overlap.
-    Raises:
-        UsageError: the sample holds fewer than two labels.
+        float in [-1, 1], 0 where the labels overlap; NaN where it is not defined.
+    Source: Rousseeuw 1987, doi:10.1016/0377-0427(87)90125-7.
     """
     from sklearn.metrics import silhouette_score
+    from sklearn.utils import resample
 
-    order = np.random.RandomState(seed_of(seed, "silhouette")).permutation(len(z))[:points]
-    found = len(np.unique(labels[order]))
-    if not 2 <= found < len(order):
-        raise UsageError(f"{len(order)} points hold {found} labels; expected 2 or more, repeated")
-    return float(silhouette_score(z[order], labels[order]))
+    z, labels = resample(
+        z,
+        labels,
+        replace=False,
+        n_samples=min(points, len(z)),
+        random_state=seed_of(seed, "silhouette"),
+    )
+    if not 2 <= len(np.unique(labels)) < len(labels):
+        return math.nan
+    return float(silhouette_score(z, labels))
 
 
 def nearest_distance(images, references):
-    """How far each image is from the most similar of the references.
+    """The distance of each image to the most similar reference image.
 
-    Of samples and real images: small where a sample looks like one of them.
+    With samples of the model and its training images, a small distance shows a sample that copies a
+    training image.
 
     Args:
         images: (n, input_dim).
         references: (m, input_dim).
     Returns:
-        (n,) Euclidean distance.
+        (n,) Euclidean distances.
     """
     from sklearn.neighbors import NearestNeighbors
 

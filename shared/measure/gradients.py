@@ -1,4 +1,4 @@
-"""Two estimators of the gradient of an expectation: the reparameterization trick, measured."""
+"""Two estimators of the gradient of an expectation, with and without reparameterization."""
 
 import numpy as np
 
@@ -9,18 +9,20 @@ __all__ = ["gradient_estimators"]
 
 
 def gradient_estimators(value, gradient, z_mean, z_log_var, samples, seed=0, baseline=0.0):
-    """The gradient of E_q[f(z)] by z = mean + sigma · epsilon, and by the score function.
+    """Estimate the gradient of E_q[f(z)] by reparameterization and by the score function.
 
     Args:
         value: function from z (samples, latent_dim) to f, (samples,).
         gradient: function from z to df/dz, (samples, latent_dim).
         z_mean, z_log_var: (latent_dim,), the Gaussian q.
-        samples: draws of z, the same for both estimators.
-        seed: of the draws.
-        baseline: a constant taken from f in the score function, whose mean it leaves as it is.
+        samples: number of draws of z, which both estimators use.
+        seed: seed of the draws.
+        baseline: a constant that is subtracted from f in the score-function estimator; its mean
+            does not depend on it.
     Returns:
-        {"z_mean", "z_log_var": {"reparameterized", "score", each with its "…_error" (standard
-        error), and "variance_ratio", score over reparameterized}}: (latent_dim,) arrays.
+        {"z_mean": estimates, "z_log_var": estimates}, each a dict of (latent_dim,) arrays:
+        "reparameterized" and "score", the two estimates; "reparameterized_error" and "score_error",
+        their standard errors; "variance_ratio", the variance of score over the other.
     Raises:
         UsageError: fewer than two samples.
     Source: Kingma & Welling, arXiv:1312.6114, section 2.4; Williams 1992.
@@ -32,7 +34,8 @@ def gradient_estimators(value, gradient, z_mean, z_log_var, samples, seed=0, bas
     epsilon, sigma = random.normal(size=(samples, len(mean))), np.exp(log_var / 2)
     z = mean + sigma * epsilon
     slope, f = gradient(z), (value(z) - baseline)[:, None]
-    # By z: dz/dmean = 1 and dz/dlog_var = sigma · epsilon / 2. By q: d log q / d the same.
+    # Reparameterized: dz/dmean = 1 and dz/dlog_var = sigma · epsilon / 2. Score: d log q / dmean =
+    # epsilon / sigma and d log q / dlog_var = (epsilon² - 1) / 2.
     pairs = {
         "z_mean": (slope, f * epsilon / sigma),
         "z_log_var": (slope * sigma * epsilon / 2, f * (epsilon**2 - 1) / 2),
@@ -40,7 +43,7 @@ def gradient_estimators(value, gradient, z_mean, z_log_var, samples, seed=0, bas
     result = {}
     for name, (path, score) in pairs.items():
         variances = path.var(axis=0, ddof=1), score.var(axis=0, ddof=1)
-        with np.errstate(divide="ignore"):  # a linear f has one gradient everywhere: infinite
+        with np.errstate(divide="ignore"):  # a linear f has a constant gradient: infinite
             ratio = variances[1] / variances[0]
         result[name] = {
             "reparameterized": path.mean(axis=0),

@@ -1,4 +1,4 @@
-"""log p(x) by quadrature, for a 2-D z: float64, from NumPy alone."""
+"""log p(x) of a VAE with a 2-D z by quadrature, in NumPy float64."""
 
 import numpy as np
 from keras import ops
@@ -15,11 +15,11 @@ __all__ = [
     "posterior_identity",
 ]
 
-GRID_CHUNK = 4096  # points a decoder call: smaller products keep no two cores busy
+GRID_CHUNK = 4096  # points per decoder call: smaller products do not keep two cores busy
 
 
 def decoder64(weights, activation):
-    """The decoder again, in NumPy float64, from the canonical weights of weights.npz.
+    """The decoder of Bernoulli logits in NumPy float64, from the weights in weights.npz.
 
     Args:
         weights: {canonical name: array}.
@@ -37,14 +37,14 @@ def bernoulli_on_grid(logits):
     Args:
         logits: function from z (points, latent_dim) to logits (points, input_dim), e.g. decoder64.
     Returns:
-        function from x (n, input_dim) and z (points, latent_dim) to (n, points) nats; each point is
-        decoded once for all images.
+        function from x (n, input_dim) and z (points, latent_dim) to (n, points) nats; it decodes
+        each point once for all images.
     """
 
     def log_likelihood(x, z):
         values = logits(z)
-        # softplus(l) = max(l, 0) + log(1 + exp(-|l|)). A product of 512 factors up to 2 is far from
-        # overflow, so there is one logarithm a block instead of one a pixel.
+        # softplus(l) = max(l, 0) + log(1 + exp(-|l|)). A product of 512 factors of at most 2 does
+        # not overflow, so one logarithm per block replaces one per pixel.
         factors = 1 + np.exp(-np.abs(values))
         blocks = np.multiply.reduceat(factors, np.arange(0, values.shape[1], 512), axis=1)
         softplus = np.maximum(values, 0).sum(axis=1) + np.log(blocks).sum(axis=1)
@@ -54,18 +54,19 @@ def bernoulli_on_grid(logits):
 
 
 def log_evidence(log_likelihood, x, spacing=0.005, half_width=8.0, on_batch=None):
-    """log p(x) = log of the integral of p(x|z) p(z) over a square as wide as the prior, for 2-D z.
+    """log p(x), the log of the integral of p(x|z) p(z) over a square that covers the prior.
 
-    Midpoint rule on cells that halve from 8 x spacing to spacing where some image's integrand is
-    near its peak; q plays no part. The first cells must be fine enough to meet the peak (about 3
-    of its standard deviations); what lies beyond the square is not seen.
+    Midpoint rule on square cells. Their side is halved three times, from 8 x spacing to spacing,
+    where the integrand of some image is near its peak; q is not used. The first cells must be small
+    enough to find the peak (a side of about 3 of its standard deviations). What is outside the
+    square is not counted.
 
     Args:
         log_likelihood: function from x (n, input_dim), z (points, 2) to (n, points) nats.
         x: (n, input_dim).
         spacing: side of the smallest cells.
         half_width: half the side of the square.
-        on_batch: called with (points done, points in all) within each of the four levels.
+        on_batch: called with (points done, total points) within each of the four sizes of cells.
     Returns:
         (n,) float64 nats.
     """
@@ -74,8 +75,8 @@ def log_evidence(log_likelihood, x, spacing=0.005, half_width=8.0, on_batch=None
     cells = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     peak, total = np.full(len(x), -np.inf), np.full(len(x), -np.inf)
     quarters = np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)]) / 4
-    # How far below the peak, in nats, a cell may be and still be split: far at first, where the
-    # peak may lie between the centres; at 14 what is left coarse is a share of 1e-6.
+    # A cell is split if it is at most `depth` nats below the peak. The first depth is large since
+    # the peak may be between the centres; at 14 nats the cells not split hold a share of 1e-6.
     for width, depth in ((8 * spacing, 40), (4 * spacing, 25), (2 * spacing, 14), (spacing, -1)):
         finer = []
         for start in range(0, len(cells), GRID_CHUNK):
@@ -98,19 +99,19 @@ def posterior_identity(
 ):
     """log p(x) = KL(q(z|x) || p(z|x)) + ELBO, each term by an integration of its own, for 2-D z.
 
-    log p(x) comes from cells as wide as the prior; the KL from a lattice around q, with p(z|x) =
-    p(x|z) p(z) / p(x); the ELBO from the closed-form KL to the prior and E_q[log p(x|z)] on another
-    lattice, turned. In the sum the first log p(x) cancels, so `residual` tests the last two;
-    `log_mass` tests the first: the integral of that same p(z|x) over the lattice around q is 1
-    where the lattice holds the posterior, and no more than 1 anywhere.
+    log p(x) is computed by `log_evidence`; the KL on a lattice around q, with p(z|x) = p(x|z) p(z)
+    / p(x); the ELBO from the closed-form KL to the prior and E_q[log p(x|z)] on a second, rotated
+    lattice. log p(x) cancels in the difference of the two sides, so `residual` tests the KL and the
+    ELBO. `log_mass` tests log p(x): it is the log of the integral of p(z|x) over the first lattice,
+    which is 1 where the lattice covers the posterior, and never more than 1.
 
     Args:
         log_likelihood: function from x (n, input_dim), z (points, 2) to (n, points) nats.
         x: (n, input_dim).
         z_mean, z_log_var: (n, 2), q(z|x) of each image.
-        refine: divides the spacing of every grid; 2 to see how far a halving moves the values.
+        refine: divides the spacing of every grid; 2 shows how much the values depend on it.
         spacing, half_width: as for `log_evidence`.
-        on_batch: called with (images done, images in all), after log p(x) of all.
+        on_batch: called with (images done, total images), after log p(x) of all images.
     Returns:
         {"log_px", "kl_to_posterior", "elbo", "residual", "log_mass"}: (n,) float64 nats.
     Raises:
@@ -122,9 +123,10 @@ def posterior_identity(
             f"latent_dim is {mean.shape[-1]}; quadrature needs 2: use the importance bound"
         )
     log_px = log_evidence(log_likelihood, x, spacing / refine, half_width)
-    # relu decoders have kinks, where Gauss-Hermite converges slowly: measured on MNIST, 128 x 128
-    # nodes still err by 4e-4 nats. Of these, halving moved all values of 8 images by < 1.4e-5;
-    # at two thirds of the spacing the residual of 100 images was 1.4e-5 or less.
+    # relu decoders have kinks, where Gauss-Hermite quadrature converges slowly: on MNIST, 128 x 128
+    # nodes have an error of 4e-4 nats. With the lattices below, halving the spacing changed the
+    # values of 8 images by < 1.4e-5; at two thirds of the spacing, the residual of 100 images was
+    # 1.4e-5 or less.
     square, turned = _lattice(0.04 / refine, angle=0.0), _lattice(0.045 / refine, angle=1.0)
     values = np.empty((3, len(x)))
     for i in range(len(x)):
@@ -156,10 +158,11 @@ def posterior_identity(
 
 
 def _lattice(spacing, angle):
-    """Trapezoid nodes of N(0, I) in the plane, up to 7 sigma (e^-24), and their weights.
+    """Nodes and weights of the trapezoid rule for N(0, I) in the plane, within 7 sigma (e^-24).
 
-    u = sinh(v), with v equally spaced: the error at a kink is the square of the local spacing times
-    the density, so the nodes stand densest where q does, and seven times fewer will do.
+    u = sinh(v), with v equally spaced. The error at a kink is the square of the local spacing times
+    the density, so the nodes are densest where the density is largest; equal spacing would need
+    seven times as many.
     """
     axis = np.arange(-np.floor(np.arcsinh(7) / spacing), np.arcsinh(7) / spacing) * spacing
     v = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)

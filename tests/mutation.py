@@ -1,0 +1,174 @@
+"""Mutation testing of the core: does a test fail for every small change of the code?
+
+    make mutants                              # all modules of TESTS
+    make mutants MODULES="shared/elbo.py"     # some of them
+
+A mutant is a module with one change, by the operators of mutmut: another number, operator, string,
+argument, keyword. It is killed if one of the module's tests fails, and survives if all pass. The
+command lists the survivors and exits with 1 if there is one that EQUIVALENT does not explain.
+
+mutmut's own runner executes tests in the process that it forks from, which TensorFlow does not
+survive. Here the parent imports TensorFlow (five seconds) and executes nothing; each mutant is one
+fork of it. A mutant is written into a copy of the project, so the working tree is never changed.
+"""
+
+import argparse
+import difflib
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import libcst
+from mutmut.mutation.mutators import mutation_operators
+
+ROOT = Path(__file__).parent.parent
+COPIED = ("shared", "keras_vae", "tf_vae", "tests", "notebooks", "pyproject.toml")
+TIMEOUT = 120  # seconds; a mutant that runs longer is killed
+TESTS = {
+    "shared/elbo.py": ("test_elbo.py", "test_densities.py", "test_exports.py"),
+    "shared/likelihoods.py": ("test_likelihoods.py", "test_exports.py"),
+    "shared/config.py": ("test_config.py", "test_exports.py"),
+    "shared/seeds.py": ("test_seeds.py", "test_exports.py"),
+    "shared/weights.py": ("test_weights.py", "test_exports.py"),
+}
+# Survivors that compute the same as the original, by the changed line without its indentation.
+EQUIVALENT = {}
+
+
+def mutants(source):
+    """Every mutant of a module: a list of (changed lines as a diff, source)."""
+    module, found = libcst.parse_module(source), {}
+
+    class Visitor(libcst.CSTVisitor):
+        def on_visit(self, node):
+            for kind, operator in mutation_operators:
+                if isinstance(node, kind):
+                    for changed in operator(node):
+                        mutated = module.deep_replace(node, changed).code
+                        if mutated != source:
+                            found[mutated] = None
+            return True
+
+    module.visit(Visitor())
+    result = []
+    for mutated in found:
+        lines = difflib.unified_diff(source.splitlines(), mutated.splitlines(), n=0, lineterm="")
+        result.append(([line for line in lines if line[:2] not in ("--", "++")], mutated))
+    return result
+
+
+def run_tests(folder, tests, log):
+    """In a child process: run the tests in a copy of the project; never returns."""
+    try:
+        os.chdir(folder)
+        sys.path[:0] = [str(folder), str(folder / "tests")]
+        with open(log, "wb") as file:
+            os.dup2(file.fileno(), 1)
+            os.dup2(file.fileno(), 2)
+        import pytest
+
+        paths = [f"tests/{name}" for name in tests]
+        status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *paths])
+        import shared
+
+        if Path(shared.__path__[0]).parent != folder:
+            status = 99  # the tests ran on another copy of the project
+        os._exit(int(status))
+    except BaseException:
+        os._exit(98)
+
+
+def statuses(module, sources, jobs):
+    """Run the module's tests on each source; yields (number of the source, exit status, log)."""
+    waiting, running = list(enumerate(sources)), {}
+    with tempfile.TemporaryDirectory() as temporary:
+        free = []
+        for number in range(jobs):
+            free.append(Path(temporary).resolve() / str(number))
+            free[-1].mkdir()
+            for name in COPIED:
+                if (ROOT / name).is_dir():
+                    ignore = shutil.ignore_patterns("__pycache__", "*.ipynb")
+                    shutil.copytree(ROOT / name, free[-1] / name, ignore=ignore)
+                else:
+                    shutil.copy(ROOT / name, free[-1] / name)
+        while waiting or running:
+            while waiting and free:
+                number, source = waiting.pop(0)
+                folder = free.pop()
+                (folder / module).write_text(source)
+                pid = os.fork()
+                if pid == 0:
+                    run_tests(folder, TESTS[module], folder / "log")
+                running[pid] = number, folder, time.monotonic()
+            time.sleep(0.02)
+            for pid, (number, folder, started) in list(running.items()):
+                done, status = os.waitpid(pid, os.WNOHANG)
+                if not done and time.monotonic() - started > TIMEOUT:
+                    os.kill(pid, signal.SIGKILL)
+                    os.waitpid(pid, 0)
+                    done, status = pid, -1
+                if done:
+                    del running[pid]
+                    free.append(folder)
+                    code = os.waitstatus_to_exitcode(status) if status >= 0 else status
+                    log = (folder / "log").read_text()[-2000:]
+                    if code in (98, 99):
+                        raise RuntimeError(f"no test was run:\n{log}")
+                    yield number, code, log
+
+
+def explanation(module, diff):
+    """Why a survivor is equivalent, or None."""
+    changed = [line[1:].strip() for line in diff if line.startswith("+")]
+    return EQUIVALENT.get(module, {}).get("\n".join(changed))
+
+
+def main():
+    """Test the mutants of the modules that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("modules", nargs="*", help=f"of {', '.join(TESTS)}")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    arguments = parser.parse_args()
+    sys.dont_write_bytecode = True  # two mutants of one second and one length would share it
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras  # noqa: F401
+    import pytest  # noqa: F401
+    import scipy.integrate
+    import scipy.stats  # noqa: F401
+    import tensorflow  # noqa: F401
+
+    unexplained, summary = 0, []
+    for module in arguments.modules or TESTS:
+        source = (ROOT / module).read_text()
+        for _, status, log in statuses(module, [source], 1):
+            if status != 0:
+                raise SystemExit(f"the tests of {module} fail without a mutation:\n{log}")
+        cases, started = mutants(source), time.monotonic()
+        survived = sorted(
+            number
+            for number, status, _ in statuses(
+                module, [mutated for _, mutated in cases], arguments.jobs
+            )
+            if status == 0
+        )
+        reasons = [explanation(module, cases[number][0]) for number in survived]
+        for number, reason in zip(survived, reasons, strict=True):
+            print(f"\n{module}: {reason or 'SURVIVED'}", *cases[number][0], sep="\n", flush=True)
+        unexplained += reasons.count(None)
+        summary.append(
+            f"{module}: {len(cases)} mutants, {len(cases) - len(survived)} killed,"
+            f" {len(survived) - reasons.count(None)} equivalent, {reasons.count(None)} survived;"
+            f" {time.monotonic() - started:.0f} s"
+        )
+        print(summary[-1], flush=True)
+    print("\n", *summary, sep="\n")
+    raise SystemExit(bool(unexplained))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,18 @@
+"""What the modules of the core say they export is there, and all of it has a docstring."""
+
+import importlib
+
+import pytest
+
+
+@pytest.mark.parametrize("name", ["elbo", "likelihoods", "config", "seeds", "weights"])
+def test_a_module_has_what_it_exports(name):
+    module = importlib.import_module(f"shared.{name}")
+    for each in module.__all__:
+        assert each == "RECIPES" or getattr(module, each).__doc__
+    own = {
+        each
+        for each, value in vars(module).items()
+        if getattr(value, "__module__", None) == module.__name__ and not each.startswith("_")
+    }
+    assert own <= set(module.__all__)

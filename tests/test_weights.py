@@ -1,0 +1,140 @@
+"""Names, shapes and initial bias of the weights, and what `read_weights` refuses."""
+
+import re
+
+import numpy as np
+import pytest
+
+from shared.config import UsageError, recipe
+from shared.weights import head_widths, initial_bias, read_weights, weight_shapes
+
+RANDOM = np.random.RandomState(3)
+SHAPES = {"a/kernel": (2, 3), "a/bias": (3,)}
+WEIGHTS = {name: RANDOM.normal(size=shape).astype(np.float32) for name, shape in SHAPES.items()}
+
+
+@pytest.mark.parametrize(
+    ("changes", "heads"),
+    [
+        ({}, {"logits": 36}),
+        ({"likelihood": "continuous-bernoulli"}, {"logits": 36}),
+        ({"likelihood": "categorical"}, {"logits": 36 * 8}),
+        ({"likelihood": "categorical", "levels": 3}, {"logits": 36 * 3}),
+        ({"likelihood": "gaussian"}, {"mean": 36, "log_var": 36}),
+        ({"likelihood": "gaussian", "fixed_sigma": 0.1}, {"mean": 36}),
+    ],
+)
+@pytest.mark.parametrize("posterior", ["gaussian", "delta"])
+def test_weights_have_the_names_and_shapes_of_their_layers(changes, heads, posterior):
+    config = recipe("post-keras", hidden_dims=(7, 5), latent_dim=3, posterior=posterior, **changes)
+    assert list(head_widths(config, 36).items()) == list(heads.items())
+    layers = {"encoder/hidden_1": (36, 7), "encoder/hidden_2": (7, 5), "encoder/z_mean": (5, 3)}
+    if posterior == "gaussian":
+        layers["encoder/z_log_var"] = (5, 3)
+    layers |= {"decoder/hidden_1": (3, 5), "decoder/hidden_2": (5, 7)}
+    layers |= {f"decoder/{name}": (7, width) for name, width in heads.items()}
+    wanted = []
+    for name, shape in layers.items():
+        wanted += [(f"{name}/kernel", shape), (f"{name}/bias", shape[1:])]
+    assert list(weight_shapes(config, 36).items()) == wanted
+
+
+def test_the_weights_of_one_hidden_layer():
+    assert weight_shapes(recipe("post-keras", hidden_dims=(4,)), 6) == {
+        "encoder/hidden_1/kernel": (6, 4),
+        "encoder/hidden_1/bias": (4,),
+        "encoder/z_mean/kernel": (4, 2),
+        "encoder/z_mean/bias": (2,),
+        "encoder/z_log_var/kernel": (4, 2),
+        "encoder/z_log_var/bias": (2,),
+        "decoder/hidden_1/kernel": (2, 4),
+        "decoder/hidden_1/bias": (4,),
+        "decoder/logits/kernel": (4, 6),
+        "decoder/logits/bias": (6,),
+    }
+
+
+def test_the_initial_bias_is_the_logit_of_the_mean_image():
+    x = RANDOM.uniform(size=(50, 6)).astype(np.float32)
+    x[:, 0], x[:, 1] = 0, 1  # black and white in every image
+    (name, bias), *others = initial_bias(recipe("nats"), x).items()
+    assert name == "decoder/logits/bias" and not others
+    assert bias.shape == (6,) and bias.dtype == np.float32
+    mean = x.astype(np.float64).sum(axis=0) / 50
+    # Half a count in 50 images instead of none: 1/100, and 99/100 instead of all.
+    mean[:2] = 0.01, 0.99
+    # 1e-7: the result is rounded to float32.
+    np.testing.assert_allclose(bias, np.log(mean) - np.log1p(-mean), rtol=1e-7)
+    np.testing.assert_allclose(1 / (1 + np.exp(-bias.astype(np.float64))), mean, rtol=1e-6)
+
+
+def test_the_mean_image_is_summed_in_float64():
+    x = np.full((200_000, 1), 0.1, np.float32)
+    x[::2] = 0.3
+    bias = initial_bias(recipe("nats"), x)["decoder/logits/bias"]
+    mean = (float(np.float32(0.1)) + float(np.float32(0.3))) / 2
+    # A float32 sum along the images would err by some 1e-5 of it.
+    np.testing.assert_allclose(bias, np.log(mean / (1 - mean)), rtol=1e-7)
+
+
+def test_a_bias_of_zero_is_no_entry():
+    assert initial_bias(recipe("post-keras"), np.zeros((4, 6), np.float32)) == {}
+
+
+def test_weights_are_read_in_the_order_of_their_shapes(tmp_path):
+    np.savez(tmp_path / "weights.npz", **dict(reversed(WEIGHTS.items())))
+    weights = read_weights(tmp_path / "weights.npz", SHAPES)
+    assert list(weights) == list(SHAPES)
+    for name, array in weights.items():
+        np.testing.assert_array_equal(array, WEIGHTS[name])
+        assert array.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"a/bias": None}, "a/bias is missing; expected (3,)"),
+        ({"b": np.zeros(2, np.float32)}, "b is (2,); expected no such weight"),
+        ({"a/bias": np.zeros((3, 1), np.float32)}, "a/bias is (3, 1); expected (3,)"),
+        ({"a/kernel": np.zeros((3, 2), np.float32)}, "a/kernel is (3, 2); expected (2, 3)"),
+        ({"a/kernel": np.zeros((2, 3))}, "a/kernel is float64; expected float32"),
+        ({"a/bias": np.array(["1", "2", "3"])}, "a/bias is <U1; expected float32"),
+        # Of several faults the first by name is told, whatever the order in the file.
+        (
+            {"a/kernel": None, "a/bias": None, "Z": np.zeros(1)},
+            "Z is (1,); expected no such weight",
+        ),
+    ],
+)
+def test_other_weights_are_refused(changes, message, tmp_path):
+    path = tmp_path / "weights.npz"
+    arrays = {**WEIGHTS, **changes}
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(UsageError) as error:
+        read_weights(path, SHAPES)
+    assert str(error.value) == f"{path}: {message}"
+
+
+def _save_npy(path):
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: None,  # no file
+        lambda path: path.mkdir(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"PK\x03\x04 and no more"),
+        lambda path: path.write_text("text"),
+        _save_npy,  # a single array
+        lambda path: np.savez(path, **{"a/bias": np.array([{}], object)}),  # would need pickle
+    ],
+)
+def test_a_file_that_is_no_npz_is_refused_in_one_line(write, tmp_path):
+    path = tmp_path / "weights.npz"
+    write(path)
+    with pytest.raises(UsageError) as error:
+        read_weights(path, SHAPES)
+    assert re.fullmatch(f"cannot read weights from {re.escape(str(path))}: .+", str(error.value))
