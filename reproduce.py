@@ -188,9 +188,7 @@ def _train(run, implementation, job, advance, say):
     model, done = implementation.train(
         run.config, run.data, run.directory, job.resume, job.overwrite, verbose=0, on_epoch=on_epoch
     )
-    draw_figures(
-        run.directory, run.data, implementation.load, implementation.encode, implementation.decode
-    )
+    draw_figures(run.directory, run.data, implementation)
     metrics = measure(run.directory, implementation, model, run.data)
     seconds = sum(row["seconds"] for row in done.history)
     say(f"{name}: test loss {metrics['test_loss']['value']:.2f}, {seconds:.0f} s of training")

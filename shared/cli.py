@@ -175,9 +175,7 @@ def _train(package, command):
     model, run = implementation.train(
         config, data, out, command.resume, command.overwrite, on_epoch=on_epoch
     )
-    figures = draw_figures(
-        out, data, implementation.load, implementation.encode, implementation.decode
-    )
+    figures = draw_figures(out, data, implementation)
     if board:
         x = evaluation_images(data.x_test, config)
         board.finish(run.step, figures, implementation.encode(model, x)[0], data.y_test)
@@ -256,9 +254,7 @@ def _figures(package, command):
         read_run_weights(command.dir, epoch)
     data = run_data(command.dir)
     implementation = import_implementation(package)
-    for path in draw_figures(
-        command.dir, data, implementation.load, implementation.encode, implementation.decode
-    ):
+    for path in draw_figures(command.dir, data, implementation):
         print(path)
     return 0
 
