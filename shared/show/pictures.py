@@ -48,7 +48,7 @@ def image_rows(rows, image_shape, caption):
     # Inches, laid out by hand: a constrained layout cuts long names beside axes of a fixed aspect.
     across, down = 0.5 * n, 0.5 * len(rows) * drawn_ratio(image_shape)
     lines = caption.split("\n")
-    names, title = 0.085 * max(map(len, rows)), 0.075 * max(map(len, lines))
+    names, title = 0.085 * max(map(len, rows)), 0.085 * max(map(len, lines))
     size = (max(across + names + 0.3, title + 0.3), down + 0.33 + 0.17 * len(lines))
     figure = Figure(figsize=size)
     axes = figure.add_axes(
@@ -86,16 +86,7 @@ def latent_panels(panels, labels, caption):
 
 
 def curves(
-    x,
-    lines,
-    caption,
-    xlabel,
-    ylabel,
-    bands=None,
-    levels=None,
-    points=None,
-    limits=None,
-    log=(),
+    x, lines, caption, xlabel, ylabel, bands=None, levels=None, points=None, limits=None, log=()
 ):
     """Lines over one axis, each in a colour of its own.
 
@@ -288,7 +279,7 @@ def evidence_split(x, elbo, log_px, chosen, caption, xlabel):
         caption, xlabel: of the picture and of its axis.
     """
     figure, axes = new_figure((6.8, 4.2), caption)
-    low = min(elbo) - 0.12 * (log_px - min(elbo))
+    low = min(elbo) - 0.12 * ((log_px - min(elbo)) or 1.0)
     axes.fill_between(x, low, elbo, color=TRAIN, alpha=0.3, linewidth=0, label="ELBO, up to here")
     axes.fill_between(
         x, elbo, log_px, color=TEST, alpha=0.35, linewidth=0, label="KL(q(z|x) ‖ p(z|x))"
@@ -297,6 +288,6 @@ def evidence_split(x, elbo, log_px, chosen, caption, xlabel):
     axes.axhline(log_px, color=INK, linewidth=1.4, label="log p(x), whatever q is")
     axes.axvline(chosen, color=INK, linewidth=1, linestyle=":", label="the trained encoder's q")
     axes.set(xlabel=xlabel, ylabel="nats", ylim=(low, log_px + 0.08 * (log_px - low)))
-    axes.set(xlim=(min(x), max(x)))
+    axes.margins(x=0)
     axes.legend(fontsize="small", loc="lower right", framealpha=0.9)
     return figure

@@ -49,9 +49,11 @@ def latent_limit(*z_means):
     Returns:
         float > 0, with a margin of 5 %; 1.0 where every point is at the origin.
     """
-    # A point is inside where its larger coordinate is; "higher" makes 99.8 % a lower bound.
+    # A point is inside where its larger coordinate is. The inverted CDF is the smallest side that
+    # holds the share; an interpolated quantile holds less of a small set.
     larger = [np.abs(z_mean).max(axis=1) for z_mean in z_means]
-    return 1.05 * max(float(np.quantile(each, 0.998, method="higher")) for each in larger) or 1.0
+    side = max(float(np.quantile(each, 0.998, method="inverted_cdf")) for each in larger)
+    return 1.05 * side or 1.0
 
 
 def latent_scatter(z_mean, labels, limit, caption, point=None):
@@ -203,7 +205,7 @@ def save(figure, path, dpi=DPI):
     if not any(np.ndim(image.get_array()) == 3 for image in figure.findobj(AxesImage)):
         # 256 colours are enough where no image is in colour, and halve the file. The default
         # method would merge the rare colours: labels would differ from the points of their class.
-        picture = picture.quantize(256, Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+        picture = picture.quantize(256, Image.Quantize.MAXCOVERAGE, 1, dither=Image.Dither.NONE)
     picture.save(path, format="PNG", optimize=True)
 
 
