@@ -129,7 +129,7 @@ def test_rows_and_corners_are_in_colour():
 
 SAME, POINT, FLAT = np.ones((60, 2)), np.zeros((1, 2)), np.zeros((1, 9, 9))
 EXTREMES = {
-    "one image": lambda: pictures.image_rows({"a": np.ones((1, 4))}, (2, 2), "caption\n" * 3),
+    "one image": lambda: pictures.image_rows({"a": np.ones((1, 4))}, (2, 2), "caption " * 9),
     "rows": lambda: pictures.image_rows({"a": np.ones((3, 900))}, (1, 900), "caption"),
     "one class": lambda: pictures.latent_panels({"a": SAME}, np.full(60, -3), "caption"),
     "30 classes": lambda: pictures.latent_panels({"a": SAME}, np.arange(60) % 30, "caption"),

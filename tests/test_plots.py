@@ -84,7 +84,14 @@ def test_equal_pictures_are_equal_files(tmp_path):
 
 
 def test_both_axes_of_the_manifold_say_what_they_hold():
-    axes = plots.manifold(np.zeros((225, 4)), (2, 2), "caption").axes[0]
+    axes = plots.manifold(np.zeros((225, 24)), (4, 6), "caption").axes[0]
+    # z = 0 is the eighth image of fifteen, and its tick at the middle of it.
+    for place, texts, pixels in (
+        (axes.get_xticks(), axes.get_xticklabels(), 6),
+        (axes.get_yticks(), axes.get_yticklabels(), 4),
+    ):
+        zero = [text.get_text() for text in texts].index("0.0")
+        assert place[zero] == 7.5 * pixels - 0.5
     for number, text in enumerate((axes.get_xlabel(), axes.get_ylabel())):
         assert text == f"z[{number}], at quantiles 0.05 to 0.95 of N(0, 1)"
 
@@ -125,10 +132,10 @@ def test_the_limit_holds_its_share_of_the_points_of_every_set():
     far[:3, 0] = 9  # 0.3 % of the points, but 0.15 % of the coordinates
     sets = [far, random.normal(size=(700, 2)), random.standard_t(1, (33, 2)), np.ones((1, 2))]
     for z in (*sets, -sets[1]):
-        limit = plots.latent_limit(z)
-        assert (np.abs(z) <= limit).all(axis=1).mean() >= 0.998
-        # Without its margin it is the smallest that does.
-        assert (np.abs(z) < limit / 1.05 * (1 - 1e-12)).all(axis=1).mean() < 0.998
+        side = plots.latent_limit(z) / 1.05  # without its margin
+        # The smallest square that holds the share, to within the rounding of float64.
+        assert (np.abs(z) <= side * (1 + 1e-12)).all(axis=1).mean() >= 0.998
+        assert (np.abs(z) < side * (1 - 1e-12)).all(axis=1).mean() < 0.998
     assert plots.latent_limit(*sets) == max(plots.latent_limit(z) for z in sets)
     assert plots.latent_limit(np.zeros((5, 2))) == 1  # axes of some size
 
@@ -215,10 +222,11 @@ EXTREMES = {
 
 
 @pytest.mark.parametrize("name", EXTREMES)
-def test_extremes_are_drawn_without_complaint(name, tmp_path):
+def test_extremes_are_drawn_without_complaint(name, tmp_path, caplog):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         plots.save(EXTREMES[name](), tmp_path / "saved.png")
+    assert not caplog.records  # matplotlib logs some of its complaints
     with Image.open(tmp_path / "saved.png") as picture:
         assert min(picture.size) > 50 and max(picture.size) < 10_000
 

@@ -148,6 +148,14 @@ def test_a_caption_breaks_between_its_parts_only():
     assert whole.endswith(") · epoch 10 · my own digits (60,000 + 10,000) · seed 0")
 
 
+def test_a_name_is_not_broken_where_a_line_would_end():
+    for length in range(30, 68):  # with "z", the sizes and a dot, 88 characters
+        name = ("a-b c " * 20)[:length] + "z"
+        lines = caption(values_of(name), 10).split("\n")
+        assert max(map(len, lines)) <= 88
+        assert any(f"{name} (60,000 + 10,000)" in line for line in lines), lines
+
+
 def test_a_caption_of_a_long_name_fits_too():
     text = caption(values_of("digits" * 40))
     assert max(map(len, text.split("\n"))) <= 88 and text.replace("\n", "").count("digits") == 40
