@@ -150,7 +150,7 @@ def test_a_caption_breaks_between_its_parts_only():
 
 def test_a_name_is_not_broken_where_a_line_would_end():
     for length in range(30, 68):  # with "z", the sizes and a dot, 88 characters
-        name = ("a-b c " * 20)[:length] + "z"
+        name = ("ab-cd e " * 20)[:length] + "z"
         lines = caption(values_of(name), 10).split("\n")
         assert max(map(len, lines)) <= 88
         assert any(f"{name} (60,000 + 10,000)" in line for line in lines), lines
