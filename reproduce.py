@@ -159,8 +159,7 @@ def _train(run, implementation, job, advance, say):
         model, done = implementation.train(
             run.config, data, run.directory, job.resume, job.overwrite, **options
         )
-        functions = implementation.load, implementation.encode, implementation.decode
-        draw_figures(run.directory, data, *functions)
+        draw_figures(run.directory, data, implementation)
         measured = measure(run.directory, implementation, model, data)
         metrics = write_metrics(run.directory, data, measured)
     seconds = sum(row["seconds"] for row in done.history)

@@ -209,7 +209,7 @@ show(pictures.image_rows(rows, shape, f"{data.name}: two latents"))
 # All the usual figures at once, into the run's folder:
 
 # %%
-paths = draw_figures(folder / "runs" / "tf", data, tf_vae.checkpoint.load, encode, decode)
+paths = draw_figures(folder / "runs" / "tf", data, import_implementation("tf_vae"))
 print(*[path.relative_to(folder).as_posix() for path in paths], sep="\n")
 
 # %% [markdown]

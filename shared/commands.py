@@ -38,9 +38,7 @@ def train(package, command):
         model, run = implementation.train(
             config, data, out, command.resume, command.overwrite, on_epoch=on_epoch
         )
-        figures = draw_figures(
-            out, data, implementation.load, implementation.encode, implementation.decode
-        )
+        figures = draw_figures(out, data, implementation)
         if board:
             x = evaluation_images(data.x_test, config)
             board.finish(run.step, figures, implementation.encode(model, x)[0], data.y_test)
@@ -117,9 +115,7 @@ def figures(package, command):
     data = run_data(command.dir)
     implementation = import_implementation(package)
     with locked(command.dir):
-        paths = draw_figures(
-            command.dir, data, implementation.load, implementation.encode, implementation.decode
-        )
+        paths = draw_figures(command.dir, data, implementation)
     for path in paths:
         print(path)
     return 0

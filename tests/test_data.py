@@ -1,7 +1,11 @@
 """Data: known by content, split by a fixed rule, converted once, refused with one clear line."""
 
+import contextlib
+import hashlib
 import http.server
+import math
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -75,6 +79,46 @@ def test_binary_integers_stay_binary(tmp_path):
 
 
 @pytest.mark.parametrize(
+    ("shape", "image_shape"),
+    [
+        ((2, 3), (2, 3)),
+        ((2, 3, 1), (2, 3)),
+        ((2, 3, 3), (2, 3, 3)),
+        ((2, 3, 4), (2, 3, 4)),
+        ((3, 2, 3), (3, 2, 3)),  # the last axis is the channels, whatever the first one is
+        ((9,), (3, 3)),
+        ((10,), (1, 10)),
+    ],
+)
+def test_the_shape_of_an_image(tmp_path, shape, image_shape):
+    images = np.random.RandomState(0).randint(0, 256, (5, *shape), np.uint8)
+    data = load_data(write(tmp_path / "own.npz", x_train=images, x_test=images[:3]))
+    assert data.image_shape == image_shape
+    assert data.describe()["image_shape"] == list(image_shape)
+    assert data.input_dim == math.prod(image_shape)
+    # Reshaped, the pixels are where they were.
+    np.testing.assert_allclose(
+        np.reshape(data.x_train, images.shape) * 255,
+        images,
+        rtol=1e-6,  # float32
+    )
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [(2, 3, 2), (2, 3, 5), (3, 32, 32), (2, 2, 2, 3), (), (0,), (2, 0), (2, 0, 3)],
+)
+def test_other_shapes_are_refused(tmp_path, shape):
+    images = np.zeros((5, *shape), np.uint8)
+    path = write(tmp_path / "own.npz", x_train=images, x_test=images[:3])
+    with pytest.raises(
+        UsageError, match=r"x_train has shape.*channels.*or \(n, pixels\)"
+    ) as refusal:
+        load_data(path)
+    assert str(images.shape) in str(refusal.value) and "\n" not in str(refusal.value)
+
+
+@pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"x_train": None}, "lacks x_train"),
@@ -130,22 +174,67 @@ def test_a_file_called_mnist_must_be_mnist(tmp_path, monkeypatch):
         load_data("auto")
 
 
-def test_a_download_with_a_wrong_hash_is_refused_and_not_kept(tmp_path, monkeypatch):
-    class Wrong(http.server.BaseHTTPRequestHandler):
+@contextlib.contextmanager
+def serving(monkeypatch, body=b"not the file", status=200, length=None, silence=0):
+    """A server that answers one request for MNIST with this body, after seconds of silence."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(b"not the file")
+            time.sleep(silence)
+            with contextlib.suppress(OSError):  # the client may have gone
+                self.send_response(status)
+                if length is not None:
+                    self.send_header("Content-Length", length)
+                self.end_headers()
+                self.wfile.write(body)
 
         def log_message(self, *args):
             pass
 
-    with http.server.HTTPServer(("127.0.0.1", 0), Wrong) as server:
-        threading.Thread(target=server.handle_request, daemon=True).start()
+    with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.handle_request, daemon=True)
+        thread.start()
         monkeypatch.setattr(module, "MNIST_URL", f"http://127.0.0.1:{server.server_port}/m")
-        with pytest.raises(UsageError, match="SHA-256"):
-            load_data("auto", lambda line: None)
-    assert not list(tmp_path.glob("keras/**/*.npz"))
+        yield
+        thread.join(10)
+
+
+def test_a_download_appears_whole(tmp_path, monkeypatch):
+    body = np.random.RandomState(0).bytes(3_000_000)  # several reads
+    monkeypatch.setattr(module, "MNIST_FILE_SHA256", hashlib.sha256(body).hexdigest())
+    said, path = [], tmp_path / "keras" / "datasets" / "mnist.npz"
+    with serving(monkeypatch, body, length=str(len(body))):
+        module._download(path, said.append)
+    assert path.read_bytes() == body
+    assert [file.name for file in path.parent.iterdir()] == ["mnist.npz"]
+    assert said == [f"downloading MNIST (3 MiB) to {path}"]
+
+
+@pytest.mark.parametrize("length", [None, "12", "-1", "twelve"])
+def test_a_download_with_a_wrong_hash_is_refused_and_not_kept(tmp_path, monkeypatch, length):
+    with serving(monkeypatch, length=length), pytest.raises(UsageError, match="SHA-256"):
+        load_data("auto", lambda line: None)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("answer", "reason"),
+    [
+        ({"length": "100"}, "12 bytes read, 88 more expected"),  # it breaks off
+        ({"status": 404}, "Not Found"),
+        ({"silence": 0.5}, "timed out"),
+    ],
+)
+def test_a_download_that_fails_leaves_nothing(tmp_path, monkeypatch, answer, reason):
+    monkeypatch.setattr(module, "TIMEOUT", 0.1)
+    said = []
+    with serving(monkeypatch, **answer):
+        assert load_data("auto", said.append).name == "mnist-5k"
+    assert "no MNIST" in said[-1] and reason in said[-1] and "\n" not in said[-1]
+    with serving(monkeypatch, **answer), pytest.raises(UsageError, match=reason) as refusal:
+        load_data("mnist", said.append)
+    assert "\n" not in str(refusal.value)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
 
 def test_binarization_draws_each_pixel_by_its_grey_value():

@@ -1,16 +1,18 @@
-"""Pictures: which way is up, which axes, how many decoder calls."""
+"""Pictures: which way is up, which axes, which colours."""
 
-import dataclasses
+import itertools
+import warnings
 
 import numpy as np
+import pytest
+from colour_distance import ciede2000, seen_distance
+from matplotlib import color_sequences
+from matplotlib.colors import to_hex, to_rgb
 from PIL import Image
 from scipy.stats import norm
 
-from shared.config import recipe
-from shared.run.folder import read_config
-from shared.show import pictures, plots
-from shared.show.canvas import tiled
-from shared.show.report import caption, draw_figures
+from shared.show import plots
+from shared.show.canvas import CLASS_COLOURS, tiled
 
 
 def test_the_grid_is_that_of_gaussian_quantiles():
@@ -73,71 +75,6 @@ def test_a_smoothed_line_is_a_running_mean():
     np.testing.assert_allclose(smoothed[:, 1], losses[:, :2].mean(axis=1))
 
 
-def test_figures_of_a_run(implementation, data, tmp_path):
-    config = recipe("post-keras", epochs=2, picture_epochs=(1,), hidden_dims=(8,))
-    implementation.train(config, data, tmp_path, verbose=0)
-    calls = []
-
-    def decode(model, z):
-        calls.append(len(z))
-        return implementation.decode(model, z)
-
-    paths = draw_figures(tmp_path, data, implementation.load, implementation.encode, decode)
-    assert calls == [225, 225]  # one batched call a manifold
-    assert [path.name for path in paths] == [
-        "latent_epoch_001.png",
-        "manifold_epoch_001.png",
-        "latent_epoch_002.png",
-        "manifold_epoch_002.png",
-        "loss.png",
-    ]
-    for path in paths:
-        assert Image.open(path).size[0] > 600
-    text = caption(read_config(tmp_path), 2)
-    for part in (
-        implementation.name,
-        "post-keras",
-        "hidden_dims (8,)",
-        "epoch 2",
-        "bars",
-        "seed 0",
-    ):
-        assert part in text
-
-
-def test_a_caption_fits_its_figure_whatever_it_names():
-    """Drawn at the size of every figure, no line is wider than the narrowest."""
-    config = recipe(
-        "post-tf", initializer="glorot_uniform", learning_rate=1e-3, batch_size=128, epochs=10,
-        likelihood="categorical", hidden_dims=(64, 32, 16), latent_dim=7, beta=0.5,
-    )  # fmt: skip
-    described = {"name": "fashion-of-1900", "n_train": 60000, "n_test": 10000}
-    values = {**dataclasses.asdict(config), "data": described, "trained_by": ["keras_vae"]}
-    text = caption(values, 10)
-    assert "likelihood categorical" in text and text.endswith("seed 0")
-    figure = plots.latent_scatter(np.zeros((3, 2)), np.arange(3), 1.0, text)
-    box = figure._suptitle.get_window_extent()
-    assert box.x0 >= 0 and box.x1 <= figure.bbox.width
-
-
-def test_rows_of_images_stand_upright_below_each_other():
-    rows = {"first": np.random.RandomState(0).uniform(size=(3, 6)), "second": np.zeros((3, 6))}
-    axes = pictures.image_rows(rows, (2, 3), "caption").axes[0]
-    picture = axes.images[0].get_array()
-    assert picture.shape == (4, 9)
-    np.testing.assert_array_equal(picture[:2, 3:6], rows["first"][1].reshape(2, 3))
-    assert (picture[2:] == 0).all()
-    assert [label.get_text() for label in axes.get_yticklabels()] == ["first", "second"]
-    assert list(axes.get_yticks()) == [1, 3]
-
-
-def test_no_name_of_a_row_is_cut_off():
-    rows = {f"{number}: the reconstruction of an image": np.zeros((3, 4)) for number in range(9)}
-    figure = pictures.image_rows(rows, (2, 2), "caption")
-    figure.draw_without_rendering()
-    assert all(label.get_window_extent().x0 > 0 for label in figure.axes[0].get_yticklabels())
-
-
 def test_equal_pictures_are_equal_files(tmp_path):
     random = np.random.RandomState(0)
     z, labels = random.normal(size=(50, 2)), random.randint(0, 3, 50)
@@ -146,121 +83,156 @@ def test_equal_pictures_are_equal_files(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_samples_do_not_depend_on_the_model(data):
-    from shared.show.report import prior_samples
-
-    config = recipe("post-keras", latent_dim=3)
-    z = prior_samples(config, 4000)
-    assert z.dtype == np.float32 and z.shape == (4000, 3)
-    # Standard errors of mean and variance of 4000 standard normals.
-    assert np.abs(z.mean(axis=0)).max() < 5 / 4000**0.5
-    assert np.abs(z.var(axis=0) - 1).max() < 5 * (2 / 4000) ** 0.5
-    other = prior_samples(dataclasses.replace(config, seed=1), 4000)
-    assert (z != other).any() and (prior_samples(config, 4000, seed=1) == other).all()
-
-
-def test_an_animation_has_a_frame_an_epoch_on_the_same_axes(implementations, data, tmp_path):
-    from shared.show.animation import animate
-
-    rows = []
-    config = recipe("post-keras", hidden_dims=(8,), epochs=3)
-    animate(tmp_path / "latent.gif", implementations["tf_vae"], config, data, rows.append)
-    assert [row["epoch"] for row in rows] == [1, 2, 3]
-    with Image.open(tmp_path / "latent.gif") as gif:
-        assert gif.n_frames == 3 and gif.info["loop"] == 0
-        frames, durations = [], []
-        for number in range(3):
-            gif.seek(number)
-            frames.append(np.asarray(gif.convert("RGB")))
-            durations.append(gif.info["duration"])
-    assert durations == [200, 200, 2000]
-    assert frames[0].shape == frames[1].shape == frames[2].shape
-    assert (frames[0] != frames[2]).any()
-    left, below = frames[0][60:-40, :35], frames[0][-35:, 60:-5]
-    assert (left == frames[2][60:-40, :35]).all() and (below == frames[2][-35:, 60:-5]).all()
-    assert [path.name for path in tmp_path.iterdir()] == ["latent.gif"]
+def test_both_axes_of_the_manifold_say_what_they_hold():
+    axes = plots.manifold(np.zeros((225, 24)), (4, 6), "caption").axes[0]
+    # z = 0 is the eighth image of fifteen, and its tick at the middle of it.
+    for place, texts, pixels in (
+        (axes.get_xticks(), axes.get_xticklabels(), 6),
+        (axes.get_yticks(), axes.get_yticklabels(), 4),
+    ):
+        zero = [text.get_text() for text in texts].index("0.0")
+        assert place[zero] == 7.5 * pixels - 0.5
+    for number, text in enumerate((axes.get_xlabel(), axes.get_ylabel())):
+        assert text == f"z[{number}], at quantiles 0.05 to 0.95 of N(0, 1)"
 
 
-def test_the_area_in_the_picture_of_a_kl_is_the_kl():
-    z = np.linspace(-9, 9, 3601)
-    pairs = {"same": (0.0, 1.0), "moved": (1.5, 1.0), "narrow": (-1.0, 0.05)}
-    panels = {title: norm.pdf(z, *pair) for title, pair in pairs.items()}
-    assert (panels["narrow"] == 0).any()  # q log q is 0 there, not NaN
-    below = pictures.kl_areas(z, norm.pdf(z), panels, "caption").axes[len(pairs) :]
-    for axes, (mean, sigma) in zip(below, pairs.values(), strict=True):
-        area = float(axes.texts[0].get_text().split()[1])
-        exact = 0.5 * (mean**2 + sigma**2 - 1 - np.log(sigma**2))
-        assert abs(area - exact) < 1e-3  # as it is printed
+@pytest.mark.parametrize("channels", [3, 4])
+def test_pictures_of_colour_images_are_in_colour(channels):
+    images = np.random.RandomState(0).uniform(size=(225, 2 * 3 * channels)).astype(np.float32)
+    shape = (2, 3, channels)
+    for figure in (
+        plots.manifold(images, shape, "caption"),
+        plots.image_grid(images, shape, "caption"),
+    ):
+        picture = figure.axes[0].images[0].get_array()
+        assert picture.shape == (30, 45, channels)
+        # Image 17 is the third of the second row.
+        np.testing.assert_array_equal(picture[2:4, 6:9].ravel(), images[17])
+        assert figure.axes[0].get_box_aspect() == pytest.approx(2 / 3)
 
 
-def test_a_posterior_stands_as_its_ellipse_does():
-    """A density that grows to the upper right, and a q that is wider along z[0]."""
-    ticks = np.linspace(-0.5, 0.5, 31)
-    first, second = np.meshgrid(ticks, ticks)
-    log_posterior = -50 * ((first - 0.3) ** 2 + (second - 0.4) ** 2)
-    q = np.array([[2.0, -1.0]]), 2 * np.log([[0.2, 0.1]])
-    image = np.zeros((1, 6))
-    axes = pictures.posterior_contours(
-        0.5, [log_posterior], *q, image, (2, 3), ["title"], "caption"
-    ).axes[0]
-    np.testing.assert_allclose(axes.get_xlim(), (1.5, 2.5))
-    np.testing.assert_allclose(axes.get_ylim(), (-1.5, -0.5))
-    # The innermost contour lies about the peak, at q's mean + (0.3, 0.4).
-    levels = axes.collections[0].get_paths()
-    inner = [path.vertices for path in levels if len(path.vertices)][-1]
-    np.testing.assert_allclose(inner.mean(axis=0), (2.3, -0.6), atol=0.03)  # a cell of the grid
-    for line, radius in zip(axes.lines, (1, 2), strict=True):
-        x, y = line.get_data()
-        np.testing.assert_allclose((np.ptp(x), np.ptp(y)), (0.4 * radius, 0.2 * radius), rtol=1e-3)
-        np.testing.assert_allclose((x.max() + x.min(), y.max() + y.min()), (4, -2), rtol=1e-3)
-    # The image is in a corner that the density leaves free.
-    corner = axes.child_axes[0].get_position()
-    whole = axes.get_position()
-    assert corner.y1 < whole.y0 + whole.height / 2 or corner.x1 < whole.x0 + whole.width / 2
+@pytest.mark.parametrize("n", [1, 2, 14, 15, 16, 75, 76])
+def test_every_image_stands_above_its_reconstruction(n):
+    random = np.random.RandomState(0)
+    x, probs = random.uniform(0.1, 1, (2, n, 6))
+    picture = plots.reconstructions(x, probs, (2, 3), "caption").axes[0].images[0].get_array()
+    columns = min(n, 15)
+    rows = -(-n // columns)
+    assert picture.shape == (2 * rows * 2, 3 * columns)
+    for i in range(n):
+        row, column = divmod(i, columns)
+        pair = picture[4 * row : 4 * row + 4, 3 * column : 3 * column + 3]
+        np.testing.assert_array_equal(pair, np.concatenate([x[i], probs[i]]).reshape(4, 3))
+    assert (picture > 0).sum() == 12 * n  # what is left over is black
 
 
-def test_the_two_parts_of_the_evidence_fill_it():
-    x, elbo = np.array([0.5, 1, 2]), np.array([-151.0, -150, -153])
-    axes = pictures.evidence_split(x, elbo, -149.0, 1.0, "caption", "x").axes[0]
-    lower, upper = (part.get_paths()[0].vertices for part in axes.collections)
-    assert upper[:, 1].max() == -149 and upper[:, 1].min() == -153
-    assert {tuple(place) for place in zip(x, elbo, strict=True)} <= {tuple(v) for v in lower}
-    assert {tuple(place) for place in zip(x, elbo, strict=True)} <= {tuple(v) for v in upper}
+def test_the_limit_holds_its_share_of_the_points_of_every_set():
+    random = np.random.RandomState(0)
+    far = np.zeros((1000, 2))
+    far[:3, 0] = 9  # 0.3 % of the points, but 0.15 % of the coordinates
+    sets = [far, random.normal(size=(700, 2)), random.standard_t(1, (33, 2)), np.ones((1, 2))]
+    for z in (*sets, -sets[1]):
+        side = plots.latent_limit(z) / 1.05  # without its margin
+        # The smallest square that holds the share, to within the rounding of float64.
+        assert (np.abs(z) <= side * (1 + 1e-12)).all(axis=1).mean() >= 0.998
+        assert (np.abs(z) < side * (1 - 1e-12)).all(axis=1).mean() < 0.998
+    assert plots.latent_limit(*sets) == max(plots.latent_limit(z) for z in sets)
+    assert plots.latent_limit(np.zeros((5, 2))) == 1  # axes of some size
 
 
-def test_curves_have_the_colour_of_their_band():
-    x = np.arange(1.0, 6)
-    figure = pictures.curves(
-        x, {"a": x, "b": 2 * x}, "caption", "x", "y", bands={"b": (x, 3 * x)}, log="x"
-    )
-    axes = figure.axes[0]
-    (band,) = axes.collections
-    colour = "#" + "".join(f"{round(255 * part):02x}" for part in band.get_facecolor()[0][:3])
-    assert colour == axes.lines[1].get_color() != axes.lines[0].get_color()
-    assert (axes.get_xscale(), axes.get_yscale()) == ("log", "linear")
+def test_the_distance_of_colours_is_that_of_its_authors():
+    """Pairs of the test data of Sharma, Wu and Dalal 2005, printed there with four decimals."""
+    for first, second, distance in (
+        ((50, 2.6772, -79.7751), (50, 0, -82.7485), 2.0425),
+        ((50, 0, 0), (50, -1, 2), 2.3669),
+        ((50, 2.49, -0.001), (50, -2.49, 0.0009), 7.1792),
+        ((50, 2.5, 0), (73, 25, -18), 27.1492),
+        ((50, 2.5, 0), (61, -5, 29), 22.8977),
+        ((50, 2.5, 0), (58, 24, 15), 19.4535),
+        ((2.0776, 0.0795, -1.135), (0.9033, -0.0636, -0.5514), 0.9082),
+    ):
+        assert abs(ciede2000(first, second) - distance) < 1e-4
+        assert abs(ciede2000(second, first) - distance) < 1e-4
 
 
-def test_the_aggregate_posterior_stands_as_its_draws_do():
-    """A density that grows to the upper right, and draws of which one in four lies outside."""
-    ticks = np.linspace(-3, 3, 41)
-    first, second = np.meshgrid(ticks, ticks)
-    log_density = -20 * ((first - 1) ** 2 + (second - 2) ** 2)
-    z = np.array([[1.0, 2.0], [1.0, 2.0], [-2.0, 2.0], [9.0, 9.0]])
-    plane, lines = pictures.aggregate_posterior(3, log_density, z, "caption").axes
-    inner = [path.vertices for path in plane.collections[0].get_paths() if len(path.vertices)][-1]
-    np.testing.assert_allclose(inner.mean(axis=0), (1, 2), atol=0.08)  # half a cell of the grid
-    assert [np.ptp(line.get_xdata()).round(3) for line in plane.lines] == [2, 4, 6]
-    for patch, places in zip(lines.patches, ({1.0: 0.5, -2.0: 0.25}, {2.0: 0.75}), strict=True):
-        density, edges, _ = patch.get_data()
-        share = np.zeros(len(density))
-        for place, expected in places.items():
-            share[np.searchsorted(edges, place + 1e-6) - 1] = expected
-        np.testing.assert_allclose(density * np.diff(edges), share, rtol=1e-12)  # float64
+def test_digits_that_mix_in_the_plane_have_colours_far_apart():
+    assert sorted(CLASS_COLOURS) == sorted(map(to_hex, color_sequences["petroff10"]))
+    pairs = "49 58 79 35 38 26 23 47 06 25 48 45 28 78"
+    distances = {
+        pair: seen_distance(*(to_rgb(CLASS_COLOURS[int(digit)]) for digit in pair))
+        for pair in pairs.split()
+    }
+    # The order of the palette reaches 13.4, the best of all orders 26.5.
+    assert min(distances.values()) > 26, distances
 
 
-def test_the_bars_of_the_kl_go_down_and_the_idle_ones_are_pale():
-    kl, active = np.array([0.5, 0.0, 2.0]), np.array([True, False, True])
-    first, second = pictures.kl_bars({"a": (kl, active), "b": (kl[:2], active[:2])}, "caption").axes
-    assert [bar.get_height() for bar in first.patches] == [2.0, 0.5, 0.0]
-    assert [bar.get_alpha() for bar in second.patches] == [1, 0.35]
-    assert first.get_ylim() == second.get_ylim()
+def test_a_saved_label_has_the_colour_of_its_class(tmp_path):
+    """The number of colours in a file is limited, but not at the cost of the classes."""
+    random = np.random.RandomState(0)
+    labels = random.randint(0, 10, 3000)
+    angle = 2 * np.pi * labels / 10
+    z = 2 * np.stack([np.cos(angle), np.sin(angle)], 1) + random.normal(0, 0.5, (3000, 2))
+    plots.save(plots.latent_scatter(z, labels, 4.0, "caption"), tmp_path / "saved.png")
+    # Of an equal figure: drawn a second time, the same one is laid out a little differently.
+    whole = plots._rendered(plots.latent_scatter(z, labels, 4.0, "caption"), plots.DPI)
+    whole = np.asarray(whole).astype(int)
+    with Image.open(tmp_path / "saved.png") as picture:
+        saved = np.asarray(picture.convert("RGB")).astype(int)
+    for colour in CLASS_COLOURS:
+        rgb = np.round(255 * np.array(to_rgb(colour)))
+        own = (whole == rgb).all(axis=2)  # the inside of the label
+        assert own.sum() > 20
+        assert np.abs(saved[own] - rgb).max() <= 20  # of 255; other classes are further off
+
+
+def test_a_saved_colour_image_keeps_its_colours(tmp_path):
+    images = np.random.RandomState(0).uniform(size=(1, 40 * 40 * 3))
+    plots.save(plots.image_grid(images, (40, 40, 3), "caption", 1), tmp_path / "saved.png")
+    with Image.open(tmp_path / "saved.png") as picture:
+        assert len(np.unique(np.asarray(picture.convert("RGB")).reshape(-1, 3), axis=0)) > 1000
+
+
+LABELS = {
+    "one class": np.full(60, 3),
+    "30 classes": np.arange(60) % 30,
+    "other labels": np.array([-5, 10**12])[np.arange(60) % 2],
+}
+ROW = {"epoch": 1, "loss": 2.0, "val_loss": 3.0}
+EXTREMES = {
+    **{
+        f"scatter, {name}, {place}": lambda labels=labels, z=z: plots.latent_scatter(
+            z, labels, plots.latent_limit(z), "caption"
+        )
+        for (name, labels), (place, z) in itertools.product(
+            LABELS.items(), {"origin": np.zeros((60, 2)), "far": np.full((60, 2), 1e6)}.items()
+        )
+    },
+    "scatter, one image": lambda: plots.latent_scatter(np.ones((1, 2)), np.ones(1, int), 1, "c"),
+    "manifold of pixels": lambda: plots.manifold(np.zeros((225, 1)), (1, 1), "caption"),
+    "manifold of rows": lambda: plots.manifold(np.zeros((225, 300)), (1, 300), "caption"),
+    "one image": lambda: plots.image_grid(np.ones((1, 6)), (2, 3), "caption"),
+    "one image alone": lambda: plots.image_grid(np.ones((1, 6)), (2, 3), "two\nlines", 1),
+    "rows": lambda: plots.image_grid(np.ones((20, 3000)), (1, 3000), "caption"),
+    "columns": lambda: plots.image_grid(np.ones((20, 300)), (300, 1), "caption"),
+    "out of range": lambda: plots.image_grid(np.full((2, 6), 1.5), (1, 2, 3), "caption"),
+    "one epoch": lambda: plots.loss_by_epoch([ROW], "caption"),
+    "one step": lambda: plots.loss_by_step({"a": np.ones(1)}, {"b": np.ones((2, 1))}, "caption"),
+    "12 lines": lambda: plots.loss_by_step({str(n): np.ones(3) for n in range(12)}, {}, "caption"),
+}
+
+
+@pytest.mark.parametrize("name", EXTREMES)
+def test_extremes_are_drawn_without_complaint(name, tmp_path, caplog):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        plots.save(EXTREMES[name](), tmp_path / "saved.png")
+    assert not caplog.records  # matplotlib logs some of its complaints
+    with Image.open(tmp_path / "saved.png") as picture:
+        assert min(picture.size) > 50 and max(picture.size) < 10_000
+
+
+def test_an_animation_of_one_frame(tmp_path):
+    figure = plots.latent_scatter(np.ones((1, 2)), np.ones(1, int), 1, "caption")
+    plots.save_animation([figure], tmp_path / "one.gif")
+    with Image.open(tmp_path / "one.gif") as gif:
+        assert gif.n_frames == 1

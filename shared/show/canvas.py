@@ -9,25 +9,38 @@ from matplotlib.patheffects import withStroke
 __all__ = [
     "CLASS_COLOURS",
     "INK",
+    "LINE_COLOURS",
     "TEST",
     "TRAIN",
+    "draw_images",
+    "drawn_ratio",
     "ellipse",
+    "filled_up",
     "new_figure",
     "new_panels",
     "scatter",
     "tiled",
+    "write_caption",
 ]
 
 INK = "#222222"
 # Petroff's ten, told apart by the colour-blind (arXiv:2107.02270).
-CLASS_COLOURS = [to_hex(colour) for colour in color_sequences["petroff10"]]
-TRAIN, TEST = CLASS_COLOURS[:2]
+LINE_COLOURS = [to_hex(colour) for colour in color_sequences["petroff10"]]
+TRAIN, TEST = LINE_COLOURS[:2]
+# The same ten, given to the digits so that those which mix in the latent plane of MNIST differ
+# most. Two digits mix where more than 4 % of the 15 nearest points of one belong to the other
+# (mean of both directions and of four runs of post-keras): 4-9, 5-8, 7-9, 3-5, 3-8, 2-6, 2-3,
+# 4-7, 0-6, 2-5, 4-8, 4-5, 2-8 and 7-8, the most frequent first. Of all 10! orders, this one has
+# the largest minimum of the CIEDE2000 difference over these pairs and over normal and simulated
+# colour-blind vision: 26.5, against 13.4 in the order of the palette. Marker shapes would not
+# help: a point of 10,000 is three pixels wide.
+CLASS_COLOURS = [LINE_COLOURS[number] for number in (7, 5, 2, 3, 9, 1, 0, 6, 4, 8)]
 
 
 def new_figure(size, caption):
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
-    figure.suptitle(caption, fontsize=9.5, color=INK)
+    write_caption(figure, caption)
     return figure, axes
 
 
@@ -35,8 +48,14 @@ def new_panels(size, caption, rows, columns, **options):
     """A figure of several axes, as lists of rows."""
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **options)
-    figure.suptitle(caption, fontsize=9.5, color=INK)
+    write_caption(figure, caption)
     return figure, axes
+
+
+def write_caption(figure, caption, **place):
+    """Write the caption above a figure."""
+    # A dollar sign in the name of a data file is no formula.
+    figure.suptitle(caption, fontsize=9.5, color=INK, parse_math=False, **place)
 
 
 def scatter(axes, z_mean, labels, limit, point=None):
@@ -76,8 +95,41 @@ def ellipse(radius, centre=(0, 0), sigma=(1, 1)):
     )
 
 
+def filled_up(images, columns):
+    """(n, input_dim) images, and zeros up to a multiple of `columns`.
+
+    A picture of zeros is black, or transparent where pixels have an alpha.
+    """
+    missing = -len(images) % columns
+    return np.concatenate([images, np.zeros((missing, images.shape[1]), images.dtype)])
+
+
 def tiled(images, columns, image_shape):
-    """(n, input_dim) images as one picture with `columns` images a row."""
+    """Images as one picture, `columns` of them in each row.
+
+    Args:
+        images: (n, input_dim), n a multiple of `columns`.
+        columns: images per row.
+        image_shape: (rows, columns) or (rows, columns, channels) of an image.
+    Returns:
+        (rows of pixels, columns of pixels), and the channels after them where images have any.
+    """
+    height, width, *channels = image_shape
     rows = len(images) // columns
-    tiles = np.reshape(images, (rows, columns, *image_shape))
-    return tiles.transpose(0, 2, 1, 3).reshape(rows * image_shape[0], columns * image_shape[1])
+    tiles = np.reshape(images, (rows, columns, height, width, *channels))
+    return tiles.swapaxes(1, 2).reshape(rows * height, columns * width, *channels)
+
+
+def draw_images(axes, picture, cmap="gray", interpolation=None):
+    """Draw a picture of images: grey values by the colour map, colours as they are."""
+    # A Gaussian mean can lie outside [0, 1], where matplotlib warns about colours.
+    picture = np.clip(picture, 0, 1)
+    axes.imshow(picture, cmap, vmin=0, vmax=1, interpolation=interpolation, aspect="auto")
+
+
+def drawn_ratio(image_shape):
+    """Height by width of an image on paper: that of its pixels, from 1/8 to 8.
+
+    Flat images of a length that is no square are one row; undistorted, nobody would see them.
+    """
+    return min(max(image_shape[0] / image_shape[1], 1 / 8), 8)

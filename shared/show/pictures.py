@@ -1,5 +1,7 @@
 """Pictures of the mathematics, for notebooks and benchmarks: arrays in, matplotlib Figure out."""
 
+from itertools import cycle
+
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
@@ -7,15 +9,18 @@ from matplotlib.patheffects import withStroke
 from scipy.stats import norm
 
 from shared.show.canvas import (
-    CLASS_COLOURS,
     INK,
+    LINE_COLOURS,
     TEST,
     TRAIN,
+    draw_images,
+    drawn_ratio,
     ellipse,
     new_figure,
     new_panels,
     scatter,
     tiled,
+    write_caption,
 )
 from shared.show.plots import latent_limit
 
@@ -36,23 +41,24 @@ def image_rows(rows, image_shape, caption):
 
     Args:
         rows: {name: (n, input_dim) in [0, 1]}, n the same for all.
-        image_shape: (height, width).
+        image_shape: (rows, columns) or (rows, columns, channels) of an image.
         caption: implementation, recipe, data, seed.
     """
-    height, width = image_shape
     n = len(next(iter(rows.values())))
     # Inches, laid out by hand: a constrained layout cuts long names beside axes of a fixed aspect.
-    across, down, names = 0.5 * n, 0.5 * len(rows) * height / width, 0.085 * max(map(len, rows))
-    size = (across + names + 0.3, down + 0.5)
+    across, down = 0.5 * n, 0.5 * len(rows) * drawn_ratio(image_shape)
+    lines = caption.split("\n")
+    names, title = 0.085 * max(map(len, rows)), 0.085 * max(map(len, lines))
+    size = (max(across + names + 0.3, title + 0.3), down + 0.33 + 0.17 * len(lines))
     figure = Figure(figsize=size)
     axes = figure.add_axes(
         ((names + 0.2) / size[0], 0.1 / size[1], across / size[0], down / size[1])
     )
-    figure.suptitle(caption, fontsize=9.5, color=INK, y=1 - 0.08 / size[1], va="top")
+    write_caption(figure, caption, y=1 - 0.08 / size[1], va="top")
     picture = np.concatenate([tiled(images, n, image_shape) for images in rows.values()])
-    axes.imshow(picture, cmap="gray_r", vmin=0, vmax=1, interpolation="nearest")
+    draw_images(axes, picture, cmap="gray_r", interpolation="nearest")
     axes.set_xticks([])
-    axes.set_yticks(height * (np.arange(len(rows)) + 0.5), rows)
+    axes.set_yticks(image_shape[0] * (np.arange(len(rows)) + 0.5), rows)
     axes.tick_params(length=0)
     return figure
 
@@ -80,16 +86,7 @@ def latent_panels(panels, labels, caption):
 
 
 def curves(
-    x,
-    lines,
-    caption,
-    xlabel,
-    ylabel,
-    bands=None,
-    levels=None,
-    points=None,
-    limits=None,
-    log=(),
+    x, lines, caption, xlabel, ylabel, bands=None, levels=None, points=None, limits=None, log=()
 ):
     """Lines over one axis, each in a colour of its own.
 
@@ -105,7 +102,7 @@ def curves(
         log: the axes with a logarithmic scale, of "x" and "y".
     """
     figure, axes = new_figure((6.8, 4.2), caption)
-    colours = iter(CLASS_COLOURS)
+    colours = cycle(LINE_COLOURS)
     marker = ".-" if len(x) < 20 else "-"  # a line of a few values shows where they are
     for label, values in lines.items():
         colour = next(colours)
@@ -175,12 +172,12 @@ def posterior_contours(
             rows upward and z[0] by columns; a constant more or less changes nothing.
         z_mean, z_log_var: (n, 2), q of each image.
         images: (n, input_dim) in [0, 1], drawn in the emptiest corner.
-        image_shape: rows and columns of an image.
+        image_shape: (rows, columns) or (rows, columns, channels) of an image.
         titles: n texts.
         caption: of the whole.
     """
     n = len(images)
-    figure, rows = new_panels((3.1 * n, 3.8), caption, 1, n)
+    figure, rows = new_panels((max(3.1 * n, 6.2), 3.8), caption, 1, n)  # a caption needs its width
     for i, axes in enumerate(rows[0]):
         density = np.exp(log_posteriors[i] - np.max(log_posteriors[i]))
         ticks = np.linspace(-half_width, half_width, len(density))
@@ -206,7 +203,8 @@ def posterior_contours(
         }
         place = min(corners, key=lambda corner: corners[corner].sum())
         corner = axes.inset_axes([*place, 0.28, 0.28])
-        corner.imshow(np.reshape(images[i], image_shape), cmap="gray", vmin=0, vmax=1)
+        draw_images(corner, tiled(images[i : i + 1], 1, image_shape))
+        corner.set_box_aspect(drawn_ratio(image_shape))
         corner.set(xticks=[], yticks=[])
         corner.spines[:].set_color("white")
     rows[0][0].set(ylabel="z[1]")
@@ -281,7 +279,7 @@ def evidence_split(x, elbo, log_px, chosen, caption, xlabel):
         caption, xlabel: of the picture and of its axis.
     """
     figure, axes = new_figure((6.8, 4.2), caption)
-    low = min(elbo) - 0.12 * (log_px - min(elbo))
+    low = min(elbo) - 0.12 * ((log_px - min(elbo)) or 1.0)
     axes.fill_between(x, low, elbo, color=TRAIN, alpha=0.3, linewidth=0, label="ELBO, up to here")
     axes.fill_between(
         x, elbo, log_px, color=TEST, alpha=0.35, linewidth=0, label="KL(q(z|x) ‖ p(z|x))"
@@ -290,6 +288,6 @@ def evidence_split(x, elbo, log_px, chosen, caption, xlabel):
     axes.axhline(log_px, color=INK, linewidth=1.4, label="log p(x), whatever q is")
     axes.axvline(chosen, color=INK, linewidth=1, linestyle=":", label="the trained encoder's q")
     axes.set(xlabel=xlabel, ylabel="nats", ylim=(low, log_px + 0.08 * (log_px - low)))
-    axes.set(xlim=(min(x), max(x)))
+    axes.margins(x=0)
     axes.legend(fontsize="small", loc="lower right", framealpha=0.9)
     return figure

@@ -1,14 +1,26 @@
 """Pictures: arrays in, matplotlib Figure out. No model, no data, no files but in `save`."""
 
 import io
+from itertools import cycle
 
 import numpy as np
+from matplotlib.image import AxesImage
 from matplotlib.ticker import MaxNLocator
 from PIL import Image
 from scipy.stats import norm
 
 from shared.run.files import write_atomically
-from shared.show.canvas import CLASS_COLOURS, TEST, TRAIN, new_figure, scatter, tiled
+from shared.show.canvas import (
+    LINE_COLOURS,
+    TEST,
+    TRAIN,
+    draw_images,
+    drawn_ratio,
+    filled_up,
+    new_figure,
+    scatter,
+    tiled,
+)
 
 __all__ = [
     "MANIFOLD_SIDE",
@@ -30,8 +42,18 @@ QUANTILES = (0.05, 0.95)
 
 
 def latent_limit(*z_means):
-    """Half the side of a square about the origin that holds 99.8 % of the points of every set."""
-    return max(float(np.quantile(np.abs(z_mean), 0.998)) for z_mean in z_means) * 1.05
+    """Half the side of a square about the origin that holds 99.8 % of the points of every set.
+
+    Args:
+        z_means: sets of points, (n, 2) each.
+    Returns:
+        float > 0, with a margin of 5 %; 1.0 where every point is at the origin.
+    """
+    # A point is inside where its larger coordinate is. The inverted CDF is the smallest side that
+    # holds the share; an interpolated quantile holds less of a small set.
+    larger = [np.abs(z_mean).max(axis=1) for z_mean in z_means]
+    side = max(float(np.quantile(each, 0.998, method="inverted_cdf")) for each in larger)
+    return 1.05 * side or 1.0
 
 
 def latent_scatter(z_mean, labels, limit, caption, point=None):
@@ -68,44 +90,56 @@ def manifold(images, image_shape, caption):
 
     Args:
         images: (225, input_dim) in [0, 1].
-        image_shape: rows and columns of an image.
+        image_shape: (rows, columns) or (rows, columns, channels) of an image.
         caption: implementation, recipe, epoch, data, seed.
     """
     figure, axes = new_figure((6.4, 6.6), caption)
     side = MANIFOLD_SIDE
-    axes.imshow(tiled(images, side, image_shape), cmap="gray", vmin=0, vmax=1, aspect="auto")
-    axes.set_box_aspect(image_shape[0] / image_shape[1])
+    draw_images(axes, tiled(images, side, image_shape))
+    axes.set_box_aspect(drawn_ratio(image_shape))
     ticks = norm.ppf(np.linspace(*QUANTILES, side))
     shown = np.array([0, 2, 4, 7, 10, 12, 14])  # the outermost and z = 0 among them
-    rows, columns = image_shape
+    rows, columns = image_shape[:2]
     texts = [f"{abs(tick):.1f}" if tick > -0.05 else f"−{-tick:.1f}" for tick in ticks[shown]]
     axes.set_xticks((shown + 0.5) * columns - 0.5, texts)
     axes.set_yticks((side - shown - 0.5) * rows - 0.5, texts)  # rows count downward, z[1] upward
-    axes.set(xlabel="z[0], at quantiles 0.05 to 0.95 of N(0, 1)", ylabel="z[1], likewise")
+    place = "at quantiles 0.05 to 0.95 of N(0, 1)"
+    axes.set(xlabel=f"z[0], {place}", ylabel=f"z[1], {place}")
     return figure
 
 
 def image_grid(images, image_shape, caption, columns=15):
-    """Images in rows of `columns`; the last row is filled up with black."""
-    missing = -len(images) % columns
-    images = np.concatenate([images, np.zeros((missing, images.shape[1]), images.dtype)])
+    """Images in rows; the last row is filled up.
+
+    Args:
+        images: (n, input_dim) in [0, 1], n >= 1.
+        image_shape: (rows, columns) or (rows, columns, channels) of an image.
+        caption: of the whole.
+        columns: images per row.
+    """
+    images = filled_up(images, columns)
     rows = len(images) // columns
-    height = 6.4 * rows * image_shape[0] / (columns * image_shape[1])
-    figure, axes = new_figure((6.4, height + 0.4), caption)
-    axes.imshow(tiled(images, columns, image_shape), cmap="gray", vmin=0, vmax=1)
+    side = min(6.4 / columns, 1.2)  # inches: a few images are not blown up to the whole width
+    height = side * rows * drawn_ratio(image_shape)
+    figure, axes = new_figure((6.4, height + 0.25 + 0.17 * (1 + caption.count("\n"))), caption)
+    draw_images(axes, tiled(images, columns, image_shape))
+    axes.set_box_aspect(height / (side * columns))
     axes.set_axis_off()
     return figure
 
 
 def reconstructions(x, probs, image_shape, caption):
-    """Pairs of rows: images, and below each its reconstruction."""
-    columns = 15
-    pairs = [
-        part[start : start + columns]
-        for start in range(0, len(x) - len(x) % columns, columns)
-        for part in (x, probs)
-    ]
-    return image_grid(np.concatenate(pairs), image_shape, caption, columns)
+    """Pairs of rows: images, and below each its reconstruction.
+
+    Args:
+        x, probs: (n, input_dim) in [0, 1], n >= 1; the last pair of rows is filled up.
+        image_shape: (rows, columns) or (rows, columns, channels) of an image.
+        caption: of the whole.
+    """
+    columns = min(15, len(x))
+    parts = [filled_up(part, columns).reshape(-1, columns, part.shape[1]) for part in (x, probs)]
+    pairs = np.stack(parts, axis=1).reshape(-1, x.shape[1])
+    return image_grid(pairs, image_shape, caption, columns)
 
 
 def loss_by_epoch(history, caption):
@@ -140,7 +174,7 @@ def loss_by_step(lines, bands, caption, limits=None):
         limits: of the loss axis; the first steps of a run lie far above all others.
     """
     figure, axes = new_figure((7.2, 4.8), caption)
-    colours = iter(CLASS_COLOURS)
+    colours = cycle(LINE_COLOURS)
     for label, losses in bands.items():
         colour = next(colours)
         losses = _smoothed(losses)
@@ -167,8 +201,11 @@ def loss_by_step(lines, bands, caption, limits=None):
 
 def save(figure, path, dpi=DPI):
     """Write a figure as PNG; equal figures give equal bytes."""
-    # 256 colours are enough for any of these pictures, and halve the file.
-    picture = _rendered(figure, dpi).quantize(256, dither=Image.Dither.NONE)
+    picture = _rendered(figure, dpi)
+    if not any(np.ndim(image.get_array()) == 3 for image in figure.findobj(AxesImage)):
+        # 256 colours are enough where no image is in colour, and halve the file. The default
+        # method would merge the rare colours: labels would differ from the points of their class.
+        picture = picture.quantize(256, Image.Quantize.MAXCOVERAGE, 1, dither=Image.Dither.NONE)
     picture.save(path, format="PNG", optimize=True)
 
 

@@ -1,12 +1,11 @@
 """The figures of a finished run and their captions.
 
-Functions of an implementation come as arguments, since nothing in `shared` imports an
-implementation.
+The implementation comes as an argument, since nothing in `shared` imports one.
 """
 
 import dataclasses
 import io
-import re
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +25,8 @@ __all__ = [
     "save_figure",
 ]
 
-CAPTION_WIDTH = 88  # characters
+CAPTION_WIDTH = 88  # characters, as many as the narrowest figure holds
+NO_BREAK = "\N{NO-BREAK SPACE}"
 NOT_IN_CAPTION = {"recipe", "seed", "epochs", "steps", "picture_epochs", "step_losses"}
 
 
@@ -52,28 +52,23 @@ def caption(values, epoch=None):
     """
     config, data = from_dict(values), values["data"]
     changes = [
-        f"{field.name} {getattr(config, field.name)}"
+        f"{field.name} {getattr(config, field.name)}".replace(" ", NO_BREAK)
         for field in dataclasses.fields(config)
         if field.name not in NOT_IN_CAPTION
         and getattr(config, field.name) != getattr(RECIPES[config.recipe], field.name)
     ]
-    recipe = f"{config.recipe} ({', '.join(changes)})" if changes else config.recipe
-    parts = [" then ".join(values["trained_by"]), recipe]
-    if epoch is not None:
-        parts.append(f"epoch {epoch}")
-    parts += [f"{data['name']} ({data['n_train']:,} + {data['n_test']:,})", f"seed {config.seed}"]
-    # Lines as wide as the narrowest figure, broken where a reader would pause.
-    words = re.split(r"(?<=,) |(?<= ·) ", " · ".join(parts))
-    lines = [words[0]]
-    for word in words[1:]:
-        if len(lines[-1]) + len(word) < CAPTION_WIDTH:
-            lines[-1] += f" {word}"
-        else:
-            lines.append(word)
-    return "\n".join(lines)
+    recipe = f"{config.recipe}{NO_BREAK}({', '.join(changes)})" if changes else config.recipe
+    parts = [" then ".join(values["trained_by"]).replace(" ", NO_BREAK), recipe]
+    sizes = f"({data['n_train']:,} + {data['n_test']:,})"
+    rest = [] if epoch is None else [f"epoch {epoch}"]
+    rest += [f"{data['name']} {sizes}", f"seed {config.seed}"]
+    parts += [part.replace(" ", NO_BREAK) for part in rest]
+    # The spaces that are left stand after a comma or a dot: there a line may end.
+    text = f"{NO_BREAK}· ".join(parts)
+    return textwrap.fill(text, CAPTION_WIDTH, break_on_hyphens=False).replace(NO_BREAK, " ")
 
 
-def draw_figures(directory, data, load, encode, decode):
+def draw_figures(directory, data, implementation):
     """Draw every figure of a finished run into its `figures/`.
 
     Latent scatter and manifold where z is in the plane, else samples and reconstructions; of each
@@ -82,7 +77,7 @@ def draw_figures(directory, data, load, encode, decode):
     Args:
         directory: folder of the run.
         data: the run's own data.
-        load, encode, decode: the implementation's functions.
+        implementation: functions of an implementation; `load`, `encode` and `decode` are used.
     Returns:
         list of the paths written.
     """
@@ -90,7 +85,7 @@ def draw_figures(directory, data, load, encode, decode):
     config = from_dict(values)
     folder = Path(directory) / "figures"
     epochs = config.pictured(len(data.x_train))
-    models = {epoch: load(directory, epoch)[0] for epoch in epochs}
+    models = {epoch: implementation.load(directory, epoch)[0] for epoch in epochs}
     paths = []
 
     def keep(name, figure):
@@ -99,22 +94,22 @@ def draw_figures(directory, data, load, encode, decode):
 
     if config.latent_dim == 2:
         x_test = evaluation_images(data.x_test, config)
-        z_means = {epoch: encode(model, x_test)[0] for epoch, model in models.items()}
+        z_means = {e: implementation.encode(model, x_test)[0] for e, model in models.items()}
         limit = plots.latent_limit(*z_means.values())
         for epoch, z_mean in z_means.items():
             text = caption(values, epoch)
             figure = plots.latent_scatter(z_mean, data.y_test, limit, f"{text}\ntest set")
             keep(f"latent_epoch_{epoch:03d}.png", figure)
-            images = decode(models[epoch], plots.manifold_z())
+            images = implementation.decode(models[epoch], plots.manifold_z())
             keep(f"manifold_epoch_{epoch:03d}.png", plots.manifold(images, data.image_shape, text))
     else:
         for epoch, model in models.items():
             text = caption(values, epoch)
-            images = decode(model, prior_samples(config, 150))
+            images = implementation.decode(model, prior_samples(config, 150))
             figure = plots.image_grid(images, data.image_shape, f"{text}\nsamples, z ~ N(0, I)")
             keep(f"samples_epoch_{epoch:03d}.png", figure)
             x = evaluation_images(data.x_test[:75], config)
-            probs = decode(model, encode(model, x)[0])
+            probs = implementation.decode(model, implementation.encode(model, x)[0])
             text += "\ntest images, and below each its reconstruction from z_mean"
             figure = plots.reconstructions(x, probs, data.image_shape, text)
             keep(f"reconstructions_epoch_{epoch:03d}.png", figure)
