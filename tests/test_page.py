@@ -1,10 +1,17 @@
 """The results page: its HTML, and in a real browser what a reader sees of it (make test-page)."""
 
+import base64
+import dataclasses
 import json
+import re
 
 import pytest
 from browser import canvas
+from jinja2 import UndefinedError
 
+from shared.config import recipe
+from shared.data import load_data
+from shared.show.explorer import explorable
 from shared.show.page import page as assemble
 
 pytest_plugins = ["page_fixtures"]
@@ -55,3 +62,76 @@ def test_a_name_that_ends_the_script_is_text(visit, results, tmp_path):
     assert page.locator("h1").inner_text() == page.locator("h2").inner_text() == name
     assert name in page.locator("#tests button").first.get_attribute("aria-label")
     assert page.evaluate("document.scripts.length") == 2
+
+
+def test_a_run_on_colour_images_is_not_for_the_explorer():
+    config, grey = recipe("post-keras"), load_data("mnist-5k")
+    assert explorable(config, grey)
+    # The same 784 numbers per image, as 28 × 14 pixels of two channels.
+    assert not explorable(config, dataclasses.replace(grey, image_shape=(28, 14, 2)))
+    assert not explorable(dataclasses.replace(config, latent_dim=3), grey)
+    assert not explorable(dataclasses.replace(config, activation="tanh"), grey)
+
+
+def test_every_kind_of_block_is_on_the_page_and_its_text_is_escaped(tmp_path):
+    texts = iter(f"<i>{number}&'\"</i>" for number in range(100))
+    path = tmp_path / "figure.png"
+    path.write_bytes(b"not looked at")
+    table = ([next(texts), next(texts)], [[next(texts), 1.5]])
+    blocks = [
+        ("text", next(texts)),
+        ("code", next(texts)),
+        ("figures", [(path, next(texts))]),
+        ("table", table),
+        ("explorer", ({"classes": [next(texts)]}, next(texts), True)),
+    ]
+    html = assemble(next(texts), [next(texts)], True, [(next(texts), blocks)])
+    used = int(re.search(r"\d+", next(texts))[0])
+    for number in range(used):
+        # In HTML, or in the explorer's JSON: the text as it was, in no other form.
+        assert f"&lt;i&gt;{number}&amp;" in html or f"\\u003ci\\u003e{number}\\u0026" in html
+    assert "<i>" not in html
+    assert base64.b64encode(b"not looked at").decode() in html
+    assert html.startswith("<!doctype html>") and html.endswith("</html>\n")
+
+
+def test_columns_of_numbers_are_aligned_at_the_right():
+    rows = [["a", "−", "-1.50", 3, ""], ["b", "2", "1e-3", 0.0, "163.0"], ["c", "3", "0", 1, ""]]
+    html = assemble("t", [], True, [("s", [("table", ("ABCDE", rows))])])
+    for name, number in zip("ABCDE", (False, False, True, True, True), strict=True):
+        assert (f'<th class="number">{name}</th>' in html) is number
+    assert html.count('<td class="number">') == 3 * 3
+    assert "<tbody>" in assemble("t", [], True, [("s", [("table", (["A"], []))])])  # no rows
+
+
+def test_a_block_of_an_unknown_kind_is_refused():
+    with pytest.raises(UndefinedError, match="poem"):
+        assemble("t", [], True, [("s", [("poem", "roses")])])
+
+
+@pytest.mark.browser
+def test_without_javascript_a_line_stands_in_for_the_explorer(chromium, results):
+    with chromium.new_context(java_script_enabled=False) as context:
+        page = context.new_page()
+        page.goto((results / "index.html").as_uri())
+        assert "needs JavaScript" in page.locator("noscript").inner_text()
+        for name in ("plane", "seen", "manifold", "epochs"):
+            assert not page.locator(f"#{name}").is_visible(), name
+
+
+@pytest.mark.browser
+def test_the_policy_of_the_page_forbids_requests(chromium, tmp_path):
+    path = tmp_path / "page.html"
+    path.write_text(assemble("t", [], True, []))
+    with chromium.new_context() as context:
+        page = context.new_page()
+        page.goto(path.as_uri())
+        for directive, script in (
+            ("connect-src", "fetch('http://127.0.0.1:9/').catch(() => {});"),
+            ("img-src", "new Image().src = 'http://127.0.0.1:9/a.png';"),
+        ):
+            refused = page.evaluate(
+                "() => new Promise((done) => { addEventListener('securitypolicyviolation',"
+                f" (event) => done(event.effectiveDirective), {{ once: true }}); {script} }})"
+            )
+            assert refused == directive
