@@ -92,6 +92,7 @@ def test_every_kind_of_block_is_on_the_page_and_its_text_is_escaped(tmp_path):
         assert f"&lt;i&gt;{number}&amp;" in html or f"\\u003ci\\u003e{number}\\u0026" in html
     assert "<i>" not in html
     assert base64.b64encode(b"not looked at").decode() in html
+    assert "default-src 'none'" in html  # what it forbids is tested in a browser
     assert html.startswith("<!doctype html>") and html.endswith("</html>\n")
 
 

@@ -61,7 +61,7 @@ function explorer(data) {
     state.q = encode(state.epoch.weights, x);
     const sigma = state.q.zLogVar.map((v) => Math.exp(v / 2));
     element("posterior").value =
-      `q(z|x):\nmean ${pair(state.q.zMean)}\nσ ${pair(sigma)}\nKL ${shown(kl(state.q))} nats`;
+      `mean of q(z|x)\n${pair(state.q.zMean)}\nσ ${pair(sigma)}\nKL ${shown(kl(state.q))} nats`;
     drawImage(element("seen"), x, shape);
     drawImage(element("reconstruction"), decode(state.epoch.weights, state.q.zMean), shape);
     drawLens();
