@@ -1,10 +1,12 @@
-"""The browser that tests the page: found on this machine or, run as a script, installed there."""
+"""The browser that tests the page, and what a test reads from it; as a script, installs one."""
 
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+import numpy as np
 
 NO_BROWSER = (
     "no browser to test the page with, and none could be installed; install one with"
@@ -30,6 +32,18 @@ def until(page, script):
             return
         page.wait_for_timeout(50)
     raise TimeoutError(f"not true within 15 s: {script}")
+
+
+def canvas(page, name):
+    """The grey pixels of a canvas, (n,) integers."""
+    script = "c => Array.from(c.getContext('2d').getImageData(0, 0, c.width, c.height).data)"
+    rgba = np.array(page.locator(f"#{name}").evaluate(script)).reshape(-1, 4)
+    assert (rgba[:, :3] == rgba[:, :1]).all() and (rgba[:, 3] == 255).all()
+    return rgba[:, 0]
+
+
+def z_of(page):
+    return np.array(page.evaluate("vae.state.z"))
 
 
 def install():

@@ -1,113 +1,14 @@
-// The explorer of results/index.html. Nothing is fetched: weights, latents and images lie in the
-// page, in <script id="explorer-data">, as shared/show/explorer.py packs them; shared/show/explorer_model.js
-// computes.
+// The explorer of results/index.html: its state, and what pointer and keys do. Nothing is fetched:
+// the page holds weights, latents and images in <script id="explorer-data">, packed by explorer.py.
+// explorer_model.js in this folder computes, explorer_pictures.js draws.
 "use strict";
 
 const LENS = 4; // the magnified plane shows the mean of q(z|x) ± so many sigma
+const LABEL = 22; // pixels between the labels of two classes at least
 const MORPH = 700; // ms in which the points travel from one epoch to the other
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
 
 const element = (id) => document.getElementById(id);
-
-// ---- pictures
-
-function imageData(probs, [rows, columns]) {
-  const image = new ImageData(columns, rows);
-  for (let i = 0; i < probs.length; i++) image.data.fill(Math.round(255 * probs[i]), 4 * i, 4 * i + 3);
-  for (let i = 3; i < image.data.length; i += 4) image.data[i] = 255; // opaque
-  return image;
-}
-
-function drawImage(canvas, probs, shape) {
-  [canvas.height, canvas.width] = shape;
-  canvas.getContext("2d").putImageData(imageData(probs, shape), 0, 0);
-}
-
-// A canvas as sharp as the screen: its context, in CSS pixels, and its side.
-function sharpen(canvas) {
-  const ratio = window.devicePixelRatio || 1, side = canvas.clientWidth;
-  canvas.width = canvas.height = Math.round(side * ratio);
-  const context = canvas.getContext("2d");
-  context.setTransform(ratio, 0, 0, ratio, 0, 0);
-  return [context, side];
-}
-
-const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
-
-// From z to pixels of a square canvas and back; z[1] is upward.
-function plane(side, centre, half) {
-  const unit = side / (2 * half);
-  return {
-    side, centre, half, unit,
-    at: (z0, z1) => [(z0 - centre[0] + half) * unit, (centre[1] + half - z1) * unit],
-    z: (x, y) => [x / unit - half + centre[0], centre[1] + half - y / unit],
-  };
-}
-
-function drawText(context, text, x, y, fillStyle, strokeStyle) {
-  Object.assign(context, { fillStyle, strokeStyle, lineWidth: 5, lineJoin: "round" });
-  context.strokeText(text, x, y);
-  context.fillText(text, x, y);
-}
-
-function drawGrid(context, view) {
-  const power = 10 ** Math.floor(Math.log10(view.half / 2));
-  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => view.half / s <= 5);
-  const write = (text, x, y, textAlign) => {
-    Object.assign(context, { font: "12px system-ui, sans-serif", textAlign });
-    drawText(context, text, x, y, colour("--mute"), colour("--paper"));
-  };
-  for (let n = -Math.floor(view.half / step); n * step <= view.half; n++) {
-    const [x, y] = view.at(n * step, n * step), text = String(+(n * step).toPrecision(6));
-    context.fillStyle = colour("--line");
-    context.fillRect(x, 0, 1, view.side);
-    context.fillRect(0, y, view.side, 1);
-    if (Math.abs(n * step) > 0.87 * view.half) continue; // the axes' names stand there
-    write(text.replace("-", "−"), x, view.side - 6, "center");
-    write(text.replace("-", "−"), 5, y + 4, "left");
-  }
-  write("z[1]", 5, 16, "left");
-  write("z[0]", view.side - 5, view.side - 6, "right");
-}
-
-function drawPoints(context, view, zMeans, labels, colours, radius) {
-  context.globalAlpha = 0.65;
-  for (let i = 0; i < labels.length; i++) {
-    const [x, y] = view.at(zMeans[2 * i], zMeans[2 * i + 1]);
-    if (Math.min(x, y) < 0 || Math.max(x, y) > view.side) continue; // most, under the lens
-    context.fillStyle = colours[labels[i] % colours.length];
-    context.beginPath();
-    context.arc(x, y, radius, 0, 2 * Math.PI);
-    context.fill();
-  }
-  context.globalAlpha = 1;
-}
-
-function drawPosterior(context, view, { zMean, zLogVar }) {
-  for (const sigmas of [2, 1]) {
-    const radii = [0, 1].map((axis) => sigmas * Math.exp(zLogVar[axis] / 2) * view.unit);
-    context.beginPath();
-    context.ellipse(...view.at(...zMean), ...radii, 0, 0, 2 * Math.PI);
-    Object.assign(context, { strokeStyle: colour("--paper"), lineWidth: 4 });
-    context.stroke();
-    Object.assign(context, { strokeStyle: colour("--ink"), lineWidth: 1.8 });
-    context.stroke();
-  }
-}
-
-function drawMarker(context, view, z) {
-  context.beginPath();
-  context.arc(...view.at(...z), 8, 0, 2 * Math.PI);
-  for (const [name, lineWidth] of [["--paper", 6], ["--ink", 3]]) {
-    Object.assign(context, { strokeStyle: colour(name), lineWidth });
-    context.stroke();
-  }
-}
-
-const shown = (value) => value.toFixed(2).replace("-", "−");
-const pair = (values) => `(${Array.from(values, shown).join(", ")})`;
-
-// ---- the page
 
 function explorer(data) {
   const { image_shape: shape, limit, ticks, colours, classes } = data;
@@ -127,10 +28,9 @@ function explorer(data) {
     const radius = Math.max(0.8, side * Math.min(0.006, 0.3 / Math.sqrt(labels.length)));
     drawPoints(context, view, zMeans, labels, colours, radius);
     Object.assign(context, { font: "bold 24px system-ui, sans-serif", textAlign: "center" });
-    centres.forEach(([z0, z1], n) => {
-      const [x, y] = view.at(z0, z1), inside = (v) => Math.min(side - 12, Math.max(12, v));
-      drawText(context, classes[n], inside(x), inside(y) + 8, colours[n % colours.length], "#fff");
-    });
+    const inside = (v) => Math.min(side - 12, Math.max(12, v));
+    apart(centres.map((z) => view.at(...z).map(inside)), LABEL).forEach(([x, y], n) =>
+      drawText(context, classes[n], x, y + 8, colours[n % colours.length], "#fff"));
   }
 
   function drawPlane() {
@@ -161,11 +61,17 @@ function explorer(data) {
     state.q = encode(state.epoch.weights, x);
     const sigma = state.q.zLogVar.map((v) => Math.exp(v / 2));
     element("posterior").value =
-      `q(z|x): mean ${pair(state.q.zMean)}, σ ${pair(sigma)}; KL ${shown(kl(state.q))} nats`;
+      `mean of q(z|x)\n${pair(state.q.zMean)}\nσ ${pair(sigma)}\nKL ${shown(kl(state.q))} nats`;
     drawImage(element("seen"), x, shape);
     drawImage(element("reconstruction"), decode(state.epoch.weights, state.q.zMean), shape);
     drawLens();
     drawPlane();
+  }
+
+  // Show another image: that of a test image's button, which is marked, or a drawing.
+  function load(x, button) {
+    for (const each of element("tests").children) each.ariaPressed = String(each === button);
+    show(x);
   }
 
   function drawManifold(row = 0) {
@@ -228,7 +134,7 @@ function explorer(data) {
       canvas.className = "image";
       drawImage(canvas, x, shape);
       button.append(canvas);
-      button.addEventListener("click", () => { clear(); show(x); });
+      button.addEventListener("click", () => { clear(); load(x, button); });
       element("tests").append(button);
     });
   }
@@ -250,7 +156,8 @@ function explorer(data) {
       move(event);
     });
     canvas.addEventListener("pointermove", (event) => {
-      if (event.buttons || !state.held) move(event); // a finger moves only while it presses
+      // Where a click holds z, only a drag that began on the plane moves it.
+      if (!state.held || canvas.hasPointerCapture(event.pointerId)) move(event);
     });
     canvas.addEventListener("dblclick", () => { state.held = false; });
     canvas.addEventListener("keydown", (event) => {
@@ -290,14 +197,18 @@ function explorer(data) {
     const draw = (event) => {
       state.strokes.at(-1).push(place(event, canvas));
       drawPad();
-      show(likeMnist(state.strokes));
+      load(likeMnist(state.strokes));
     };
     canvas.addEventListener("pointerdown", (event) => {
+      if (!event.isPrimary || event.button !== 0) return; // a second finger, or another button
       canvas.setPointerCapture(event.pointerId);
       state.strokes.push([]);
       draw(event);
     });
-    canvas.addEventListener("pointermove", (event) => { if (event.buttons) draw(event); });
+    canvas.addEventListener("pointermove", (event) => {
+      // Not a pointer that was pressed elsewhere and comes in: it has begun no stroke.
+      if (canvas.hasPointerCapture(event.pointerId)) draw(event);
+    });
     element("clear").addEventListener("click", clear);
   }
 
@@ -308,6 +219,7 @@ function explorer(data) {
   followPlane();
   followPad();
   redraw();
+  element("tests").firstElementChild.click(); // every canvas is filled in from the start
   const [height, width] = shape.map((pixels) => pixels * ticks.length);
   Object.assign(element("manifold"), { height, width });
   drawManifold();

@@ -1,6 +1,7 @@
 """What the explorer of results/index.html runs on: weights, latents and images as compact text.
 
-The explorer itself is explorer.html, explorer.css and explorer.js beside this file.
+The explorer itself is explorer.html, explorer.css and, beside this file, explorer_model.js (what it
+computes), explorer_pictures.js (how it draws) and explorer.js (its state, pointer and keys).
 """
 
 import base64
@@ -20,14 +21,16 @@ MAX_TESTS = 20  # test images to load
 
 
 def explorable(config, data):
-    """Whether a page can run the models of a run: z in the plane, and weights of a bearable size.
+    """Whether a page can run the models of a run: z in the plane, and not more than MAX_NUMBERS.
 
-    The explorer knows relu, logits of a Bernoulli and a Gaussian posterior, as in post-keras.
+    The explorer knows grey images, relu, logits of a Bernoulli and a Gaussian posterior, as in
+    post-keras. Where this is False, the page shows the figures of the run instead.
     """
+    grey = len(data.image_shape) == 2  # no channels
     numbers = 2 * data.input_dim * config.hidden_dims[0] * len(config.pictured(len(data.x_train)))
     known = (config.activation, config.likelihood, config.posterior)
     plane = config.latent_dim == 2 and numbers <= MAX_NUMBERS
-    return plane and known == ("relu", "bernoulli", "gaussian")
+    return grey and plane and known == ("relu", "bernoulli", "gaussian")
 
 
 def explorer_data(directory, data, load, encode):

@@ -1,5 +1,5 @@
-// What the explorer computes: its data unpacked, the encoder and the decoder, a drawing made like
-// MNIST. No page here; shared/show/explorer.js shows it.
+// What the explorer computes: its data unpacked, the encoder and the decoder, and a drawing converted
+// to an image like MNIST's. Nothing here touches the page: explorer.js in this folder shows it.
 "use strict";
 
 const PEN = 2.8; // pixels of 28: the median stroke of MNIST's ones (ink over length)
@@ -67,9 +67,11 @@ function decode(weights, z) {
   return logits.map((logit) => 1 / (1 + Math.exp(-logit)));
 }
 
-// KL(q(z|x) || N(0, I)), nats.
+// KL(q(z|x) || N(0, I)), nats, as in shared/elbo.py: expm1(v) - v keeps the digits that
+// exp(v) - 1 - v loses next to the prior.
 function kl({ zMean, zLogVar }) {
-  return zMean.reduce((sum, m, i) => sum + (m * m + Math.exp(zLogVar[i]) - 1 - zLogVar[i]) / 2, 0);
+  const terms = zMean.map((m, i) => Math.expm1(zLogVar[i]) - zLogVar[i] + m * m);
+  return 0.5 * terms.reduce((sum, term) => sum + term, 0);
 }
 
 // ---- a drawing, made like MNIST

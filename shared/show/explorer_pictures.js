@@ -1,0 +1,120 @@
+// How the explorer draws on its canvases: images, the plane's grid, points, labels and q(z|x).
+// explorer.js in this folder says what is drawn, and when.
+"use strict";
+
+function imageData(probs, [rows, columns]) {
+  const image = new ImageData(columns, rows);
+  for (let i = 0; i < probs.length; i++) image.data.fill(Math.round(255 * probs[i]), 4 * i, 4 * i + 3);
+  for (let i = 3; i < image.data.length; i += 4) image.data[i] = 255; // opaque
+  return image;
+}
+
+function drawImage(canvas, probs, shape) {
+  [canvas.height, canvas.width] = shape;
+  canvas.getContext("2d").putImageData(imageData(probs, shape), 0, 0);
+}
+
+// A canvas as sharp as the screen: its context, in CSS pixels, and its side.
+function sharpen(canvas) {
+  const ratio = window.devicePixelRatio || 1, side = canvas.clientWidth;
+  canvas.width = canvas.height = Math.round(side * ratio);
+  const context = canvas.getContext("2d");
+  context.setTransform(ratio, 0, 0, ratio, 0, 0);
+  return [context, side];
+}
+
+const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
+
+// From z to pixels of a square canvas and back; z[1] is upward.
+function plane(side, centre, half) {
+  const unit = side / (2 * half);
+  return {
+    side, centre, half, unit,
+    at: (z0, z1) => [(z0 - centre[0] + half) * unit, (centre[1] + half - z1) * unit],
+    z: (x, y) => [x / unit - half + centre[0], centre[1] + half - y / unit],
+  };
+}
+
+function drawText(context, text, x, y, fillStyle, strokeStyle) {
+  Object.assign(context, { fillStyle, strokeStyle, lineWidth: 5, lineJoin: "round" });
+  context.strokeText(text, x, y);
+  context.fillText(text, x, y);
+}
+
+function drawGrid(context, view) {
+  const power = 10 ** Math.floor(Math.log10(view.half / 2));
+  const step = [1, 2, 5, 10].map((m) => m * power).find((s) => view.half / s <= 5);
+  const write = (text, x, y, textAlign) => {
+    Object.assign(context, { font: "12px system-ui, sans-serif", textAlign });
+    drawText(context, text, x, y, colour("--mute"), colour("--paper"));
+  };
+  for (let n = -Math.floor(view.half / step); n * step <= view.half; n++) {
+    const [x, y] = view.at(n * step, n * step), text = String(+(n * step).toPrecision(6));
+    context.fillStyle = colour("--line");
+    context.fillRect(x, 0, 1, view.side);
+    context.fillRect(0, y, view.side, 1);
+    if (Math.abs(n * step) > 0.87 * view.half) continue; // the names of the axes are there
+    write(text.replace("-", "−"), x, view.side - 6, "center");
+    write(text.replace("-", "−"), 5, y + 4, "left");
+  }
+  write("z[1], mean of q(z|x)", 5, 16, "left");
+  write("z[0], mean of q(z|x)", view.side - 5, view.side - 22, "right"); // above the numbers
+}
+
+function drawPoints(context, view, zMeans, labels, colours, radius) {
+  context.globalAlpha = 0.65;
+  for (let i = 0; i < labels.length; i++) {
+    const [x, y] = view.at(zMeans[2 * i], zMeans[2 * i + 1]);
+    if (Math.min(x, y) < 0 || Math.max(x, y) > view.side) continue; // most, under the lens
+    context.fillStyle = colours[labels[i] % colours.length];
+    context.beginPath();
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+    context.fill();
+  }
+  context.globalAlpha = 1;
+}
+
+function drawPosterior(context, view, { zMean, zLogVar }) {
+  for (const sigmas of [2, 1]) {
+    const radii = [0, 1].map((axis) => sigmas * Math.exp(zLogVar[axis] / 2) * view.unit);
+    context.beginPath();
+    context.ellipse(...view.at(...zMean), ...radii, 0, 0, 2 * Math.PI);
+    Object.assign(context, { strokeStyle: colour("--paper"), lineWidth: 4 });
+    context.stroke();
+    Object.assign(context, { strokeStyle: colour("--ink"), lineWidth: 1.8 });
+    context.stroke();
+  }
+}
+
+// Points [x, y], those closer than `distance` moved apart: labels that would cover each other.
+function apart(points, distance) {
+  const moved = points.map((point) => [...point]);
+  for (let round = 0; round < 50; round++)
+    moved.forEach((a, n) => moved.slice(0, n).forEach((b, m) => {
+      let [dx, dy] = [a[0] - b[0], a[1] - b[1]];
+      const length = Math.hypot(dx, dy), push = (distance - length) / 2;
+      if (push <= 0) return;
+      // Equal points have no direction between them: each pair takes another.
+      if (length < 1e-6) [dx, dy] = [Math.cos(n + 10 * m), Math.sin(n + 10 * m)];
+      else [dx, dy] = [dx / length, dy / length];
+      [a[0], a[1], b[0], b[1]] = [a[0] + push * dx, a[1] + push * dy, b[0] - push * dx, b[1] - push * dy];
+    }));
+  return moved;
+}
+
+function drawMarker(context, view, z) {
+  context.beginPath();
+  context.arc(...view.at(...z), 8, 0, 2 * Math.PI);
+  for (const [name, lineWidth] of [["--paper", 6], ["--ink", 3]]) {
+    Object.assign(context, { strokeStyle: colour(name), lineWidth });
+    context.stroke();
+  }
+}
+
+// Two decimals, with a minus sign where they are not all zero.
+function shown(value) {
+  const text = value.toFixed(2);
+  return text === "-0.00" ? "0.00" : text.replace("-", "−");
+}
+
+const pair = (values) => `(${Array.from(values, shown).join(", ")})`;
