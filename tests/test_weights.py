@@ -1,16 +1,12 @@
-"""Names, shapes and initial bias of the weights, and what `read_weights` refuses."""
-
-import re
+"""Names, shapes and initial bias of the weights."""
 
 import numpy as np
 import pytest
 
-from shared.config import UsageError, recipe
-from shared.weights import head_widths, initial_bias, read_weights, weight_shapes
+from shared.config import recipe
+from shared.weights import head_widths, initial_bias, weight_shapes
 
 RANDOM = np.random.RandomState(3)
-SHAPES = {"a/kernel": (2, 3), "a/bias": (3,)}
-WEIGHTS = {name: RANDOM.normal(size=shape).astype(np.float32) for name, shape in SHAPES.items()}
 
 
 @pytest.mark.parametrize(
@@ -79,62 +75,3 @@ def test_the_mean_image_is_summed_in_float64():
 
 def test_a_bias_of_zero_is_no_entry():
     assert initial_bias(recipe("post-keras"), np.zeros((4, 6), np.float32)) == {}
-
-
-def test_weights_are_read_in_the_order_of_their_shapes(tmp_path):
-    np.savez(tmp_path / "weights.npz", **dict(reversed(WEIGHTS.items())))
-    weights = read_weights(tmp_path / "weights.npz", SHAPES)
-    assert list(weights) == list(SHAPES)
-    for name, array in weights.items():
-        np.testing.assert_array_equal(array, WEIGHTS[name])
-        assert array.dtype == np.float32
-
-
-@pytest.mark.parametrize(
-    ("changes", "message"),
-    [
-        ({"a/bias": None}, "a/bias is missing; expected (3,)"),
-        ({"b": np.zeros(2, np.float32)}, "b is (2,); expected no such weight"),
-        ({"a/bias": np.zeros((3, 1), np.float32)}, "a/bias is (3, 1); expected (3,)"),
-        ({"a/kernel": np.zeros((3, 2), np.float32)}, "a/kernel is (3, 2); expected (2, 3)"),
-        ({"a/kernel": np.zeros((2, 3))}, "a/kernel is float64; expected float32"),
-        ({"a/bias": np.array(["1", "2", "3"])}, "a/bias is <U1; expected float32"),
-        # Of several faults the first by name is told, whatever the order in the file.
-        (
-            {"a/kernel": None, "a/bias": None, "Z": np.zeros(1)},
-            "Z is (1,); expected no such weight",
-        ),
-    ],
-)
-def test_other_weights_are_refused(changes, message, tmp_path):
-    path = tmp_path / "weights.npz"
-    arrays = {**WEIGHTS, **changes}
-    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
-    with pytest.raises(UsageError) as error:
-        read_weights(path, SHAPES)
-    assert str(error.value) == f"{path}: {message}"
-
-
-def _save_npy(path):
-    with path.open("wb") as file:
-        np.save(file, np.zeros(3))
-
-
-@pytest.mark.parametrize(
-    "write",
-    [
-        lambda path: None,  # no file
-        lambda path: path.mkdir(),
-        lambda path: path.write_bytes(b""),
-        lambda path: path.write_bytes(b"PK\x03\x04 and no more"),
-        lambda path: path.write_text("text"),
-        _save_npy,  # a single array
-        lambda path: np.savez(path, **{"a/bias": np.array([{}], object)}),  # would need pickle
-    ],
-)
-def test_a_file_that_is_no_npz_is_refused_in_one_line(write, tmp_path):
-    path = tmp_path / "weights.npz"
-    write(path)
-    with pytest.raises(UsageError) as error:
-        read_weights(path, SHAPES)
-    assert re.fullmatch(f"cannot read weights from {re.escape(str(path))}: .+", str(error.value))

@@ -1,0 +1,86 @@
+"""The one reader of .npz files: what it gives and what it refuses."""
+
+import re
+
+import numpy as np
+import pytest
+
+from shared.config import UsageError
+from shared.run.files import read_npz
+
+NAN = "a/bias holds NaN or infinity; expected finite numbers"
+RANDOM = np.random.RandomState(3)
+SHAPES = {"a/kernel": (2, 3), "a/bias": (3,)}
+WEIGHTS = {name: RANDOM.normal(size=shape).astype(np.float32) for name, shape in SHAPES.items()}
+
+
+def test_weights_are_read_in_the_order_of_their_shapes(tmp_path):
+    np.savez(tmp_path / "weights.npz", **dict(reversed(WEIGHTS.items())))
+    weights = read_npz(tmp_path / "weights.npz", SHAPES)
+    assert list(weights) == list(SHAPES)
+    for name, array in weights.items():
+        np.testing.assert_array_equal(array, WEIGHTS[name])
+        assert array.dtype == np.float32
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"a/bias": None}, "a/bias is missing; expected float32 of shape (3,)"),
+        ({"b": np.zeros(2, np.float32)}, "b is float32 of shape (2,); expected no such array"),
+        (
+            {"a/bias": np.zeros((3, 1), np.float32)},
+            "a/bias is float32 of shape (3, 1); expected float32 of shape (3,)",
+        ),
+        (
+            {"a/kernel": np.zeros((3, 2), np.float32)},
+            "a/kernel is float32 of shape (3, 2); expected float32 of shape (2, 3)",
+        ),
+        (
+            {"a/kernel": np.zeros((2, 3))},
+            "a/kernel is float64 of shape (2, 3); expected float32 of shape (2, 3)",
+        ),
+        (
+            {"a/bias": np.array(["1", "2", "3"])},
+            "a/bias is <U1 of shape (3,); expected float32 of shape (3,)",
+        ),
+        # Of several faults the first in the order of the shapes is told.
+        (
+            {"a/kernel": None, "a/bias": None, "Z": np.zeros(1)},
+            "a/kernel is missing; expected float32 of shape (2, 3)",
+        ),
+        ({"a/bias": np.array([0, np.nan, 0], np.float32)}, NAN),
+        ({"a/bias": np.array([0, np.inf, 0], np.float32)}, NAN),
+    ],
+)
+def test_other_weights_are_refused(changes, message, tmp_path):
+    path = tmp_path / "weights.npz"
+    arrays = {**WEIGHTS, **changes}
+    np.savez(path, **{name: array for name, array in arrays.items() if array is not None})
+    with pytest.raises(UsageError) as error:
+        read_npz(path, SHAPES)
+    assert str(error.value) == f"{path}: {message}"
+
+
+def _save_npy(path):
+    with path.open("wb") as file:
+        np.save(file, np.zeros(3))
+
+
+@pytest.mark.parametrize(
+    "write",
+    [
+        lambda path: None,  # no file
+        lambda path: path.mkdir(),
+        lambda path: path.write_bytes(b""),
+        lambda path: path.write_bytes(b"PK\x03\x04 and no more"),
+        lambda path: path.write_text("text"),
+        _save_npy,  # a single array
+    ],
+)
+def test_a_file_that_is_no_npz_is_refused_in_one_line(write, tmp_path):
+    path = tmp_path / "weights.npz"
+    write(path)
+    with pytest.raises(UsageError) as error:
+        read_npz(path, SHAPES)
+    assert re.fullmatch(f"cannot read {re.escape(str(path))}: .+", str(error.value))
