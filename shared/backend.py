@@ -55,3 +55,21 @@ def keep_freed_memory():
         mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD, the most it takes: blocks from the heap
         mallopt(-1, 2**30)  # M_TRIM_THRESHOLD: the heap shrinks past 1 GiB of free memory
         mallopt(-2, 64 * 2**20)  # M_TOP_PAD: and grows in large strides
+
+
+def _keep_loop_invariants():
+    """Have XLA leave the constants of a loop's body inside it.
+
+    Moved out of tf_vae's loop, the constants of a batch of one image (1/1, and the zeros of a
+    KL that a delta posterior lacks) become inputs of the body, and XLA no longer simplifies what
+    they are multiplied with, as it does in the step of `fit`. The bits then differ: this was found
+    with a categorical likelihood, batch 1 and posterior delta. XLA reads its flags when it first
+    compiles, so this is set when the module is imported. A user's own choice of passes is kept.
+    """
+    flags = os.environ.get("XLA_FLAGS", "")
+    if "xla_disable_hlo_passes" not in flags:
+        passes = "--xla_disable_hlo_passes=while-loop-invariant-code-motion"
+        os.environ["XLA_FLAGS"] = f"{flags} {passes}".strip()
+
+
+_keep_loop_invariants()

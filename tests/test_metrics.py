@@ -127,3 +127,14 @@ def test_metrics_of_an_earlier_length_are_left_out(trained):
     # 330 images in batches of 64 for 4 epochs.
     assert {metric["step"] for metric in found.values()} == {24}
     assert "test_importance_bound" not in found
+
+
+def test_a_rare_label_leaves_out_what_is_undefined_and_nothing_else(trained):
+    """Of 620 labels one is different: a sample may miss it, and then there is no silhouette."""
+    folder, implementation, _, data = trained
+    rare = dataclasses.replace(data, y_test=(np.arange(620) == 619).astype(int), name="rare")
+    found = metrics.measure_z(folder, implementation, rare)
+    assert {"active_units", "test_kl_per_dimension", "test_knn_accuracy_epoch_004"} <= set(found)
+    assert all(not math.isnan(metric["value"]) for metric in found.values() if metric["n"] == 1)
+    written = metrics.write_metrics(folder, dataclasses.replace(rare, sha256="other"), found)
+    assert "active_units_on_rare" in written

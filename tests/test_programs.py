@@ -33,6 +33,21 @@ COUNTEREXAMPLES = {
         Config(hidden_dims=(8,), batch_size=500, epochs=2),
         Images("digits", 37, 5, (28, 28), 1),
     ),
+    "a batch of one image without a KL": (
+        Config(
+            hidden_dims=(1,),
+            latent_dim=1,
+            activation="tanh",
+            learning_rate=1e-4,
+            batch_size=1,
+            epochs=None,
+            steps=1,
+            likelihood="categorical",
+            levels=2,
+            posterior="delta",
+        ),
+        Images("digits", 2, 1, (28, 28), 0),
+    ),
     "an epoch of a single step": (
         Config(hidden_dims=(8,), batch_size=30, epochs=1, likelihood="gaussian", step_losses=True),
         Images("grey", 30, 4, (6, 6), 2),

@@ -128,10 +128,12 @@ def measure_z(directory, implementation, data, on_progress=None):
                 "value": accuracy,
                 "unit": "share of test images, by 5 nearest training latents",
             }
-            found[f"test_silhouette_epoch_{epoch:03d}"] = {
-                "value": diagnostics.silhouette(z_mean, data.y_test, config.seed),
-                "unit": "-1 to 1",
-            }
+            silhouette = diagnostics.silhouette(z_mean, data.y_test, config.seed)
+            if not math.isnan(silhouette):  # undefined where its sample lacks labels or repeats
+                found[f"test_silhouette_epoch_{epoch:03d}"] = {
+                    "value": silhouette,
+                    "unit": "-1 to 1",
+                }
         for name in found:
             found[name] = {"seconds": time.perf_counter() - started, **found[name]}
         if on_progress:
