@@ -2,21 +2,15 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from shared import commands
 from shared.cli import main
-from shared.config import from_dict
-from shared.data import load_data
 from shared.run.folder import COLUMNS, read_config, read_history
-from shared.run.run import Run
 
 SMALL = ["--hidden-dims", "32", "--epochs", "2", "--picture-epochs", "1", "--data", "mnist-5k"]
 
@@ -272,36 +266,3 @@ def test_usage_errors_exit_with_2(capsys):
         with pytest.raises(SystemExit) as end:
             main("tf_vae", arguments)
         assert end.value.code == 2 and "Traceback" not in capsys.readouterr().err
-
-
-@pytest.mark.parametrize("package", ["keras_vae", "tf_vae"])
-def test_an_interrupted_training_leaves_with_130_and_resumes(package, data_path, tmp_path):
-    """A real Ctrl-C, as soon as an epoch is saved; the test ends the training, not its length."""
-    arguments = ["train", "--hidden-dims", "4", "--epochs", "100000", "--data", str(data_path)]
-    command = [sys.executable, "-m", package, *arguments, "--out", "run"]
-    with subprocess.Popen(
-        command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
-        while not (tmp_path / "run" / "checkpoints" / "last.npz").exists():
-            assert process.poll() is None, process.stderr.read()
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=60)
-    assert process.returncode == 130
-    assert error.strip() == "interrupted; finished epochs are saved, --resume continues"
-    history = read_history(tmp_path / "run")
-    config = from_dict(read_config(tmp_path / "run"))
-    assert Run(tmp_path / "run", config, load_data(str(data_path)), package, True).step > 0
-    assert [row["epoch"] for row in history] == list(range(1, len(history) + 1))
-
-
-def test_only_what_trains_promises_a_resume(monkeypatch, capsys):
-    def interrupted(*_):
-        raise KeyboardInterrupt
-
-    for name in ("train", "evaluate"):
-        monkeypatch.setattr(commands, name, interrupted)
-    assert main("tf_vae", ["evaluate", "run"]) == 130
-    assert capsys.readouterr().err == "\ninterrupted; nothing was changed\n"
-    assert main("tf_vae", ["train"]) == 130
-    assert "--resume continues" in capsys.readouterr().err

@@ -1,0 +1,60 @@
+"""A training of NumPy arrays: what `train` does with a Run, without a model to compile."""
+
+import numpy as np
+
+from shared.config import recipe
+from shared.run import folder
+from shared.run.run import Run, read_checkpoint
+from shared.weights import weight_shapes
+
+CONFIG = recipe(
+    "post-keras",
+    epochs=3,
+    picture_epochs=(1, 3),
+    hidden_dims=(3,),
+    batch_size=200,
+    step_losses=True,
+)  # 330 images: two steps per epoch
+
+
+def weights_at(step, config=CONFIG):
+    """Weights that are a function of the step, as those of a real training are."""
+    shapes = weight_shapes(config, 36)
+    return {name: np.full(shape, step, np.float32) for name, shape in shapes.items()}
+
+
+def train(config, data, directory, implementation="tf_vae", stop=None, **options):
+    """What `train` does with a Run, without a model; `stop` is an epoch to fail after."""
+    with Run(directory, config, data, implementation, **options) as run:
+        if run.checkpoint:
+            restored = read_checkpoint(run.checkpoint, weight_shapes(config, 36))
+            assert (restored["encoder/z_mean/bias"] == run.step).all()
+        run.begin()
+        for epoch, start, end in config.epoch_ends(len(data.x_train), run.step):
+            losses = np.float32(100) / np.arange(start + 1, end + 1, dtype=np.float32)
+            row = dict.fromkeys(folder.COLUMNS, float(epoch)) | {"epoch": epoch, "step": end}
+            weights = weights_at(end, config)
+            run.finish_epoch(row, losses, weights, {"step": np.int64(end), **weights})
+            if epoch == stop:
+                raise PowerFailure
+        save = None
+        if implementation == "keras_vae":
+
+            def save(path):
+                np.savez(path.with_suffix(".npz"), **weights_at(run.step, config))
+                path.with_suffix(".npz").rename(path)
+
+        run.finish(weights_at(run.step, config), save)
+    return run
+
+
+class PowerFailure(BaseException):
+    """Ends the program between any two changes of the folder; nothing in the project catches it."""
+
+
+def contents(directory):
+    return {
+        str(path.relative_to(directory)): path.read_bytes()
+        for path in directory.rglob("*")
+        if path.is_file() and path.name != ".lock"
+    }

@@ -1,0 +1,121 @@
+"""What a run directory refuses, and that it is left as it was."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+from array_training import CONFIG, contents, train, weights_at
+
+from shared.config import UsageError
+from shared.run import files
+from shared.run.run import Run
+
+
+def test_a_refused_resume_leaves_the_run_as_it_was(data, tmp_path):
+    train(CONFIG, data, tmp_path)
+    (tmp_path / "exported").mkdir()
+    (tmp_path / "exported" / "part").write_text("mine")
+    path = tmp_path / "checkpoints" / "last.npz"
+    whole = path.read_bytes()
+    longer = dataclasses.replace(CONFIG, epochs=5)
+    flipped = bytearray(whole)
+    flipped[whole.rindex(b"NUMPY") + 130] ^= 1  # behind the header of the last array
+    other = {**weights_at(6), "step": np.int64(6)}
+    del other["decoder/logits/bias"]
+    nan = {**weights_at(6), "step": np.int64(6)}
+    nan["decoder/logits/bias"][3] = np.nan
+    for content, message in (
+        (bytes(flipped), "cannot read .*CRC"),
+        (other, "decoder/logits/bias is missing; expected float32 of shape"),
+        (nan, "decoder/logits/bias holds NaN"),
+        ({**weights_at(6), "step": np.int64(4)}, "is of step 6 and holds step 4"),
+        ({**weights_at(6), "step": 6.0}, "step is float64 of shape"),
+        (whole[:200], "cannot read the checkpoint"),
+    ):
+        if isinstance(content, dict):
+            files.write_npz(path, content, 6)
+        else:
+            path.write_bytes(content)
+        before = contents(tmp_path)
+        with pytest.raises(UsageError, match=message) as refusal:
+            train(longer, data, tmp_path, resume=True)
+        assert "\n" not in str(refusal.value)
+        assert contents(tmp_path) == before
+    path.write_bytes(whole)
+    assert train(longer, data, tmp_path, resume=True).step == 10
+
+
+def test_overwrite_clears_a_run_and_nothing_else(data, tmp_path):
+    directory, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    train(CONFIG, data, directory)
+    elsewhere.mkdir()
+    (elsewhere / "loss.png").write_text("mine")
+    (directory / "figures").symlink_to(elsewhere)
+    (directory / "notes.txt").write_text("mine")
+    # A link of a name that the run writes is replaced, and what it points to is left alone.
+    (directory / "weights.npz").unlink()
+    (directory / "weights.npz").symlink_to(elsewhere / "loss.png")
+    other = dataclasses.replace(CONFIG, epochs=1, seed=5)
+    train(other, data, directory, overwrite=True)
+    assert (elsewhere / "loss.png").read_text() == (directory / "notes.txt").read_text() == "mine"
+    assert not (directory / "weights_epoch_003.npz").exists()
+    train(other, data, tmp_path / "new")
+    for name in ("weights.npz", "config.json", "history.csv", "checkpoints/last.npz"):
+        assert (directory / name).read_bytes() == (tmp_path / "new" / name).read_bytes()
+    # A folder with another program's config.json is not ours to clear.
+    (elsewhere / "config.json").write_text('{"name": "my thesis"}')
+    with pytest.raises(UsageError, match="is not the config of a run"):
+        Run(elsewhere, CONFIG, data, "tf_vae", overwrite=True)
+    assert sorted(contents(elsewhere)) == ["config.json", "loss.png"]
+
+
+def test_a_folder_that_cannot_be_used_is_refused_and_left_alone(data, data_path, tmp_path):
+    directory = tmp_path / "run"
+    train(CONFIG, data, directory)
+    before = contents(directory)
+    changed = dataclasses.replace(data, sha256={**data.sha256, "x_train": "0"})
+    short = dataclasses.replace(CONFIG, epochs=2)
+    other = dataclasses.replace(CONFIG, latent_dim=3)
+    for arguments, message in [
+        ((directory, CONFIG, data, "tf_vae"), "already holds a run; give --resume, --overwrite"),
+        ((directory, CONFIG, data, "tf_vae", True, True), "exclude each other"),
+        ((directory, short, data, "tf_vae", True), "has run 6 steps, more than the 4"),
+        ((directory, other, data, "tf_vae", True), "begun with latent_dim 2, not 3"),
+        ((directory, CONFIG, changed, "tf_vae", True), "other data than bars"),
+        ((data_path, CONFIG, data, "tf_vae"), "is a file"),
+        ((data_path.parent, CONFIG, data, "tf_vae", False, True), "holds bars.npz and no run"),
+    ]:
+        with pytest.raises(UsageError, match=message) as refusal:
+            Run(*arguments)
+        assert "\n" not in str(refusal.value)
+    assert contents(directory) == before
+
+
+def test_a_length_that_ends_inside_an_epoch_or_drives_a_schedule_stays(data, tmp_path):
+    inside = dataclasses.replace(CONFIG, epochs=None, steps=3)
+    train(inside, data, tmp_path / "inside")
+    with pytest.raises(UsageError, match="ended inside an epoch"):
+        Run(tmp_path / "inside", dataclasses.replace(inside, steps=8), data, "tf_vae", True)
+    falling = dataclasses.replace(CONFIG, learning_rate_decay=10.0)
+    train(falling, data, tmp_path / "falling")
+    with pytest.raises(UsageError, match="over which its step size falls"):
+        Run(tmp_path / "falling", dataclasses.replace(falling, epochs=5), data, "tf_vae", True)
+
+
+def test_a_damaged_history_is_refused_on_resume(data, tmp_path):
+    train(CONFIG, data, tmp_path)
+    longer = dataclasses.replace(CONFIG, epochs=5)
+    for name, change, message in (
+        ("history.csv", lambda text: text[:-30], "history"),
+        ("history.csv", lambda text: "".join(text.splitlines(True)[:-1]), "lacks the row of step"),
+        ("history.csv", lambda text: text + text.splitlines(True)[-1], "epochs are not 1, 2, 3"),
+        ("history.csv", lambda text: text.replace("epoch,step", "a,b"), "lacks the columns epoch"),
+        ("steps.csv", lambda text: "".join(text.splitlines(True)[:-2]), "lacks steps before step"),
+        ("steps.csv", lambda text: text.replace("\n3,", "\n4,"), "losses of steps 1, 2, 3"),
+    ):
+        path = tmp_path / name
+        whole = path.read_text()
+        path.write_text(change(whole))
+        with pytest.raises(UsageError, match=message):
+            Run(tmp_path, longer, data, "tf_vae", resume=True)
+        path.write_text(whole)
