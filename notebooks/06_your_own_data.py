@@ -51,7 +51,7 @@ from shared.show import pictures, plots
 from shared.run.implementation import import_implementation
 from shared.config import UsageError, recipe
 from shared.data import evaluation_images, load_data
-from shared.measure.metrics import measure, measure_bound, measure_exact, measure_z
+from shared.measure.metrics import measure, measure_bound, measure_exact, measure_z, write_metrics
 from shared.show.report import draw_figures, prior_samples
 from tf_vae.evaluate import elbo_terms
 from tf_vae.model import decode, encode
@@ -66,7 +66,7 @@ folder = Path(temporary.name)  # for what is yours, take a folder of your own
 #
 # | name | shape | type |
 # |---|---|---|
-# | `x_train`, `x_test` | (n, rows, columns), or (n, pixels) | `uint8` in [0, 255], or float in [0, 1] |
+# | `x_train`, `x_test` | (n, rows, columns), (n, rows, columns, channels) with 1, 3 or 4 channels, or (n, pixels) | `uint8` in [0, 255], or float in [0, 1] |
 # | `y_train`, `y_test` | (n,) | integers: a label an image |
 #
 # Labels colour the pictures and are used to *describe* the codes afterwards. The model never sees
@@ -333,7 +333,7 @@ show(pictures.image_rows(rows, shape, "Reconstructions from eight latents"))
 
 # %%
 out = folder / "runs" / "tf"
-metrics = measure(out, implementation, model, data, samples=10)
+metrics = write_metrics(out, data, measure(out, implementation, model, data, samples=10))
 for name in ("test_loss", "test_log_likelihood", "test_kl", "test_bits_per_pixel", "train_loss"):
     metric = metrics[name]
     print(
@@ -413,9 +413,9 @@ for name, metric in metrics.items():
 # %%
 few = fast(40, 2)
 some = dataclasses.replace(data, x_test=data.x_test[:few], y_test=data.y_test[:few])
-measure(out, implementation, model, some, samples=fast(100, 2))
-measure_bound(out, implementation, model, some, samples=fast(1000, 100))
-metrics = measure_exact(out, implementation, model, some, count=few)
+metrics = measure(out, implementation, model, some, samples=fast(100, 2))
+metrics |= measure_bound(out, implementation, model, some, samples=fast(1000, 100))
+metrics |= measure_exact(out, implementation, model, some, count=few)
 
 elbo = -metrics["test_loss"]["value"]
 bound, exact = metrics["test_importance_bound"], metrics["test_exact_log_px"]
@@ -467,8 +467,8 @@ print(f"what integration may be off by  {metrics['test_exact_residual']['value']
 #   trains, but a network without convolutions is the wrong tool.
 # - **Position.** Dense layers know nothing of neighbourhood. Centre your objects and scale them alike, as
 #   MNIST's makers did: it helps more than any setting.
-# - **Colour.** (n, rows, columns, 3) is flattened and trains; the pictures are then drawn as a strip.
-#   Convert to grey first.
+# - **Colour.** (n, rows, columns, 3) trains with three numbers per pixel, and the pictures are drawn in
+#   colour. A grey copy of the images trains a smaller model.
 # - **Number.** A thousand images are enough to play, not to be believed: watch the gap between training
 #   and test loss.
 
