@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup quick reproduce test parity test-mnist test-extras test-notebooks test-page lint bench notebooks
+.PHONY: setup quick reproduce test parity test-mnist test-extras test-notebooks test-page mutants lint bench notebooks
 
 setup: .venv/.ready
 
@@ -24,6 +24,14 @@ setup: .venv/.ready
 
 .venv/.ready-extras: .venv/.ready-test requirements-extras.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-extras.txt
+	touch $@
+
+MODULES ?=
+mutants: .venv/.ready-mutants   # small changes of the core, each of which a test must see: minutes per module
+	$(BIN)/python tests/mutation.py $(MODULES)
+
+.venv/.ready-mutants: .venv/.ready-test requirements-mutants.txt
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-mutants.txt
 	touch $@
 
 .venv/.ready-page: .venv/.ready-test requirements-page.txt
