@@ -14,20 +14,33 @@ from shared.data import load_data
 from shared.run.folder import read_config, read_history
 from shared.run.run import Run
 
+# A shell that starts the tests in the background has them and their children ignore SIGINT, and
+# Python then leaves it ignored. This is the command line as a terminal starts it.
+FROM_A_TERMINAL = """
+import signal, sys
+from shared.cli import main
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+sys.exit(main(sys.argv[1], sys.argv[2:]))
+"""
+
 
 @pytest.mark.parametrize("package", ["keras_vae", "tf_vae"])
 def test_an_interrupted_training_leaves_with_130_and_resumes(package, data_path, tmp_path):
     """A real Ctrl-C, as soon as an epoch is saved; the test ends the training, not its length."""
     arguments = ["train", "--hidden-dims", "4", "--epochs", "100000", "--data", str(data_path)]
-    command = [sys.executable, "-m", package, *arguments, "--out", "run"]
+    command = [sys.executable, "-c", FROM_A_TERMINAL, package, *arguments, "--out", "run"]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
-        while not (tmp_path / "run" / "checkpoints" / "last.npz").exists():
-            assert process.poll() is None, process.stderr.read()
-            time.sleep(0.05)
-        process.send_signal(signal.SIGINT)
-        _, error = process.communicate(timeout=60)
+        try:
+            while not (tmp_path / "run" / "checkpoints" / "last.npz").exists():
+                assert process.poll() is None, process.stderr.read()
+                time.sleep(0.05)
+            process.send_signal(signal.SIGINT)
+            _, error = process.communicate(timeout=60)
+        finally:
+            process.kill()  # else `with` would wait for a training that does not end
     assert process.returncode == 130
     assert error.strip() == "interrupted; finished epochs are saved, --resume continues"
     history = read_history(tmp_path / "run")
