@@ -8,24 +8,19 @@ import numpy as np
 import pytest
 
 from shared.data import load_data
+from shared.run.implementation import IMPLEMENTATIONS, import_implementation
 
-IMPLEMENTATIONS = ("keras_vae", "tf_vae")
 
-
-@pytest.fixture(params=IMPLEMENTATIONS)
+@pytest.fixture(params=IMPLEMENTATIONS.values())
 def implementation(request):
     """Each implementation in turn, as the functions of its modules."""
-    from shared.run.implementation import import_implementation
-
     return import_implementation(request.param)
 
 
 @pytest.fixture(scope="session")
 def implementations():
     """Both implementations: {name: functions}."""
-    from shared.run.implementation import import_implementation
-
-    return {name: import_implementation(name) for name in IMPLEMENTATIONS}
+    return {name: import_implementation(name) for name in IMPLEMENTATIONS.values()}
 
 
 @pytest.fixture(scope="session")

@@ -28,10 +28,9 @@ from shared.cli import exit_status
 from shared.config import Config, UsageError
 from shared.data import Data, load_data
 from shared.run.folder import CHECKPOINT
-from shared.run.implementation import import_implementation
+from shared.run.implementation import IMPLEMENTATIONS, import_implementation
 from shared.seeds import seed_of
 
-IMPLEMENTATIONS = ("keras_vae", "tf_vae")
 CHUNK = 50  # configs per process: each leaves compiled programs behind
 
 
@@ -201,7 +200,7 @@ def run_examples(count, seed, check, shrinking=False):
 
 def search(count, seed):
     """Differences among `count` examples: [(example, line)]; runs in a process of its own."""
-    implementations = {name: import_implementation(name) for name in IMPLEMENTATIONS}
+    implementations = {name: import_implementation(name) for name in IMPLEMENTATIONS.values()}
     results = []
     run_examples(
         count,
@@ -219,7 +218,7 @@ def shrink(count, seed, known):
         known: {example: line or None} of that chunk, so that nothing is trained twice.
     """
     implementations, known = (
-        {name: import_implementation(name) for name in IMPLEMENTATIONS},
+        {name: import_implementation(name) for name in IMPLEMENTATIONS.values()},
         dict(known),
     )
     found = []

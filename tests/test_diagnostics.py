@@ -88,7 +88,7 @@ def test_the_streamed_bound_is_the_bound_of_all_weights():
         3,
         (250, 1, 100, 60, 101),
         batch=12,
-        on_batch=lambda *done: progress.append(done),
+        on_progress=lambda *done: progress.append(done),
     )
     weights = np.concatenate(calls)
     assert weights.shape == (300, 12) and progress == [(1, 1)]

@@ -20,7 +20,7 @@ def test_the_identity_of_a_linear_gaussian_model_has_its_known_answers():
         mean,
         log_var,
         spacing=SPACING,
-        on_batch=lambda *done: progress.append(done),
+        on_progress=lambda *done: progress.append(done),
     )
     assert progress == [(done, 12) for done in range(1, 13)]
     variance = np.exp(model.z_log_var)

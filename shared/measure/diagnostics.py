@@ -1,7 +1,7 @@
 """Diagnostics of a trained VAE: bounds on log p(x), the use of z and of the hidden units, labels.
 
 Pure functions from arrays to numbers. What an implementation computes is passed in as a function,
-and a long computation calls `on_batch(done, total)`. Everything is computed in float64, except
+and a long computation calls `on_progress(done, total)`. Everything is computed in float64, except
 inside that function.
 """
 
@@ -61,7 +61,7 @@ def elbo_estimate(terms):
 
 
 def importance_bounds(
-    log_weights, x, z_mean, z_log_var, seed, samples=(1, 10, 100, 5000), batch=100, on_batch=None
+    log_weights, x, z_mean, z_log_var, seed, samples=(1, 10, 100, 5000), batch=100, on_progress=None
 ):
     """The importance bound of each image at several K, in one pass over the same samples.
 
@@ -78,7 +78,7 @@ def importance_bounds(
         samples: the values of K.
         batch: images per call. With 784 pixels, 100 x CHUNK rows were the fastest on two cores and
             need less than 1 GiB. The noise depends on it.
-        on_batch: called with (batches done, total batches).
+        on_progress: called with (batches done, total batches).
     Returns:
         {K: (n,) float64 nats}; the expectation grows with K.
     Raises:
@@ -106,8 +106,8 @@ def importance_bounds(
                 before = k - first
             if before < CHUNK:
                 total = np.logaddexp(total, logsumexp(weights[before:], axis=0))
-        if on_batch:
-            on_batch(done, len(starts))
+        if on_progress:
+            on_progress(done, len(starts))
     return bounds
 
 

@@ -189,7 +189,9 @@ def measure_bound(directory, implementation, model, data, samples, on_progress=N
     weigh = functools.partial(implementation.log_weights, model)
     x = evaluation_images(data.x_test, config)
     q = implementation.encode(model, x)
-    bounds = importance_bounds(weigh, x, *q, config.seed, samples=(samples,), on_batch=on_progress)
+    bounds = importance_bounds(
+        weigh, x, *q, config.seed, samples=(samples,), on_progress=on_progress
+    )
     bound = {
         "value": bounds[samples].mean(),
         "standard_error": _standard_error(bounds[samples]),
@@ -234,7 +236,7 @@ def measure_exact(directory, implementation, model, data, count, on_progress=Non
     x = evaluation_images(data.x_test, config)[:count]
     decode = decoder64(implementation.gather(model), config.activation)
     q = implementation.encode(model, x)
-    identity = posterior_identity(bernoulli_on_grid(decode), x, *q, on_batch=on_progress)
+    identity = posterior_identity(bernoulli_on_grid(decode), x, *q, on_progress=on_progress)
     common = {"unit": NATS, "n": len(x), "samples": 0, "seconds": time.perf_counter() - started}
     found = {
         f"test_exact_{name}": {

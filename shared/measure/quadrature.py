@@ -53,7 +53,7 @@ def bernoulli_on_grid(logits):
     return log_likelihood
 
 
-def log_evidence(log_likelihood, x, spacing=0.005, half_width=8.0, on_batch=None):
+def log_evidence(log_likelihood, x, spacing=0.005, half_width=8.0, on_progress=None):
     """log p(x), the log of the integral of p(x|z) p(z) over a square that covers the prior.
 
     Midpoint rule on square cells. Their side is halved three times, from 8 x spacing to spacing,
@@ -66,7 +66,7 @@ def log_evidence(log_likelihood, x, spacing=0.005, half_width=8.0, on_batch=None
         x: (n, input_dim).
         spacing: side of the smallest cells.
         half_width: half the side of the square.
-        on_batch: called with (points done, total points) within each of the four sizes of cells.
+        on_progress: called with (points done, total points) within each of the four sizes of cells.
     Returns:
         (n,) float64 nats.
     """
@@ -88,14 +88,14 @@ def log_evidence(log_likelihood, x, spacing=0.005, half_width=8.0, on_batch=None
             if not split.all():
                 kept = logsumexp(joint[:, ~split], axis=1) + 2 * np.log(width)
                 total = np.logaddexp(total, kept)
-            if on_batch:
-                on_batch(min(start + GRID_CHUNK, len(cells)), len(cells))
+            if on_progress:
+                on_progress(min(start + GRID_CHUNK, len(cells)), len(cells))
         cells = np.concatenate(finer)
     return total
 
 
 def posterior_identity(
-    log_likelihood, x, z_mean, z_log_var, refine=1, spacing=0.005, half_width=8.0, on_batch=None
+    log_likelihood, x, z_mean, z_log_var, refine=1, spacing=0.005, half_width=8.0, on_progress=None
 ):
     """log p(x) = KL(q(z|x) || p(z|x)) + ELBO, each term by an integration of its own, for 2-D z.
 
@@ -111,7 +111,7 @@ def posterior_identity(
         z_mean, z_log_var: (n, 2), q(z|x) of each image.
         refine: divides the spacing of every grid; 2 shows how much the values depend on it.
         spacing, half_width: as for `log_evidence`.
-        on_batch: called with (images done, total images), after log p(x) of all images.
+        on_progress: called with (images done, total images), after log p(x) of all images.
     Returns:
         {"log_px", "kl_to_posterior", "elbo", "residual", "log_mass"}: (n,) float64 nats.
     Raises:
@@ -145,8 +145,8 @@ def posterior_identity(
         mass = logsumexp(log_posterior - log_q, b=q)
         _, q_turned, _, given_turned = expected[1]
         values[:, i] = q @ (log_q - log_posterior), q_turned @ given_turned, mass
-        if on_batch:
-            on_batch(i + 1, len(x))
+        if on_progress:
+            on_progress(i + 1, len(x))
     elbo = values[1] - ops.convert_to_numpy(kl_to_standard_normal(mean, log_var))
     return {
         "log_px": log_px,

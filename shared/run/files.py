@@ -27,8 +27,17 @@ __all__ = [
     "write_npz",
 ]
 
-# What a damaged, encrypted or foreign archive raises while it is opened or read.
-DAMAGE = (OSError, ValueError, EOFError, RuntimeError, NotImplementedError, zipfile.BadZipFile)
+# What a damaged, encrypted or foreign archive raises while it is opened or read; zipfile raises
+# RuntimeError for an encrypted member and NotImplementedError for an unknown compression.
+DAMAGE = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
 
 
 def read_npz(path, shapes):
@@ -50,7 +59,7 @@ def read_npz(path, shapes):
             for member in file.namelist():
                 with file.open(member) as stream:
                     found[member.removesuffix(".npy")] = _header(stream)
-    except (*DAMAGE, zlib.error) as error:
+    except DAMAGE as error:
         raise UsageError(f"cannot read {path}: {_one_line(error)}") from error
     for name in [*shapes, *found]:
         dtype = np.dtype(np.int64 if name == "step" else np.float32)
@@ -62,7 +71,7 @@ def read_npz(path, shapes):
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in shapes}
-    except (*DAMAGE, zlib.error) as error:
+    except DAMAGE as error:
         raise UsageError(f"cannot read {path}: {_one_line(error)}") from error
     for name, array in arrays.items():
         if not np.isfinite(array).all():

@@ -20,6 +20,7 @@ __all__ = [
     "COLUMNS",
     "EXPORTED",
     "epoch_weights",
+    "figure_name",
     "figure_names",
     "locked",
     "missing_products",
@@ -80,10 +81,15 @@ def epoch_weights(epoch):
     return f"weights_epoch_{epoch:03d}.npz"
 
 
+def figure_name(kind, epoch):
+    """The name of a figure of a pictured epoch; `kind` is e.g. "latent"."""
+    return f"{kind}_epoch_{epoch:03d}.png"
+
+
 def figure_names(config, n):
     """The names of the figures of a finished run on `n` training examples."""
     kinds = ("latent", "manifold") if config.latent_dim == 2 else ("samples", "reconstructions")
-    names = [f"{kind}_epoch_{epoch:03d}.png" for epoch in config.pictured(n) for kind in kinds]
+    names = [figure_name(kind, epoch) for epoch in config.pictured(n) for kind in kinds]
     return [*names, "loss.png"]
 
 

@@ -87,9 +87,8 @@ class Run:
             raise UsageError(
                 f"{folder} already holds a run; give --resume, --overwrite or another --out"
             )
-        written = read_config(
-            folder
-        )  # also before --overwrite: what is no run is not ours to clear
+        # Also before --overwrite: what is no run is not ours to clear.
+        written = read_config(folder)
         if self._resume:
             self._check_resume(written)
 

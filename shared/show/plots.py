@@ -196,9 +196,6 @@ def loss_by_step(lines, bands, caption, limits=None):
     return figure
 
 
-# ---- pictures of the mathematics
-
-
 def save(figure, path, dpi=DPI):
     """Write a figure as PNG; equal figures give equal bytes."""
     picture = _rendered(figure, dpi)

@@ -13,7 +13,7 @@ import numpy as np
 from shared.config import RECIPES, UsageError, from_dict
 from shared.data import evaluation_images, load_data
 from shared.run.files import write_atomically
-from shared.run.folder import read_config, read_history, read_step_losses
+from shared.run.folder import figure_name, read_config, read_history, read_step_losses
 from shared.seeds import seed_of
 from shared.show import plots
 
@@ -99,20 +99,20 @@ def draw_figures(directory, data, implementation):
         for epoch, z_mean in z_means.items():
             text = caption(values, epoch)
             figure = plots.latent_scatter(z_mean, data.y_test, limit, f"{text}\ntest set")
-            keep(f"latent_epoch_{epoch:03d}.png", figure)
+            keep(figure_name("latent", epoch), figure)
             images = implementation.decode(models[epoch], plots.manifold_z())
-            keep(f"manifold_epoch_{epoch:03d}.png", plots.manifold(images, data.image_shape, text))
+            keep(figure_name("manifold", epoch), plots.manifold(images, data.image_shape, text))
     else:
         for epoch, model in models.items():
             text = caption(values, epoch)
             images = implementation.decode(model, prior_samples(config, 150))
             figure = plots.image_grid(images, data.image_shape, f"{text}\nsamples, z ~ N(0, I)")
-            keep(f"samples_epoch_{epoch:03d}.png", figure)
+            keep(figure_name("samples", epoch), figure)
             x = evaluation_images(data.x_test[:75], config)
             probs = implementation.decode(model, implementation.encode(model, x)[0])
             text += "\ntest images, and below each its reconstruction from z_mean"
             figure = plots.reconstructions(x, probs, data.image_shape, text)
-            keep(f"reconstructions_epoch_{epoch:03d}.png", figure)
+            keep(figure_name("reconstructions", epoch), figure)
     if config.step_losses:
         losses = np.array(read_step_losses(directory))
         label = f"loss of each step, batches of {config.batch_size}"

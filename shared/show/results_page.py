@@ -4,7 +4,6 @@ import json
 
 import numpy as np
 
-from shared.data import Data
 from shared.measure.parity import all_identical
 from shared.run.files import write_atomically
 from shared.run.folder import figure_names, read_config, read_history, read_step_losses
@@ -105,7 +104,7 @@ def results_table(out, configs, data):
     return text_table(title, *_rows(out, configs, data), left=2)
 
 
-def write_page(out, configs, data: Data, parity, implementation, seeds=None):
+def write_page(out, configs, data, parity, implementation, seeds=None):
     """Write index.html from the files of the runs.
 
     Args:
