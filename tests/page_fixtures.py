@@ -5,6 +5,7 @@ import pytest
 from browser import NO_BROWSER, executable, until
 
 import reproduce
+from shared.run.files import step_of, write_npz
 
 HOSTILE = "<img src=x onerror=alert(1)><!--<script>"  # '/' can't stand in a file's name
 
@@ -33,9 +34,9 @@ def odd_results(tmp_path_factory):
     equal = (folder / "out" / "index.html").rename(folder / "equal.html")
     weights_path = folder / "out" / "tf" / "post-keras" / "weights_epoch_001.npz"
     with np.load(weights_path) as file:
-        weights = {name: file[name] for name in file.files}
+        weights = dict(file)
     weights["decoder/logits/bias"].view(np.uint32)[3] ^= 1
-    np.savez(weights_path, **weights)
+    write_npz(weights_path, weights, step=step_of(weights_path))
     assert reproduce.main([*arguments, "--resume"]) == 1
     return HOSTILE, equal, folder / "out" / "index.html"
 
