@@ -23,12 +23,8 @@ def implementations():
     return {name: import_implementation(name) for name in IMPLEMENTATIONS.values()}
 
 
-@pytest.fixture(scope="session")
-def data_path(tmp_path_factory):
-    """An .npz of 330 + 620 grey 6 × 6 images: bars of three kinds, with noise.
-
-    330 is no multiple of the batch sizes in use, nor 620 of an evaluation's batch.
-    """
+def write_bars(folder, n_train, n_test):
+    """Write bars.npz: grey 6 × 6 images of bars of three kinds, with noise; returns its path."""
     random = np.random.RandomState(0)
 
     def images(n):
@@ -38,13 +34,28 @@ def data_path(tmp_path_factory):
             image[:, 2 * label : 2 * label + 2] += random.uniform(0.3, 0.7)
         return (pixels * 255).astype(np.uint8), labels
 
-    (x_train, y_train), (x_test, y_test) = images(330), images(620)
-    path = tmp_path_factory.mktemp("data") / "bars.npz"
-    np.savez(path, x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
-    return path
+    (x_train, y_train), (x_test, y_test) = images(n_train), images(n_test)
+    np.savez(folder / "bars.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    return folder / "bars.npz"
+
+
+@pytest.fixture(scope="session")
+def data_path(tmp_path_factory):
+    """An .npz of 300 + 500 images.
+
+    They make whole batches of 50, 60 or 100, and one batch of an evaluation: XLA compiles a program
+    for each length of a batch, and compiling takes most of the time of these tests.
+    """
+    return write_bars(tmp_path_factory.mktemp("data"), 300, 500)
 
 
 @pytest.fixture(scope="session")
 def data(data_path):
-    """The synthetic data, loaded."""
+    """The images of `data_path`."""
     return load_data(str(data_path))
+
+
+@pytest.fixture(scope="session")
+def uneven_data(tmp_path_factory):
+    """330 + 620 images, which end in a partial batch in training and in evaluation."""
+    return load_data(str(write_bars(tmp_path_factory.mktemp("uneven"), 330, 620)))

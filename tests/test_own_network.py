@@ -112,7 +112,7 @@ def test_the_lines_of_the_readme(implementation, tmp_path, monkeypatch):
 
 
 def test_a_dense_pair_is_the_network_of_build_in_every_bit(implementation, data):
-    config = recipe("post-keras", steps=4, hidden_dims=(5,), batch_size=100)
+    config = recipe("post-keras", steps=3, hidden_dims=(5,), batch_size=100)
     built = implementation.build(config, data.input_dim)
     own = implementation.assemble(*dense_pair(implementation.name), config, data.input_dim)
     start, named = implementation.gather(built), implementation.gather(own)

@@ -58,27 +58,27 @@ def test_initial_weights(implementations, config, data):
     assert set(differing(ours, moved)) == {name for name in ours if name.endswith("kernel")}
 
 
-def test_order_of_examples(config, data):
+def test_order_of_examples(config, uneven_data):
     import keras_vae.batches
     import tf_vae.batches
 
-    per_epoch = config.steps_per_epoch(len(data.x_train))
+    per_epoch = config.steps_per_epoch(len(uneven_data.x_train))
     for step in (0, 2, per_epoch, per_epoch + 1):
-        stream = iter(keras_vae.batches.training_batches(data.x_train, config, step))
-        epochs = tf_vae.batches.training_batches(data.x_train, config, step)
+        stream = iter(keras_vae.batches.training_batches(uneven_data.x_train, config, step))
+        epochs = tf_vae.batches.training_batches(uneven_data.x_train, config, step)
         for images, orders in (next(epochs), next(epochs)):
             for rows in itertools.chain.from_iterable(orders):
                 assert same_bits(next(stream).numpy(), images.numpy()[rows])
 
 
-def test_every_epoch_trains_on_every_training_image_once(config, data):
+def test_every_epoch_trains_on_every_training_image_once(config, uneven_data):
     import tf_vae.batches
 
-    epochs = tf_vae.batches.training_batches(data.x_train, config)
+    epochs = tf_vae.batches.training_batches(uneven_data.x_train, config)
     (images, first), (_, second) = next(epochs), next(epochs)
-    assert same_bits(images.numpy(), data.x_train)
+    assert same_bits(images.numpy(), uneven_data.x_train)
     first, second = (np.concatenate([np.ravel(part) for part in each]) for each in (first, second))
-    assert sorted(first) == sorted(second) == list(range(len(data.x_train)))
+    assert sorted(first) == sorted(second) == list(range(len(uneven_data.x_train)))
     assert (first != second).any()
 
 
@@ -168,15 +168,15 @@ def test_the_first_step(implementations, config, data):
         np.testing.assert_allclose(gradient, by_hand[name], rtol=0, atol=atol, err_msg=name)
 
 
-def test_training_and_evaluation(implementations, config, data, tmp_path):
+def test_training_and_evaluation(implementations, config, uneven_data, tmp_path):
     """Weights and optimizer after several epochs, the last batch partial; losses; evaluation."""
     (fit, fit_run), (tape, tape_run) = both(
-        implementations, lambda v: v.train(config, data, tmp_path / v.name, verbose=0)
+        implementations, lambda v: v.train(config, uneven_data, tmp_path / v.name, verbose=0)
     )
     gathered = implementations["keras_vae"].gather(fit), implementations["tf_vae"].gather(tape)
     assert differing(*gathered) == []
     files = ["weights.npz", "checkpoints/last.npz"]
-    files += [f"weights_epoch_{e:03d}.npz" for e in config.pictured(len(data.x_train))]
+    files += [f"weights_epoch_{e:03d}.npz" for e in config.pictured(len(uneven_data.x_train))]
     for name in files:
         paths = [tmp_path / implementation / name for implementation in ("keras_vae", "tf_vae")]
         assert paths[0].read_bytes() == paths[1].read_bytes(), name
@@ -186,7 +186,7 @@ def test_training_and_evaluation(implementations, config, data, tmp_path):
         assert {**ours, "seconds": 0} == {**theirs, "seconds": 0}
 
     evaluated = [
-        implementations[name].evaluate(model, data.x_test, config, samples=2)
+        implementations[name].evaluate(model, uneven_data.x_test, config, samples=2)
         for name, model in (("keras_vae", fit), ("tf_vae", tape))
     ]
     assert evaluated[0] == evaluated[1]

@@ -128,7 +128,7 @@ def test_eight_examples_of_the_search(implementations):
     ids=["post-keras", "post-tf", "nats", "learned sigma", "autoencoder"],
 )
 def test_both_versions_hand_xla_one_step(config, stage):
-    ours, theirs = both_steps(config, 330, 36, 30, stage)
+    ours, theirs = both_steps(config, 300, 36, 30, stage)
     assert programs.differences(ours, theirs) == []
     # The results are all that training leaves: weights, slots, running means.
     assert ours.results.items() >= theirs.results.items()
@@ -158,7 +158,7 @@ def test_programs_that_differ_are_told_apart(monkeypatch):
 def test_the_search_finds_and_places_a_difference(implementations, monkeypatch):
     """A last bit of one weight, at the second step alone."""
     config = Config(hidden_dims=(3,), batch_size=10, epochs=1)
-    images = Images("grey", 30, 2, (4, 4), 0)
+    images = Images("grey", 20, 2, (4, 4), 0)
 
     def wrong(model, optimizer, trackers, x, noise_seed):
         bias = model.named_weights["encoder/z_mean/bias"]
@@ -167,6 +167,5 @@ def test_the_search_finds_and_places_a_difference(implementations, monkeypatch):
         update(model, optimizer, trackers, x, noise_seed)
 
     monkeypatch.setattr("tf_vae.train.update", wrong)
-    assert "differ, first" in difference(implementations, config, images)
     step, line = first_step(implementations, config, images)
-    assert step == 2 and "differ" in line
+    assert step == 2 and "differ, first encoder/z_mean/bias" in line

@@ -45,8 +45,8 @@ def test_the_job_leaves_what_the_contract_names(results):
 def test_the_proof_names_steps_and_weights(results):
     parity = json.loads((results / "parity.json").read_text())
     assert parity["bit_identical"] is True
-    # 330 images in batches of 100: 4 steps an epoch.
-    assert parity["lines"][0].startswith("8 steps: every weight bit-identical")
+    # 300 images in batches of 100: 3 steps per epoch.
+    assert parity["lines"][0].startswith("6 steps: every weight bit-identical")
     assert parity["lines"][1].startswith("30 steps: every weight bit-identical")
     weight = parity["post-keras"]["weights"]["encoder/hidden_1/kernel"]
     assert weight == {"max_abs_difference": 0.0, "bit_identical": True}
@@ -55,7 +55,7 @@ def test_the_proof_names_steps_and_weights(results):
 
 def test_the_page_is_one_file_that_fetches_nothing(results):
     text = (results / "index.html").read_text()
-    assert "8 steps: every weight bit-identical" in text and 'class="proof good"' in text
+    assert "6 steps: every weight bit-identical" in text and 'class="proof good"' in text
     assert "http://" not in text and "https://" not in text and "<script src" not in text
     # The losses of both implementations and recipes, post-tf's two kinds of picture at two epochs
     # drawn once, since the weights are equal, and the spread; post-keras' pictures are drawn live.
@@ -123,7 +123,7 @@ def test_a_single_bit_is_seen_and_named(results, data_path, tmp_path, capsys):
     _, weights = read_run_weights(path.parent)
     bits = weights["decoder/hidden_1/bias"].view(np.uint32)
     bits[3] ^= 1
-    write_npz(path, weights, step=8)
+    write_npz(path, weights, step=6)
     arguments = [*SMALL, "--data", str(data_path), "--out", str(copy), "--resume"]
     assert reproduce.main(arguments) == 1
     assert "A BIT DIFFERS in decoder/hidden_1/bias" in capsys.readouterr().out

@@ -50,7 +50,7 @@ def test_scalars_figures_and_latents(package, data, data_path, tmp_path):
     assert (np.asarray(Image.open(io.BytesIO(picture))) == np.asarray(drawn)).all()
     latents = np.loadtxt(board / "latents.tsv")
     labels = (board / "labels.tsv").read_text().split()
-    assert latents.shape == (620, 2)
+    assert latents.shape == (500, 2)
     assert sorted(map(int, labels)) == sorted(data.y_test)
     config = (board / "projector_config.pbtxt").read_text()
     assert '"latents.tsv"' in config and '"labels.tsv"' in config

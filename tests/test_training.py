@@ -69,9 +69,9 @@ def test_a_history_is_that_of_its_objective(implementation, data, trained):
 
 
 def test_every_step_is_counted_where_the_batch_does_not_divide_the_data(implementation, trained):
-    # 330 images in batches of 64: 5 whole ones and one of 10.
+    # 300 images in batches of 64: 4 whole ones and one of 44.
     _, run = trained[implementation.name]
-    assert [row["step"] for row in run.history] == [6, 12, 18, 24]
+    assert [row["step"] for row in run.history] == [5, 10, 15, 20]
     assert sorted(path.name for path in run.directory.glob("weights*")) == [
         "weights.npz",
         "weights_epoch_002.npz",
@@ -82,21 +82,21 @@ def test_every_step_is_counted_where_the_batch_does_not_divide_the_data(implemen
         for row in run.history
     ]
     losses = read_step_losses(run.directory)
-    assert losses == run.step_losses and len(losses) == 24
+    assert losses == run.step_losses and len(losses) == 20
     for epoch, row in enumerate(run.history):
-        # The epoch's loss weighs every image alike: the last batch counts for its ten.
-        mean = np.average(losses[6 * epoch : 6 * epoch + 6], weights=[64] * 5 + [10])
+        # The epoch's loss weighs every image alike: the last batch counts for its 44.
+        mean = np.average(losses[5 * epoch : 5 * epoch + 5], weights=[64] * 4 + [44])
         assert row["loss"] == pytest.approx(mean, rel=1e-6)
     with np.load(run.directory / "checkpoints" / "last.npz") as checkpoint:
-        assert checkpoint["step"] == 24
+        assert checkpoint["step"] == 20
 
 
 def test_a_length_in_steps_ends_inside_an_epoch(implementation, data, trained):
-    config = dataclasses.replace(CONFIG, epochs=None, steps=15)
+    config = dataclasses.replace(CONFIG, epochs=None, steps=12)
     _, run = implementation.train(config, data, verbose=0)
-    assert [(row["epoch"], row["step"]) for row in run.history] == [(1, 6), (2, 12), (3, 15)]
+    assert [(row["epoch"], row["step"]) for row in run.history] == [(1, 5), (2, 10), (3, 12)]
     _, longer = trained[implementation.name]
-    assert longer.step_losses[:15] == run.step_losses
+    assert longer.step_losses[:12] == run.step_losses
 
 
 def test_one_seed_gives_one_run_and_two_give_two(implementation, data, trained, tmp_path):
