@@ -28,12 +28,17 @@ from mutmut.mutation.mutators import mutation_operators
 ROOT = Path(__file__).parent.parent
 COPIED = ("shared", "keras_vae", "tf_vae", "tests", "notebooks", "pyproject.toml")
 TIMEOUT = 120  # seconds; a mutant that runs longer is killed
+# The tests of a run directory wait for the disk thousands of times; in memory they take seconds.
+MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 TESTS = {
     "shared/elbo.py": ("test_elbo.py", "test_densities.py", "test_exports.py"),
     "shared/likelihoods.py": ("test_likelihoods.py", "test_exports.py"),
     "shared/config.py": ("test_config.py", "test_exports.py"),
     "shared/seeds.py": ("test_seeds.py", "test_exports.py"),
     "shared/weights.py": ("test_weights.py", "test_exports.py"),
+    "shared/run/files.py": ("test_files.py", "test_run.py"),
+    "shared/run/folder.py": ("test_run.py", "test_run_refusals.py"),
+    "shared/run/run.py": ("test_run.py", "test_run_refusals.py"),
 }
 # Survivors that compute the same as the original, by the changed line without its indentation.
 EQUIVALENT = {}
@@ -71,6 +76,7 @@ def run_tests(folder, tests, log):
             os.dup2(file.fileno(), 2)
         import pytest
 
+        os.environ["TMPDIR"] = str(folder)
         paths = [f"tests/{name}" for name in tests]
         status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *paths])
         import shared
@@ -85,7 +91,7 @@ def run_tests(folder, tests, log):
 def statuses(module, sources, jobs):
     """Run the module's tests on each source; yields (number of the source, exit status, log)."""
     waiting, running = list(enumerate(sources)), {}
-    with tempfile.TemporaryDirectory() as temporary:
+    with tempfile.TemporaryDirectory(dir=MEMORY) as temporary:
         free = []
         for number in range(jobs):
             free.append(Path(temporary).resolve() / str(number))
