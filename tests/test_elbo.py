@@ -238,7 +238,7 @@ A, B = np.zeros((4, 3)), np.zeros((4, 3))
 def test_shapes_that_differ_are_refused(call, found):
     with pytest.raises(ValueError) as error:
         call()
-    assert str(error.value) == f"shapes differ: {found}; expected one shape"
+    assert str(error.value) == f"shapes differ: {found}; expected equal shapes"
 
 
 @pytest.mark.parametrize("spec", [(None, 3), (5, None), (None, None)])
