@@ -127,9 +127,9 @@ def test_levels_are_those_of_a_byte_at_most():
 
 
 def test_a_length_is_given_in_epochs_or_in_steps():
-    message = "the length of the run is given as {}; give epochs or steps"
-    assert refusal(epochs=None) == message.format("neither")
-    assert refusal(epochs=3, steps=3) == message.format("both")
+    message = "{} given; expected either epochs or steps"
+    assert refusal(epochs=None) == message.format("no length is")
+    assert refusal(epochs=3, steps=3) == message.format("epochs and steps are")
 
 
 @pytest.mark.parametrize(
