@@ -56,7 +56,7 @@ def test_auto_says_in_one_line_that_it_falls_back():
     data = load_data("auto", said.append)
     assert data.name == "mnist-5k"
     (line,) = said
-    assert "no MNIST" in line and "mnist-5k" in line and "\n" not in line
+    assert "cannot download MNIST" in line and "mnist-5k" in line and "\n" not in line
 
 
 def test_mnist_is_refused_where_it_is_not_to_be_had():
@@ -230,7 +230,7 @@ def test_a_download_that_fails_leaves_nothing(tmp_path, monkeypatch, answer, rea
     said = []
     with serving(monkeypatch, **answer):
         assert load_data("auto", said.append).name == "mnist-5k"
-    assert "no MNIST" in said[-1] and reason in said[-1] and "\n" not in said[-1]
+    assert "cannot download MNIST" in said[-1] and reason in said[-1] and "\n" not in said[-1]
     with serving(monkeypatch, **answer), pytest.raises(UsageError, match=reason) as refusal:
         load_data("mnist", said.append)
     assert "\n" not in str(refusal.value)

@@ -6,7 +6,7 @@ import importlib
 import pytest
 
 
-@pytest.mark.parametrize("name", ["shared.config", "shared.elbo", "shared.seeds"])
+@pytest.mark.parametrize("name", ["shared.config", "shared.data", "shared.elbo", "shared.seeds"])
 def test_the_examples_give_what_they_say(name):
     results = doctest.testmod(importlib.import_module(name))
     assert results.attempted > 0 and results.failed == 0
