@@ -148,7 +148,7 @@ def test_a_finished_run_is_complete_only_with_all_its_products(data, tmp_path):
     assert not Run(tmp_path, CONFIG, data, "tf_vae", resume=True).complete
     # The weights of an earlier epoch are in no checkpoint.
     (tmp_path / "weights_epoch_001.npz").unlink()
-    with pytest.raises(UsageError, match=r"has lost weights_epoch_001\.npz"):
+    with pytest.raises(UsageError, match=r"lacks weights_epoch_001\.npz"):
         Run(tmp_path, CONFIG, data, "tf_vae", resume=True)
 
 
