@@ -125,7 +125,7 @@ def compile_model(model, config, n):
 
 
 def _fit(model, config, data, step, callbacks, verbose, validated=True):
-    """Trains the remaining epochs after `step` steps; one call of `fit` for epochs of one length."""
+    """Trains the remaining epochs after `step` steps, one call of `fit` per length of an epoch."""
     n = len(data.x_train)
     held_out = evaluation_batches(data.x_test, config) if validated else None
     ends = config.epoch_ends(n, step)

@@ -79,8 +79,8 @@ def test_a_folder_that_cannot_be_used_is_refused_and_left_alone(data, data_path,
     for arguments, message in [
         ((directory, CONFIG, data, "tf_vae"), "already holds a run; give --resume, --overwrite"),
         ((directory, CONFIG, data, "tf_vae", True, True), "exclude each other"),
-        ((directory, short, data, "tf_vae", True), "has run 6 steps, more than the 4"),
-        ((directory, other, data, "tf_vae", True), "begun with latent_dim 2, not 3"),
+        ((directory, short, data, "tf_vae", True), "has run 6 steps, more than the requested 4"),
+        ((directory, other, data, "tf_vae", True), "started with latent_dim 2, not 3"),
         ((directory, CONFIG, changed, "tf_vae", True), "other data than bars"),
         ((data_path, CONFIG, data, "tf_vae"), "is a file"),
         ((data_path.parent, CONFIG, data, "tf_vae", False, True), "holds bars.npz and no run"),
@@ -98,7 +98,7 @@ def test_a_length_that_ends_inside_an_epoch_or_drives_a_schedule_stays(data, tmp
         Run(tmp_path / "inside", dataclasses.replace(inside, steps=8), data, "tf_vae", True)
     falling = dataclasses.replace(CONFIG, learning_rate_decay=10.0)
     train(falling, data, tmp_path / "falling")
-    with pytest.raises(UsageError, match="over which its step size falls"):
+    with pytest.raises(UsageError, match="over which its learning rate falls"):
         Run(tmp_path / "falling", dataclasses.replace(falling, epochs=5), data, "tf_vae", True)
 
 

@@ -174,7 +174,7 @@ def compiled_steps(model, optimizer):
 
     @tf.function(jit_compile=xla, input_signature=[images, order, number, number, number])
     def run_steps(images, order, first, end, noise_seed):
-        """Trains on rows `first` to `end` - 1 of `order`, which hold the indices of a batch each."""
+        """Trains on rows `first` to `end` - 1 of `order`; each row has the indices of a batch."""
         batch, last = first, end - 1
         x = tf.gather(images, tf.gather(order, batch))
         while batch < end:
@@ -201,7 +201,7 @@ class Compiled(NamedTuple):
 
 
 def _loop(compiled, config, data, step, verbose, validated=True):
-    """Trains the remaining epochs after `step` steps, and yields the row and step losses of each."""
+    """Trains the remaining epochs after `step` steps; yields the row and step losses of each."""
     n = len(data.x_train)
     noise_seed = tf.constant(seed_of(config.seed, "noise"))
     feed = training_batches(data.x_train, config, step)
