@@ -198,7 +198,7 @@ class _Reader:
         return values
 
     def _function(self, computation):
-        """Returns the digest of a function that an instruction applies, as a reduction applies `add`."""
+        """Returns the digest of a function of an instruction, as `add` of a reduction."""
         parameters = {
             each.parameter_number: _digest("parameter", str(each.parameter_number))
             for each in computation.instructions
