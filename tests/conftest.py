@@ -27,7 +27,7 @@ def implementations():
 def data_path(tmp_path_factory):
     """An .npz of 330 + 620 grey 6 × 6 images: bars of three kinds, with noise.
 
-    330 is no multiple of the batch sizes in use, nor 620 of an evaluation's batch.
+    330 is not a multiple of the batch sizes in the tests, and 620 is not one of EVALUATION_BATCH.
     """
     random = np.random.RandomState(0)
 
