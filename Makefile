@@ -1,4 +1,4 @@
-# Every target makes its own .venv with the pinned requirements.
+# Every target first creates .venv with the pinned requirements that it needs.
 PYTHON ?= python3
 BIN := .venv/bin
 
@@ -8,7 +8,7 @@ setup: .venv/.ready
 
 .venv/.ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
-	"Python %d.%d found; TensorFlow 2.21 wants 3.11 to 3.13: make PYTHON=python3.12 ..." % v)'
+	"This is Python %d.%d; TensorFlow 2.21 needs 3.11 to 3.13: make PYTHON=python3.12 ..." % v)'
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
@@ -27,7 +27,7 @@ setup: .venv/.ready
 	touch $@
 
 MODULES ?=
-mutants: .venv/.ready-mutants   # small changes of the core, each of which a test must see: minutes per module
+mutants: .venv/.ready-mutants   # makes small changes in the core, for each of which a test must fail; takes minutes per module
 	$(BIN)/python tests/mutation.py $(MODULES)
 
 .venv/.ready-mutants: .venv/.ready-test requirements-mutants.txt
@@ -41,39 +41,39 @@ mutants: .venv/.ready-mutants   # small changes of the core, each of which a tes
 quick: setup            # a first result in a minute, on 5,000 digits
 	$(BIN)/python reproduce.py --quick --overwrite
 
-reproduce: setup        # the main job; where it was interrupted, it goes on
+reproduce: setup        # the main job; it continues an interrupted job
 	$(BIN)/python reproduce.py --resume
 
 lint: .venv/.ready-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
-test: lint              # needs no network, no MNIST, no browser
+test: lint              # needs no network, no MNIST and no browser
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not mnist and not notebooks and not extras and not browser"
 
 COUNT ?= 40
 SEED ?= 0
-parity: .venv/.ready-test   # random configs and data, both versions, every bit: make parity COUNT=1000 SEED=0
+parity: .venv/.ready-test   # compares every bit of both implementations on random configs and data: make parity COUNT=1000 SEED=0
 	$(BIN)/python tests/parity_search.py --count $(COUNT) --seed $(SEED)
 
 test-mnist: .venv/.ready-test   # needs all of MNIST: MNIST_NPZ=/absolute/path/mnist.npz make test-mnist
 	$(BIN)/python -m pytest -m mnist
 
-test-extras: .venv/.ready-extras   # ONNX and TensorBoard
+test-extras: .venv/.ready-extras   # tests ONNX and TensorBoard
 	$(BIN)/python -m pytest -m extras
 
-notebooks: .venv/.ready-notebooks   # outputs anew, of all or of some: make notebooks NAMES="01 03"
+notebooks: .venv/.ready-notebooks   # executes all notebooks, or some: make notebooks NAMES="01 03"
 	$(BIN)/python notebooks/execute.py $(NAMES)
 
-# Every notebook in a kernel, on short runs, and the answers to its exercises. A translation's code
-# is the original's, which `make test` checks.
+# Executes every notebook with short runs, and checks the answers to its exercises. A translation has
+# the same code as the original, which `make test` checks, so it is not executed.
 test-notebooks: .venv/.ready-notebooks
 	FAST=1 $(BIN)/python -m pytest --nbmake --nbmake-kernel=python3 $(filter-out %.zh-CN.ipynb,$(wildcard notebooks/*.ipynb))
 	FAST=1 $(BIN)/python -m pytest -m notebooks tests/test_notebooks.py
 
-test-page: .venv/.ready-page    # the page in Chromium, which it installs where it may
+test-page: .venv/.ready-page    # tests the page in Chromium, and installs Chromium if possible
 	@$(BIN)/python tests/browser.py
 	$(BIN)/python -m pytest -m browser
 
-bench: setup            # seconds an epoch of both versions and of fit the tutorial way
+bench: setup            # seconds per epoch of both implementations, and of fit as in the tutorials
 	$(BIN)/python benchmarks/epoch_time.py

@@ -1,8 +1,8 @@
-"""The main job: both implementations on both recipes, the pictures, the table and the proof.
+"""The main job: both implementations on both recipes, the figures, the table and the proof.
 
-Trains the VAE of the 2018 post by Keras' `fit` and by a `tf.GradientTape` loop, draws the latent
-space and the manifold at epochs 5 and 50 and the loss of 1000 steps, lets one implementation
-finish what the other began, compares every weight bit by bit, and puts all of it on one page.
+It trains the VAE of the 2018 post with Keras' `fit` and with a `tf.GradientTape` loop, draws the
+latent space and the manifold at epochs 5 and 50 and the loss of 1000 steps, continues a run of one
+implementation with the other, compares every weight bit by bit, and writes one page with all this.
 """
 
 import dataclasses
@@ -34,39 +34,39 @@ RELAY_EPOCHS = 4
 ANIMATION = "latent.gif"
 FILES = ("seeds.npz", "seeds.png", "parity.json", "index.html", ANIMATION)
 FOLDERS = (*IMPLEMENTATIONS, "relay", "undisturbed")
-SEEDS = 8  # of the range in the picture of 1000 steps
+SEEDS = 8  # number of seeds in the figure of the loss of every step
 
 
 @dataclass
 class Reproduce:
-    """Both implementations on both recipes: pictures, table, proof and page."""
+    """Train both implementations on both recipes; write figures, table, proof and page."""
 
     data: str = "auto"
     """auto, mnist, mnist-5k, or the path of an .npz with x_train, y_train, x_test, y_test."""
     epochs: tuple[int, ...] = (5, 50)
-    """Epochs of post-keras that are drawn; the run ends with the last."""
+    """Epochs of post-keras whose figures are drawn; the last is the length of the run."""
     steps: int | None = 1000
-    """Steps of post-tf; None leaves that recipe out."""
+    """Number of steps of post-tf; None leaves this recipe out."""
     seed: int = 0
-    """Seed of both; the range over seeds begins with it."""
+    """Seed of all runs, and first seed of the range over seeds."""
     out: Path = Path("results")
     """Folder of the results."""
     resume: FlagCreatePairsOff[bool] = False
-    """Continue with what an interrupted job left in the folder."""
+    """Continue the interrupted job in the folder."""
     overwrite: FlagCreatePairsOff[bool] = False
     """Replace the results in the folder."""
     quick: FlagCreatePairsOff[bool] = False
-    """A first look: --data mnist-5k --epochs 5 --steps None --out runs/quick where not given,
-    without the relay and the range over seeds."""
+    """A first result in a minute: --data mnist-5k --epochs 5 --steps None --out runs/quick, where
+    these are not given, without the relay and the range over seeds."""
     animate: FlagCreatePairsOff[bool] = False
-    """Also train once more for latent.gif: the latent plane, epoch by epoch."""
+    """Train post-keras once more to draw latent.gif, the latent plane epoch by epoch."""
 
 
 QUICK = Reproduce(data="mnist-5k", epochs=(5,), steps=None, out=Path("runs/quick"))
 
 
 def main(argv=None):
-    """Run the main job; returns 0, or 1 where a bit differs, 2 for bad input, 130 interrupted."""
+    """Runs the main job; returns 0, 1 if a bit differs, 2 for bad input, 130 after Ctrl-C."""
     argv = sys.argv[1:] if argv is None else argv
     default = QUICK if "--quick" in argv else Reproduce()
     return exit_status(
@@ -76,9 +76,9 @@ def main(argv=None):
 
 
 def reproduce(job):
-    """The whole job, from checks to page; returns the exit status."""
+    """Does the whole job, from checks to page, and returns the exit status."""
     if not job.epochs:
-        raise UsageError("--epochs names none; expected at least one, e.g. 5 50")
+        raise UsageError("--epochs is empty; expected at least one epoch, e.g. 5 50")
     configs = {
         "post-keras": recipe(
             "post-keras", epochs=max(job.epochs), picture_epochs=job.epochs, seed=job.seed
@@ -99,23 +99,23 @@ def reproduce(job):
 
 
 def _check_folder(job):
-    found = {path.name for path in job.out.iterdir()} if job.out.is_dir() else set()
-    found = {name for name in found if name != ".lock" and not name.endswith(".partial")}
-    foreign = sorted(found - {*FILES, *FOLDERS})
+    names = {path.name for path in job.out.iterdir()} if job.out.is_dir() else set()
+    names = {name for name in names if name != ".lock" and not name.endswith(".partial")}
+    foreign = sorted(names - {*FILES, *FOLDERS})
     if job.out.exists() and not job.out.is_dir():
         raise UsageError(f"{job.out} is a file; expected a folder for the results")
     if foreign:
-        raise UsageError(f"{job.out} holds {foreign[0]}, which is no result of ours")
+        raise UsageError(f"{job.out} holds {foreign[0]}, which is not a result; give another --out")
     if job.resume and job.overwrite:
         raise UsageError("--resume and --overwrite exclude each other; give one")
-    if found and not (job.resume or job.overwrite):
+    if names and not (job.resume or job.overwrite):
         raise UsageError(f"{job.out} already holds results; give --resume, --overwrite or --out")
 
 
 def _reproduce(job, configs, data, runs, relay_runs):
     modules = {each: import_implementation(name) for each, name in IMPLEMENTATIONS.items()}
     for path in (*job.out.glob(".*.partial"), *(job.out / name for name in FILES)):
-        if job.overwrite or path.suffix == ".partial":  # of a job that was killed
+        if job.overwrite or path.suffix == ".partial":  # from a process that was killed
             path.unlink(missing_ok=True)
     started, n = time.perf_counter(), len(data.x_train)
     with_seeds = "post-tf" in configs and not job.quick
@@ -144,12 +144,12 @@ def _reproduce(job, configs, data, runs, relay_runs):
     write_page(job.out, configs, data, parity, modules["keras"], SEEDS if with_seeds else None)
     print_table(results_table(job.out, configs, data))
     print("\n".join(parity["lines"]))
-    print(f"{job.out / 'index.html'} shows it all; {time.perf_counter() - started:.0f} s")
+    print(f"{job.out / 'index.html'} shows all results; {time.perf_counter() - started:.0f} s")
     return 0 if parity["bit_identical"] else 1
 
 
 def _train(run, implementation, job, advance, say):
-    """Train, measure and draw one run, or what is left of it."""
+    """Trains, measures and draws one run, or the rest of it."""
     name, data = f"{implementation.name} {run.config.recipe}", run.data
     if run.complete:
         say(f"{name}: already complete")
@@ -167,7 +167,7 @@ def _train(run, implementation, job, advance, say):
 
 
 def _relay_runs(job, config, data):
-    """The short run that the implementations share, and the same run that nothing disturbs."""
+    """Returns the short run that both implementations train, and the same run by tf_vae alone."""
     config = dataclasses.replace(config, epochs=RELAY_EPOCHS, picture_epochs=(RELAY_EPOCHS,))
     return [
         Run(job.out / name, config, data, "tf_vae", not job.overwrite, job.overwrite)
@@ -176,7 +176,7 @@ def _relay_runs(job, config, data):
 
 
 def _relay(job, runs, modules, advance):
-    """Half of a short run by `fit`, the other half by the tape, against an undisturbed run."""
+    """Trains half of a run with `fit` and half with the loop; compares it with a whole run."""
     relay, undisturbed = runs
     half = dataclasses.replace(relay.config, epochs=RELAY_EPOCHS // 2)
     new = {"overwrite": job.overwrite, "resume": not job.overwrite, "verbose": 0}

@@ -1,8 +1,8 @@
-"""The autoencoder beside the VAE: equal networks, with and without width of q(z|x) and KL.
+"""Compares an autoencoder with a VAE: equal networks, with and without variance of q(z|x) and KL.
 
-The post calls an autoencoder a VAE whose variance is zero. Both put images back; only the VAE's
-codes lie where N(0, I) draws, so only its draws from the prior are digits of every kind. Prints the
-numbers and draws the picture.
+The post describes an autoencoder as a VAE whose variance is zero. Both reconstruct images, but only
+the VAE's latents have the distribution N(0, I), so only its samples from the prior show digits of
+every class. This script prints the numbers and draws the figure.
 """
 
 import sys
@@ -31,26 +31,26 @@ class Autoencoder:
     data: str = "auto"
     """auto, mnist, mnist-5k, or the path of an .npz."""
     epochs: int = 50
-    """Epochs of each."""
+    """Epochs of each model."""
     latent_dim: int = 2
-    """Width of z."""
+    """Number of latent dimensions."""
     seed: int = 0
-    """Seed of both."""
+    """Seed of both models."""
     implementation: str = "tf_vae"
     """tf_vae or keras_vae."""
     out: Path = Path("runs/autoencoder.png")
-    """The picture."""
+    """Path of the figure."""
 
 
 def effective_classes(images, data):
-    """How many classes images spread over: exp of the entropy of the labels nearest to them."""
+    """Returns the effective number of classes: exp of the entropy of the nearest test labels."""
     nearest = KNeighborsClassifier(1, algorithm="brute").fit(data.x_test, data.y_test)
     counts = np.unique(nearest.predict(images), return_counts=True)[1]
     return float(np.exp(entropy(counts)))
 
 
 def main():
-    """Train both, print a row each, and draw."""
+    """Trains both models, prints a row for each, and draws the figure."""
     job = tyro.cli(Autoencoder, prog="benchmarks/autoencoder.py")
     configs = {
         name: recipe(
@@ -66,7 +66,7 @@ def main():
     implementation = import_implementation(job.implementation)
     from shared.measure.diagnostics import nearest_distance
 
-    shown = np.linspace(0, len(data.x_test) - 1, SHOWN).astype(int)  # of a set sorted by class, all
+    shown = np.linspace(0, len(data.x_test) - 1, SHOWN).astype(int)  # spread over the set
     rows = {"test images": data.x_test[shown]}
     prior = prior_samples(configs["VAE"], SAMPLES)
     size = f"{data.name}, {job.epochs} epochs, {job.latent_dim}-D z"

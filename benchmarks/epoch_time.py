@@ -1,10 +1,9 @@
-"""Seconds per epoch of both implementations, beside `fit` as the tutorials call it.
+"""Measures seconds per epoch of both implementations, and of `fit` as the tutorials call it.
 
-They are timed in turn, round after round, so that other load on the machine affects all alike, and
-each in a process of its own, so that none shares the threads of another. Noise can only raise the
-minimum over all epochs. The median is what a user waits for, and it includes the variation that
-belongs to a method itself: 600 calls per epoch meet the operating system's scheduler more often
-than one.
+They are timed in turn, round after round, so that other load on the machine affects them equally,
+and each in its own process, so that they do not share threads. Noise can only raise the minimum
+over all epochs. The median is the time that a user waits, and it includes the variation of a method
+itself: 600 calls per epoch depend more on the operating system's scheduler than a single call.
 """
 
 import concurrent.futures
@@ -26,26 +25,26 @@ from shared.run.folder import versions
 from shared.run.implementation import import_implementation, quiet
 
 TUTORIAL = "fit, the tutorial way"
-EPOCHS = 5  # per process; the first compiles and is not counted
+EPOCHS = 5  # per process; the first includes the compilation and is not counted
 
 
 @dataclass
 class Bench:
-    """Seconds of one epoch, of training alone: minimum, median and ratios."""
+    """Measure the seconds of training per epoch: minimum, median and ratios."""
 
     data: str = "auto"
     """auto, mnist, mnist-5k, or the path of an .npz."""
     recipe: str = "post-keras"
     """Recipe that is timed."""
     rounds: int = 5
-    """Rounds, in each of which every one has its turn."""
+    """Number of rounds; in each round, every method is timed once."""
 
 
 def seconds_of(name, recipe_name, data_name):
-    """The seconds of each counted epoch of one implementation or of the tutorial way."""
+    """Returns the seconds of each counted epoch of an implementation or of the tutorial way."""
     config = recipe(recipe_name, epochs=EPOCHS, step_losses=False)
     data = load_data(data_name)
-    # All as a user runs them, with the progress bar that is each one's default, unseen here.
+    # As a user runs them, with the default progress bar, whose output is discarded here.
     with open(os.devnull, "w") as unseen, contextlib.redirect_stdout(unseen):
         if name == TUTORIAL:
             return tutorial(config, data)[1:]
@@ -54,7 +53,7 @@ def seconds_of(name, recipe_name, data_name):
 
 
 def tutorial(config, data):
-    """The same model by `fit` with its defaults: one call per step, no XLA, fed with arrays."""
+    """Trains the same model with `fit` and its defaults: one call per step, no XLA, arrays."""
     with quiet():
         import keras
 
@@ -82,7 +81,7 @@ def tutorial(config, data):
 
 
 def main():
-    """Time the three in turn and print seconds and ratios."""
+    """Times the three methods in turn, and prints seconds and ratios."""
     bench = tyro.cli(Bench, prog="benchmarks/epoch_time.py")
     if bench.rounds < 1:
         raise UsageError(f"--rounds is {bench.rounds}; expected an integer >= 1")
@@ -100,7 +99,7 @@ def main():
 
     print(f"{bench.recipe}, {data.name}: {len(data.x_train):,} images, batch {config.batch_size};")
     print(
-        f"{bench.rounds} rounds in turn, {len(times[TUTORIAL])} epochs each;"
+        f"{bench.rounds} rounds, {len(times[TUTORIAL])} epochs each;"
         f" {platform.processor() or platform.machine()}"
     )
     print(", ".join(f"{name} {number}" for name, number in versions().items()))

@@ -1,8 +1,8 @@
-"""How fast the explorer of a results page is, in Chromium: first paint, and the redraw of a drag.
+"""Measures the speed of the explorer of a results page in Chromium: first paint and redraws.
 
-A redraw is timed in the page, by `performance.now` around one pointer event: from the pointer to
-the digit decoded and drawn, with a pixel of both canvases read back so that no drawing is left for
-later. Beside it the time between two frames while a real mouse drags.
+A redraw is timed in the page with `performance.now`, from one pointer event until the digit is
+decoded and drawn. A pixel of both canvases is read back, so that no drawing is deferred. The time
+between two frames, while a simulated mouse drags, is measured too.
 """
 
 import statistics
@@ -45,25 +45,27 @@ FRAMES = """() => {
 
 @dataclass
 class Drag:
-    """First paint, and the redraw of a drag, of a page that reproduce.py wrote."""
+    """Measure the first paint and the redraws of a page that reproduce.py wrote."""
 
     page: Annotated[Path, tyro.conf.Positional] = Path("results/index.html")
-    """The page."""
+    """Path of the page."""
     moves: int = 2000
-    """Pointer moves that are timed."""
+    """Number of pointer moves to time."""
 
 
 def main():
-    """Open the page, drag, print."""
+    """Opens the page, drags, and prints the times."""
     drag = tyro.cli(Drag, prog="benchmarks/page_drag.py")
     if drag.moves < 100:
         raise UsageError(f"--moves is {drag.moves}; expected an integer >= 100")
     if not drag.page.is_file():
-        raise UsageError(f"no page at {drag.page}; make one with: python reproduce.py")
+        raise UsageError(f"there is no page at {drag.page}; write one with: python reproduce.py")
     try:
         from playwright.sync_api import sync_playwright
     except ImportError:
-        raise UsageError("needs playwright and a Chromium; get both by: make test-page") from None
+        raise UsageError(
+            "needs playwright and Chromium; install both with: make test-page"
+        ) from None
     sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
     from browser import NO_BROWSER, executable, until
 
@@ -91,7 +93,7 @@ def main():
 
 
 def _frames_of_a_drag(page):
-    """The ms between two frames while a mouse circles in the plane with its button down."""
+    """Returns the ms between frames while a mouse with its button down moves over the plane."""
     page.locator("#plane").scroll_into_view_if_needed()
     box = page.locator("#plane").bounding_box()
     page.mouse.move(box["x"] + 40, box["y"] + 40)

@@ -1,7 +1,7 @@
-"""The feed: one continuous `tf.data` stream of batches, and the batches of an evaluation.
+"""Batches for training, as one endless `tf.data` stream, and for evaluation.
 
-`fit` calls `iter()` on a finite dataset more than once an epoch, and a dataset that reshuffles
-itself then trains on other batches than a loop would. This stream shuffles by a rule of its own.
+`fit` calls `iter()` on a finite dataset more than once per epoch, so with a dataset that reshuffles
+itself it would train on other batches than a loop. This stream is shuffled by seed and epoch.
 """
 
 import itertools
@@ -15,14 +15,17 @@ __all__ = ["evaluation_batches", "training_batches"]
 
 
 def training_batches(x, config, step=0):
-    """Batches of every epoch in the order f(seed, epoch), from step `step` on, without end.
+    """Returns the batches of every epoch from step `step` on, without end.
+
+    The order of the examples is a function of seed and epoch (shared.seeds.epoch_order).
 
     Args:
-        x: (n, input_dim) float32.
+        x: (n, input_dim) float32 in [0, 1].
         config: shared.config.Config.
-        step: steps already done.
+        step: number of steps already done.
     Returns:
-        tf.data.Dataset of (batch, input_dim); the last batch of an epoch holds what is left.
+        tf.data.Dataset of (batch, input_dim); the last batch of an epoch holds the remaining
+        examples.
     """
     n, per_epoch = len(x), config.steps_per_epoch(len(x))
 
@@ -40,13 +43,13 @@ def training_batches(x, config, step=0):
             images = tf.numpy_function(
                 lambda epoch: training_images(x, config, int(epoch)), [epoch], tf.float32
             )
-        # Gathered once an epoch and cut into whole batches: a call for each image, or a gather for
-        # each batch, would cost a third of the training itself.
+        # The images are gathered once per epoch and cut into whole batches: a call per image, or a
+        # gather per batch, would take a third of the time of the training itself.
         images = tf.ensure_shape(tf.gather(images, order), x.shape)
         cut = tf.reshape(images[:whole], (-1, config.batch_size, x.shape[1]))
         rest = tf.data.Dataset.from_tensors(images[whole:]).take(int(whole < n))
-        # Joined even where nothing is left: the length of a batch is then unknown while `fit`
-        # traces its step, in every config alike, and XLA is handed the same step.
+        # The last batch is joined even if it is empty. While `fit` traces its step, the length of a
+        # batch is then unknown in every config, and XLA gets the same step as from tf_vae.
         return tf.data.Dataset.from_tensor_slices(cut).concatenate(rest)
 
     spec = (tf.TensorSpec((), tf.int32), tf.TensorSpec((n,), tf.int32))
@@ -55,13 +58,14 @@ def training_batches(x, config, step=0):
 
 
 def evaluation_batches(x, config):
-    """The images of a set in their own order, every one of them, as an evaluation sees them.
+    """Returns the batches of an evaluation: all images, in their own order.
 
     Args:
-        x: (n, input_dim) float32, grey; where the config binarizes, it is drawn here, once for all.
+        x: (n, input_dim) float32 in [0, 1], grey; if the config binarizes, this function draws the
+            binary pixels, which are the same in every evaluation.
         config: shared.config.Config.
     Returns:
-        tf.data.Dataset of (batch, input_dim); the last batch holds what is left.
+        tf.data.Dataset of (batch, input_dim); the last batch holds the remaining examples.
     """
     images = evaluation_images(x, config)
     return (

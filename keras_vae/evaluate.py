@@ -1,4 +1,4 @@
-"""The ELBO on held-out images, by `predict` over the graph that `fit` trained."""
+"""Evaluates the ELBO on held-out images, by `predict` over the graph that `fit` trains."""
 
 import functools
 
@@ -14,13 +14,13 @@ __all__ = ["elbo_terms", "evaluate", "log_weights"]
 
 
 def elbo_terms(model, x, config, sample=0):
-    """The terms of the ELBO of each image, at one sample of q(z|x).
+    """Computes the terms of the ELBO of each image, at one sample of q(z|x).
 
     Args:
         model: VAE.
         x: (n, input_dim) float32 in [0, 1].
-        config: shared.config.Config; its seed gives the noise.
-        sample: which sample: 0 is the one that validation draws.
+        config: shared.config.Config; the noise depends on its seed.
+        sample: the number of the sample; validation during training uses sample 0.
     Returns:
         log_likelihood, kl: (n,) float32 arrays, nats.
     """
@@ -34,26 +34,26 @@ evaluate = evaluate_with(elbo_terms)
 
 
 def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
-    """Log importance weights of samples of q(z|x), for images as many as one batch holds.
+    """Computes the log importance weights of samples of q(z|x), for one batch of images.
 
     Args:
         model: VAE.
         x: (batch, input_dim) float32 in [0, 1].
-        z_mean, z_log_var: (batch, latent_dim) float32, as `encode` gives them for x.
-        noise_seed: integer in [0, 2^31) that the noise is a function of.
-        count: samples an image; every other count and batch size is compiled anew.
+        z_mean, z_log_var: (batch, latent_dim) float32, as `encode` returns them for x.
+        noise_seed: integer in [0, 2^31), which determines the noise.
+        count: samples per image; each new count or batch size is compiled again.
     Returns:
         (count, batch) float32 array, nats.
     Source: Burda et al., arXiv:1509.00519, section 3.
     """
-    # Drawn before the compiled part: XLA draws other numbers, and takes ten times as long.
+    # Drawn outside the compiled part: XLA draws other numbers, and takes ten times as long.
     epsilon = keras.random.normal((count * len(x), z_mean.shape[1]), seed=noise_seed)
     return _weigh(model, count).predict_on_batch([x, z_mean, z_log_var, epsilon])
 
 
 @functools.lru_cache(maxsize=4)  # one graph, compiled once, for all batches of a model
 def _weigh(model, count):
-    """The graph of `log_weights`: every image in `count` rows, sample by sample."""
+    """Builds the graph of `log_weights`, in which the batch is repeated for each sample."""
     widths = (model.input_dim, *[model.config.latent_dim] * 3)
     inputs = [keras.Input((width,)) for width in widths]
     x, z_mean, z_log_var = (ops.tile(each, (count, 1)) for each in inputs[:3])

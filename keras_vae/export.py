@@ -1,4 +1,4 @@
-"""Encoder and decoder as files that serve without this project: SavedModel and ONNX."""
+"""Exports encoder and decoder to files that do not need this project: SavedModel and ONNX."""
 
 import warnings
 
@@ -10,17 +10,18 @@ __all__ = ["export", "load_exported"]
 
 
 def export(model, directory, onnx=False):
-    """Write `encoder` (x to z_mean and z_log_var, no noise) and `decoder` (z to the mean image).
+    """Writes `encoder` (x to z_mean and z_log_var, without noise) and `decoder` (z to mean image).
 
     Args:
         model: VAE.
-        directory: a folder; each part is a folder in it, or with `onnx` a file.
-        onnx: write .onnx files; needs the package tf2onnx.
+        directory: pathlib.Path of a folder, in which each part is a folder or, with `onnx`, a file.
+        onnx: whether to write .onnx files instead of SavedModels; needs the package tf2onnx.
     """
     for name, part in _parts(model).items():
         if onnx:
-            part(keras.ops.zeros((1, *part.input_shape[1:])))  # Keras exports what has been called
-            with warnings.catch_warnings():  # Keras mends tf2onnx for new NumPy, and NumPy warns
+            # Keras only exports a model that has been called.
+            part(keras.ops.zeros((1, *part.input_shape[1:])))
+            with warnings.catch_warnings():  # Keras patches tf2onnx, and NumPy warns of it
                 warnings.simplefilter("ignore", FutureWarning)
                 part.export(directory / f"{name}.onnx", format="onnx", verbose=False)
         else:
@@ -28,9 +29,9 @@ def export(model, directory, onnx=False):
 
 
 def _parts(model):
-    """The two deterministic graphs, their outputs by name."""
+    """Returns the two deterministic graphs, with named outputs."""
     # encode
-    # A delta posterior has z_mean alone.
+    # A delta posterior has only z_mean.
     q = dict(zip(("z_mean", "z_log_var"), model.encoder.outputs, strict=False))
     # decode
     x = {"x": mean_image(model.config, model.decoder.output)}
@@ -41,7 +42,7 @@ def _parts(model):
 
 
 def load_exported(path):
-    """The function in an exported SavedModel: from an array to {output name: array}."""
+    """Loads an exported SavedModel as a function from an array to {output name: array}."""
     layer = keras.layers.TFSMLayer(path, call_endpoint="serving_default")
     return lambda inputs: {
         name: keras.ops.convert_to_numpy(output) for name, output in layer(inputs).items()

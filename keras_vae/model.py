@@ -1,7 +1,7 @@
 """The VAE as a functional graph of Keras layers.
 
-x → encoder → (z_mean, z_log_var) → sampling → z → decoder → heads → objective. The graph ends in
-the two terms of the ELBO, so `fit`, `evaluate` and `predict` need nothing but x.
+x → encoder → (z_mean, z_log_var) → sampling → z → decoder → heads → objective. The outputs of the
+graph are the two terms of the ELBO, so `fit`, `evaluate` and `predict` need no input except x.
 """
 
 import dataclasses
@@ -22,13 +22,14 @@ __all__ = ["VAE", "assemble", "build", "decode", "encode"]
 
 
 def build(config, input_dim):
-    """A VAE with the initial weights of `config.seed`, not yet compiled.
+    """Builds the config's dense VAE, with the initial weights of `config.seed`.
 
     Args:
         config: shared.config.Config.
-        input_dim: pixels of an image.
+        input_dim: pixels per image, times channels.
     Returns:
-        VAE: maps x (batch, input_dim) to {"log_likelihood", "kl"}, each (batch,) nats.
+        VAE, not compiled; it maps x (batch, input_dim) to {"log_likelihood", "kl"}, each (batch,)
+        nats.
     """
 
     def dense(path, units, activation=None):
@@ -66,26 +67,28 @@ def build(config, input_dim):
 
 
 def assemble(encoder, decoder, config, input_dim, jit_compile=True):
-    """A VAE of any encoder and decoder, with the shared objective and the same rule of noise.
+    """Assembles a VAE from any encoder and decoder, with the shared objective and noise.
 
-    The initial weights are the caller's. `gather` and `assign` number the weights of each part,
-    "encoder/0/kernel", "encoder/1/bias", …, whatever its layers are called. `train` takes the
-    model as `model`, without a run folder, since a folder is loaded by its config.
+    The networks keep their initial weights. `gather` and `assign` ignore the names of layers and
+    number the weights of each part: "encoder/0/kernel", "encoder/1/bias", …. `train` trains the
+    model without a run folder, because a folder's model is built from its config alone.
 
     Args:
-        encoder: maps x (batch, input_dim) to [z_mean, z_log_var], each (batch, latent_dim), or to
-            [z_mean] for a delta posterior. A Keras model, or another callable: on symbolic Keras
-            tensors for keras_vae, on tensors for tf_vae, which also takes a tf.Module.
-        decoder: likewise; maps z (batch, latent_dim) to the dict of heads that the likelihood
-            takes, e.g. {"logits": (batch, input_dim)} (shared.weights.head_widths).
-        config: shared.config.Config; what describes the dense network is ignored.
+        encoder: network that maps x (batch, input_dim) to [z_mean, z_log_var], each
+            (batch, latent_dim), or to [z_mean] for a delta posterior: a Keras model or another
+            callable, of symbolic tensors for keras_vae and of tensors for tf_vae (a tf.Module).
+        decoder: network of the same kind that maps z (batch, latent_dim) to a dict of the heads in
+            shared.weights.head_widths, e.g. {"logits": (batch, input_dim)}.
+        config: shared.config.Config; the fields that describe the dense network are ignored.
         input_dim: pixels per image, times channels.
-        jit_compile: compile with XLA. Its convolutions on a CPU are slow: False is for them, and
-            then the two implementations agree closely, not in every bit.
+        jit_compile: whether to compile with XLA. Give False for convolutions on a CPU, which are
+            slow in XLA; the two implementations then agree closely, but not in every bit.
     Returns:
         VAE, as `build` returns it.
     Raises:
-        UsageError: the network returns other outputs, or outputs of other shapes.
+        UsageError: a network returns other outputs, or outputs of other shapes.
+    Example:
+        model = assemble(encoder, decoder, recipe("post-keras", latent_dim=8), 28 * 28)
     """
     x = keras.Input((input_dim,), name="x")
     encoder = _part("encoder", encoder, x)
@@ -104,7 +107,7 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=True):
 
 
 def _part(name, network, inputs):
-    """`network` as a functional model called `name`, by which VAE finds it."""
+    """Returns `network` as a functional model called `name`, by which VAE finds it."""
     if getattr(network, "name", None) == name and hasattr(network, "input_shape"):
         return network
     return keras.Model(inputs, network(inputs), name=name)
@@ -112,45 +115,46 @@ def _part(name, network, inputs):
 
 @keras.saving.register_keras_serializable("keras_vae")
 class VAE(keras.Model):
-    """The functional graph with the objective in place of a loss that compares x with a target.
+    """A functional model whose loss is computed from its outputs, without a target.
 
-    No `__init__` and no `compile` of its own: with either, Keras cannot reload the saved model.
+    The class defines neither `__init__` nor `compile`: with one of them, Keras could not reload the
+    saved model.
     """
 
     @property
     def encoder(self):
-        """keras.Model: x (batch, input_dim) to [z_mean, z_log_var], or to [z_mean]."""
+        """keras.Model that maps x (batch, input_dim) to [z_mean, z_log_var], or to [z_mean]."""
         return self.get_layer("encoder")
 
     @property
     def decoder(self):
-        """keras.Model: z (batch, latent_dim) to a dict of heads."""
+        """keras.Model that maps z (batch, latent_dim) to a dict of heads."""
         return self.get_layer("decoder")
 
     @property
     def sampling(self):
-        """Sampling: the layer that draws z."""
+        """The layer that draws z."""
         return self.get_layer("sampling")
 
     @property
     def objective(self):
-        """Objective: the layer that computes the terms of the ELBO."""
+        """The layer that computes the terms of the ELBO."""
         return self.get_layer("objective")
 
     @property
     def config(self):
-        """shared.config.Config that the model was built with."""
+        """The shared.config.Config of the model."""
         return self.objective.config
 
     @property
     def input_dim(self):
-        """Pixels per image."""
+        """Pixels per image, times channels."""
         return self.input_shape[-1]
 
     @property
     def named_weights(self):
-        """{name: variable} in the order of the computation, by shared.weights.name_weights."""
-        # Within its model a Keras layer's name holds no "/", so the path is put together here.
+        """{name: variable} in the order of computation, named by shared.weights.name_weights."""
+        # The name of a Keras layer does not contain its model, so the path is composed here.
         parts = {
             part.name: [
                 (f"{layer.name}/{v.name}", v) for layer in part.layers for v in layer.weights
@@ -160,15 +164,15 @@ class VAE(keras.Model):
         return name_weights(self.config, self.input_dim, parts)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """-mean(elbo), in training and in validation alike (a warm-up weighs training alone)."""
+        """Computes -mean(elbo) for training and validation; only training uses the warm-up."""
         step = self.optimizer.iterations if training else None
         return self.objective.loss(**y_pred, step=step)
 
     def predict(self, *args, **kwargs):
-        """`keras.Model.predict`, one batch per call of the compiled function.
+        """Calls `keras.Model.predict` with one batch per call of the compiled function.
 
-        Without this, the training's `steps_per_execution` would apply: Keras unrolls that many
-        batches, up to 128, into one graph of `predict`.
+        Otherwise the `steps_per_execution` of training would apply, and Keras would unroll up to
+        128 batches into one graph of `predict`.
         """
         steps, self.steps_per_execution = self.steps_per_execution, 1
         try:
@@ -177,9 +181,9 @@ class VAE(keras.Model):
             self.steps_per_execution = steps
 
     def get_metrics_result(self):
-        """The running means for Keras' logs, without the loss of a single step.
+        """Returns the running means for Keras' logs, without the loss of a single step.
 
-        `step_loss` is read and reset after each call, so at the end of an epoch it would show 0.
+        `step_loss` is read and reset after each call, so at the end of an epoch it would be 0.
         """
         logs = super().get_metrics_result()
         return {name: value for name, value in logs.items() if name != "step_loss"}
@@ -187,7 +191,7 @@ class VAE(keras.Model):
 
 @keras.saving.register_keras_serializable("keras_vae")
 class Sampling(keras.layers.Layer):
-    """z ~ q(z|x), by two streams of noise: training never sees evaluation's, nor shifts it."""
+    """Draws z ~ q(z|x), with separate noise generators for training and evaluation."""
 
     def __init__(self, seed, **kwargs):
         super().__init__(**kwargs)
@@ -204,11 +208,11 @@ class Sampling(keras.layers.Layer):
         return reparameterize(z_mean, z_log_var, epsilon)
 
     def start_training_noise(self, seed, step):
-        """Draw the noise of training step `step` (0 is the first) next."""
+        """Sets the generator to the noise of training step `step` (0 is the first)."""
         self.training_noise.state.assign([seed_of(seed, "noise"), step])
 
     def start_evaluation_noise(self, seed, sample=0):
-        """Draw the noise of the first batch of an evaluation next."""
+        """Sets the generator to the noise of the first batch of an evaluation."""
         self.evaluation_noise.state.assign([seed_of(seed, "evaluation", sample), 0])
 
     def get_config(self):
@@ -217,24 +221,24 @@ class Sampling(keras.layers.Layer):
 
 @keras.saving.register_keras_serializable("keras_vae")
 class Objective(keras.layers.Layer):
-    """The terms of the ELBO per example, the weight of the KL, and their running means."""
+    """Computes the terms of the ELBO of each example, their running means, and the loss."""
 
     def __init__(self, config, jit_compile=True, **kwargs):
         super().__init__(**kwargs)
         self.config = config if isinstance(config, Config) else from_dict(config)
-        self.jit_compile = jit_compile  # of the whole model: a saved layer keeps its settings
+        self.jit_compile = jit_compile  # of the whole model; a layer's settings are saved
         self.trackers = {name: keras.metrics.Mean(name) for name in ("log_likelihood", "kl")}
         self.step_losses = StepLosses("step_loss") if self.config.step_losses else None
 
     def call(self, inputs):
         x, heads, q = inputs
         given_z = log_likelihood(self.config, x, heads)
-        # A delta posterior has no density, and the autoencoder's objective no KL.
+        # A delta posterior has no density, and the objective of an autoencoder has no KL.
         kl = kl_to_standard_normal(*q) if len(q) == 2 else ops.zeros_like(given_z)
         return {"log_likelihood": given_z, "kl": kl}
 
     def loss(self, log_likelihood, kl, step=None):
-        """-mean(elbo), with the warm-up's weight at a training step."""
+        """Computes -mean(elbo), at a training step with the weight of the warm-up."""
         track_terms(self.trackers, log_likelihood, kl)
         training, beta = step is not None, self.config.beta
         if training:
@@ -250,27 +254,31 @@ class Objective(keras.layers.Layer):
 
 
 def encode(model, x):
-    """The posterior q(z|x) of each image.
+    """Computes the parameters of the posterior q(z|x) of each image.
 
     Args:
         model: VAE.
         x: (n, input_dim) float32 in [0, 1].
     Returns:
-        z_mean, z_log_var: (n, latent_dim) float32 arrays; of a delta posterior z_log_var is -inf.
+        z_mean, z_log_var: (n, latent_dim) float32 arrays; z_log_var of a delta posterior is -inf.
+    Example:
+        z_mean, z_log_var = encode(model, data.x_test)
     """
     q = _predict(model, model.encoder, x)
-    q = q if isinstance(q, (list, tuple)) else [q]  # Keras returns a single output without its list
+    q = q if isinstance(q, (list, tuple)) else [q]  # a single output is not in a list
     return (*q, np.full_like(q[0], -np.inf))[:2]
 
 
 def decode(model, z):
-    """The mean image of p(x|z) at each z, for pictures.
+    """Computes the mean image of p(x|z) at each z, for figures.
 
     Args:
         model: VAE.
         z: (n, latent_dim) float32.
     Returns:
-        (n, input_dim) float32 array; in [0, 1] but for a Gaussian.
+        (n, input_dim) float32 array, in [0, 1] except for a Gaussian likelihood.
+    Example:
+        reconstructions = decode(model, encode(model, data.x_test)[0])
     """
     heads = _predict(model, model.decoder, z)
     heads = {name: ops.convert_to_tensor(head) for name, head in heads.items()}
@@ -278,5 +286,5 @@ def decode(model, z):
 
 
 def _predict(model, part, inputs):
-    part.jit_compile = model.objective.jit_compile  # "auto" means no XLA on a CPU, and other bits
+    part.jit_compile = model.objective.jit_compile  # "auto" does not use XLA on a CPU
     return part.predict(inputs, batch_size=EVALUATION_BATCH, verbose=0)

@@ -1,4 +1,4 @@
-"""The program that XLA is handed for one training step of `fit`."""
+"""Returns the program that XLA compiles for one training step of `fit`."""
 
 import inspect
 
@@ -13,21 +13,21 @@ __all__ = ["step_program"]
 
 
 def step_program(config, n, input_dim, batch, stage="before"):
-    """The training step as this implementation hands it to XLA.
+    """Returns the program of the training step that this implementation passes to XLA.
 
     Args:
         config: shared.config.Config.
-        n: number of training examples, on which a falling step size depends.
-        input_dim: pixels of an image.
-        batch: examples in the batch of this step.
-        stage: "before" XLA optimizes, or "after".
+        n: number of training examples, on which a decaying learning rate depends.
+        input_dim: pixels per image.
+        batch: number of examples in the batch of this step.
+        stage: "before" or "after" the optimizations of XLA.
     Returns:
         shared.measure.programs.Program
     """
     model = build(config, input_dim)
     optimizer = compile_model(model, config, n)
     model.make_train_function()
-    # The very function that `fit` calls step by step; Keras keeps it inside the one it hands out.
+    # The function that `fit` calls for each step; `train_function` holds it in its closure.
     compiled = inspect.getclosurevars(model.train_function).nonlocals["one_step_on_data"]
     compiled = compiled.__wrapped__
     compiled.get_concrete_function(tf.TensorSpec((None, input_dim)))  # traced as `fit` traces it

@@ -1,4 +1,4 @@
-"""Training by `compile` and `fit`: Keras owns the loop, callbacks do what happens beside it."""
+"""Trains with `compile` and `fit`: Keras runs the loop, and callbacks set the noise and record."""
 
 import dataclasses
 import itertools
@@ -30,22 +30,25 @@ def train(
     on_epoch=None,
     model=None,
 ):
-    """Train a VAE, or finish training it.
+    """Trains a VAE, or continues an interrupted training.
 
     Args:
         config: shared.config.Config.
         data: shared.data.Data.
-        out: folder of the run (shared/run/run.py), or None to write nothing.
-        resume: go on from the folder's last finished epoch.
-        overwrite: replace the run in the folder.
-        verbose: 1 for a progress bar, 0 for silence.
+        out: folder of the run (shared/run/run.py), or None to write no files.
+        resume: whether to continue from the last finished epoch in the folder.
+        overwrite: whether to replace the run in the folder.
+        verbose: 1 for a progress bar, 0 for no output.
         on_epoch: called with each new row of the history, a dict with the keys of folder.COLUMNS.
-        model: VAE of `assemble` or `build` to train from the weights that it has, without `out`;
-            None builds the config's dense network.
+        model: VAE from `assemble` or `build`, whose present weights are the initial ones, for a
+            training without `out`; None builds the config's dense network.
     Returns:
         model, run: the trained VAE, and its shared.run.run.Run, which holds the history.
     Raises:
-        UsageError: the folder can't be used as asked, or the model does not fit the rest.
+        UsageError: the folder cannot be used as requested, or the model does not fit the other
+            arguments.
+    Example:
+        model, run = train(recipe("post-keras", epochs=1), load_data("mnist-5k"))
     """
     if model is not None:
         check_model(model, config, data, out)
@@ -71,15 +74,15 @@ def train(
 
 
 def step_losses(config, data, seeds, on_seed=None):
-    """The training loss of every step, for several seeds, by one compiled function.
+    """Computes the training loss of every step for several seeds, compiling only once.
 
     Args:
-        config: shared.config.Config; its own seed is passed over.
+        config: shared.config.Config; its own seed is ignored.
         data: shared.data.Data.
-        seeds: the seeds.
-        on_seed: called with each seed that is done.
+        seeds: list of seeds.
+        on_seed: called with each seed after its training.
     Returns:
-        (len(seeds), steps) float32 array, nats an image.
+        (len(seeds), steps) float32 array, nats per image.
     """
     # build
     config = dataclasses.replace(config, step_losses=True)
@@ -105,14 +108,14 @@ def step_losses(config, data, seeds, on_seed=None):
 
 
 def compile_model(model, config, n):
-    """Compile a model for a run on `n` training examples; returns its optimizer, slots zero."""
+    """Compiles a model for a run on `n` training examples, and returns its new optimizer."""
     optimizer = build_optimizer(config, n, model.trainable_variables)
-    # Where the steps of an execution do not divide those of an epoch, `fit` overruns the epoch.
+    # If the steps per execution do not divide the steps per epoch, `fit` overruns the epoch.
     ends = config.epoch_ends(n)
     common = math.gcd(*(end - start for _, start, end in ends))
     model.compile(
         optimizer=optimizer,
-        jit_compile=model.objective.jit_compile,  # "auto" means no XLA on a CPU, and other bits
+        jit_compile=model.objective.jit_compile,  # "auto" does not use XLA on a CPU
         steps_per_execution=max(d for d in range(1, StepLosses.CAPACITY + 1) if common % d == 0),
     )
     return optimizer
@@ -122,9 +125,9 @@ def compile_model(model, config, n):
 
 
 def _fit(model, config, data, step, callbacks, verbose, validated=True):
-    """`fit` the epochs still to run after `step` steps, in stretches of epochs of one length."""
+    """Trains the remaining epochs after `step` steps, one call of `fit` per length of an epoch."""
     n = len(data.x_train)
-    held_out = evaluation_batches(data.x_test, config) if validated else None  # drawn once for all
+    held_out = evaluation_batches(data.x_test, config) if validated else None
     ends = config.epoch_ends(n, step)
     for steps, stretch in itertools.groupby(ends, key=lambda epoch: epoch[2] - epoch[1]):
         stretch = list(stretch)
@@ -136,13 +139,13 @@ def _fit(model, config, data, step, callbacks, verbose, validated=True):
             steps_per_epoch=steps,
             validation_data=held_out,
             callbacks=[Noise(config.seed, start), *callbacks],
-            shuffle=False,  # the stream comes in its own order
+            shuffle=False,  # the stream is shuffled already
             verbose=verbose,
         )
 
 
 class Noise(keras.callbacks.Callback):
-    """Sets the streams of noise: training noise is f(seed, step), evaluation's f(seed, batch)."""
+    """Sets the noise: of training by seed and step, of an evaluation by seed and batch."""
 
     def __init__(self, seed, step):
         super().__init__()
@@ -157,7 +160,7 @@ class Noise(keras.callbacks.Callback):
 
 
 class Recorder(keras.callbacks.Callback):
-    """Hands each finished epoch to the run: its row, its step losses, its checkpoint."""
+    """Records each finished epoch in the run: its row, its step losses and its checkpoint."""
 
     def __init__(self, run, on_epoch=None):
         super().__init__()
@@ -170,7 +173,7 @@ class Recorder(keras.callbacks.Callback):
         self.started = time.perf_counter()
 
     def on_train_batch_end(self, batch, logs=None):
-        self.seconds = time.perf_counter() - self.started  # of training alone, not of validation
+        self.seconds = time.perf_counter() - self.started  # without the validation
         self.steps = batch + 1
         metric = self.model.objective.step_losses
         if metric is not None:

@@ -1,8 +1,8 @@
-"""Execute the notebooks: from each NN_name.py (py:percent) to NN_name.ipynb with its outputs.
+"""Executes the notebooks: from each NN_name.py (py:percent) to NN_name.ipynb with its outputs.
 
-A translation has the same code cells, so it is not executed: it gets the outputs of the original.
-What differs from one execution to the next (times, random cell ids) is left out, so that equal
-results give equal files.
+A translation has the same code cells as the original, so it is not executed, and gets the outputs
+of the original. Everything that changes between executions (times, random cell ids) is left out, so
+that equal results give equal files.
 """
 
 import sys
@@ -13,7 +13,7 @@ import nbformat
 from nbclient import NotebookClient
 
 FOLDER = Path(__file__).parent
-TIMEOUT = 600  # seconds a cell
+TIMEOUT = 600  # seconds per cell
 METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
@@ -21,7 +21,7 @@ METADATA = {
 
 
 def read(source):
-    """The notebook of a py:percent file, without outputs."""
+    """Reads the notebook of a py:percent file, without outputs."""
     notebook = jupytext.read(source, fmt="py:percent")
     notebook.metadata = nbformat.from_dict(METADATA)
     for number, cell in enumerate(notebook.cells):
@@ -30,27 +30,28 @@ def read(source):
 
 
 def execute(notebook):
-    """Run every cell in a kernel of its own, in the folder of the notebooks."""
+    """Runs all cells of a notebook in its own kernel, in the folder of the notebooks."""
     client = NotebookClient(
         notebook,
         timeout=TIMEOUT,
         kernel_name="python3",
         resources={"metadata": {"path": str(FOLDER)}},
         record_timing=False,
-        coalesce_streams=True,  # else one print may arrive in two parts
-        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # a warning that its ports are local
+        coalesce_streams=True,  # otherwise one print can give two outputs
+        extra_arguments=["--IPKernelApp.log_level=ERROR"],  # hides a warning about local ports
     )
     client.execute()
     notebook.metadata = nbformat.from_dict(METADATA)  # the kernel adds its own version
 
 
 def write(notebook, source):
+    """Writes a notebook beside its source."""
     nbformat.validate(notebook)
     nbformat.write(notebook, source.with_suffix(".ipynb"))
 
 
 def main(names):
-    """Execute the notebooks whose name begins with one of `names`, or all."""
+    """Executes the notebooks whose name begins with one of `names`, or all notebooks."""
     sources = sorted(path for path in FOLDER.glob("[0-9]*.py") if path.suffixes == [".py"])
     for source in sources:
         if names and not source.name.startswith(tuple(names)):
@@ -64,7 +65,9 @@ def main(names):
             twin = read(twin_source)
             twin_code = [cell for cell in twin.cells if cell.cell_type == "code"]
             if [cell.source for cell in twin_code] != [cell.source for cell in code]:
-                raise SystemExit(f"{twin_source.name}: its code cells are not {source.name}'s")
+                raise SystemExit(
+                    f"the code cells of {twin_source.name} differ from those of {source.name}"
+                )
             for cell, executed in zip(twin_code, code, strict=True):
                 cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
             write(twin, twin_source)

@@ -1,6 +1,6 @@
-"""What the notebooks need beside the project itself: pictures in a cell, short runs, answers.
+"""Tools of the notebooks: figures in a cell, short runs, blocks of source, checks of answers.
 
-Import it first: it loads Keras, without the notes on the machine that TensorFlow writes at start.
+Import this module first: it loads Keras without TensorFlow's messages about the machine.
 """
 
 import html
@@ -18,28 +18,28 @@ __all__ = ["KeepGradient", "block", "check", "fast", "show", "side_by_side"]
 
 with quiet():
     import keras
-# TensorFlow sets its own level back where Python is interactive.
+# In an interactive Python, TensorFlow resets the level of its logger.
 logging.getLogger("tensorflow").setLevel(logging.ERROR)
 
 DPI = 100
 
 
 def fast(full, quick):
-    """`full`, or `quick` where the environment says FAST=1, as `make test-notebooks` does.
+    """Returns `full`, or `quick` if the environment variable FAST is 1, as in `make test-notebooks`.
 
     Args:
-        full: what the reader sees, e.g. a number of epochs.
-        quick: what is enough to see that every cell runs.
+        full: the value for the reader, e.g. a number of epochs.
+        quick: the value for a test that every cell runs.
     """
     return quick if os.environ.get("FAST") == "1" else full
 
 
 def show(figure, dpi=DPI):
-    """A figure as the result of a cell: the same pixels everywhere, in a small PNG.
+    """Returns a figure as the result of a cell, in a small PNG with the same pixels everywhere.
 
     Args:
-        figure: what a function of shared.show.plots returns.
-        dpi: lower for a picture of many grey pixels, which makes a large file.
+        figure: matplotlib Figure, e.g. from a function in shared.show.plots.
+        dpi: pixels per inch; a figure with many grey pixels needs fewer for a small file.
     """
     return _Picture(figure, dpi)
 
@@ -53,12 +53,12 @@ class _Picture:
     def _repr_png_(self):  # IPython looks for this name
         return self.png
 
-    def __repr__(self):  # where no picture can be shown
+    def __repr__(self):  # shown where pictures are not possible
         return f"picture: {self.caption}"
 
 
 class KeepGradient(keras.optimizers.SGD):
-    """Keeps each gradient it is given in a slot, and leaves the weights where they are."""
+    """An optimizer that stores each gradient in a slot, and does not change the weights."""
 
     def build(self, variables):
         super().build(variables)
@@ -69,18 +69,20 @@ class KeepGradient(keras.optimizers.SGD):
 
 
 def block(source, word):
-    """The lines of a source under its first heading `# word`, up to the next heading or a dedent.
+    """Returns the lines after the heading `# word`, up to the next heading or the end of the block.
 
     Args:
-        source: Python code, e.g. of inspect.getsource.
-        word: a heading of the twins: "encode", "sample", "update", …
+        source: Python code, e.g. from inspect.getsource.
+        word: a heading in the code of the implementations: "encode", "sample", "update", …
+    Returns:
+        str, the heading and its lines, without their common indentation.
     Raises:
-        ValueError: no such heading.
+        ValueError: there is no such heading.
     """
-    found = re.search(rf"^( *)# {word}\n", source, re.MULTILINE)
-    if found is None:
+    heading = re.search(rf"^( *)# {word}\n", source, re.MULTILINE)
+    if heading is None:
         raise ValueError(f"the source has no heading # {word}")
-    indent, rest = found[1], source[found.end() :]
+    indent, rest = heading[1], source[heading.end() :]
     lines = []
     for line in rest.splitlines():
         if re.fullmatch(r" *# [a-z]+", line) or (line.strip() and not line.startswith(indent)):
@@ -90,11 +92,11 @@ def block(source, word):
 
 
 def side_by_side(left, right, titles):
-    """Two texts as the result of a cell, in two columns.
+    """Returns two texts as the result of a cell, in two columns.
 
     Args:
         left, right: texts of several lines.
-        titles: of the two columns.
+        titles: titles of the two columns.
     """
     return _Columns(left, right, titles)
 
@@ -122,13 +124,13 @@ class _Columns:
 
 
 def check(name, answer, right, hint):
-    """Print what an answer is worth: not answered yet, right, or not yet with a hint.
+    """Prints whether an answer is right, with a hint if it is not.
 
     Args:
-        name: of the exercise.
-        answer: the reader's; None as long as there is none.
-        right: function from the answer to a bool; a TypeError or ValueError counts as no.
-        hint: told with a wrong answer.
+        name: name of the exercise.
+        answer: the reader's answer; None if it is not answered yet.
+        right: function from the answer to a bool; a TypeError or ValueError counts as False.
+        hint: text that is printed with a wrong answer.
     """
     if answer is None:
         print(f"{name}: not answered yet")

@@ -1,1 +1,1 @@
-"""What has one right answer in any framework: math, data, seeds, files, pictures."""
+"""Everything that does not depend on the framework: mathematics, data, seeds, files, figures."""

@@ -1,4 +1,4 @@
-"""What both implementations need of their surroundings: Keras' settings and the allocator's."""
+"""Checks the settings of Keras, and sets those of the memory allocator and of XLA."""
 
 import ctypes
 import json
@@ -12,13 +12,13 @@ __all__ = ["check_backend", "keep_freed_memory"]
 
 
 def check_backend(supported):
-    """Refuse a Keras set-up that this code does not run on.
+    """Checks that Keras is set to a supported backend and to float32.
 
-    Keras reads $KERAS_BACKEND and then keras.json in $KERAS_HOME or ~/.keras; a user's file may
-    name another backend or another floatx for everything on the machine.
+    Keras reads $KERAS_BACKEND, and then keras.json in $KERAS_HOME or ~/.keras. A user's file may
+    set another backend or another floatx for all programs on the machine.
 
     Args:
-        supported: names of the backends that will do.
+        supported: names of the supported backends.
     Raises:
         UsageError: another backend, or a floatx other than float32, is set.
     """
@@ -28,7 +28,7 @@ def check_backend(supported):
         try:
             settings = json.loads(path.read_text())
         except (OSError, ValueError) as error:
-            raise UsageError(f"{path} cannot be read ({error}); mend or remove it") from error
+            raise UsageError(f"{path} cannot be read ({error}); fix or remove it") from error
     where, backend = str(path), settings.get("backend", "tensorflow")
     if os.environ.get("KERAS_BACKEND"):
         where, backend = "KERAS_BACKEND", os.environ["KERAS_BACKEND"]
@@ -42,29 +42,31 @@ def check_backend(supported):
 
 
 def keep_freed_memory():
-    """Have glibc keep the memory that a step frees, for the next step to take.
+    """Makes glibc keep the memory that a training step frees, for use by the next step.
 
-    Left alone, it often gives a step's buffers back to the system and asks for them again:
-    measured, 300 page faults a step and a third more time for an epoch of `fit` (no difference for
-    the compiled loop, which frees nothing between steps). Without glibc this does nothing.
+    By default, glibc often returns the buffers of a step to the operating system and requests them
+    again. This was measured to cost 300 page faults per step and a third more time per epoch of
+    `fit`; the compiled loop frees nothing between steps and is not affected. Without glibc, this
+    function does nothing.
     """
     if not sys.platform.startswith("linux"):
         return
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
-        mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD, the most it takes: blocks from the heap
-        mallopt(-1, 2**30)  # M_TRIM_THRESHOLD: the heap shrinks past 1 GiB of free memory
-        mallopt(-2, 64 * 2**20)  # M_TOP_PAD: and grows in large strides
+        mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD at its maximum: blocks are taken from the heap
+        mallopt(-1, 2**30)  # M_TRIM_THRESHOLD: only above 1 GiB of free memory the heap shrinks
+        mallopt(-2, 64 * 2**20)  # M_TOP_PAD: the heap grows in large steps
 
 
 def _keep_loop_invariants():
-    """Have XLA leave the constants of a loop's body inside it.
+    """Makes XLA keep the constants of a loop's body inside the body.
 
-    Moved out of tf_vae's loop, the constants of a batch of one image (1/1, and the zeros of a
-    KL that a delta posterior lacks) become inputs of the body, and XLA no longer simplifies what
-    they are multiplied with, as it does in the step of `fit`. The bits then differ: this was found
-    with a categorical likelihood, batch 1 and posterior delta. XLA reads its flags when it first
-    compiles, so this is set when the module is imported. A user's own choice of passes is kept.
+    By default, XLA moves them out of the loop in tf_vae. For a batch of one image these are 1/1
+    and, with a delta posterior, the zeros in place of the KL. As inputs of the body they are no
+    longer known to be constant, so XLA does not simplify the products with them, as it does in the
+    step of `fit`, and the bits differ. This happened with a categorical likelihood, batch size 1
+    and posterior delta. XLA reads its flags when it compiles for the first time, so the flag is set
+    when this module is imported. A user's own list of disabled passes is kept.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_disable_hlo_passes" not in flags:

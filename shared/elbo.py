@@ -1,9 +1,10 @@
 """The mathematics of the VAE, in the order of the derivation.
 
 It uses `keras.ops` only, so it runs on every Keras backend and in a plain TensorFlow loop. Results
-have the dtype of the arguments, float32 or float64; half precision is computed in float32, because
-a sum over 784 pixels would have too few digits. Per-example results are (batch,) in nats. Constants
-come from `math`: `ops.log` of a Python number is float32, which does not combine with float64.
+have the dtype of the arguments, float32 or float64. Half precision is converted to float32, because
+a sum over 784 pixels in half precision has too few digits. Results per example are (batch,), in
+nats. Constants come from `math`: `ops.log` of a Python number is a float32 tensor, which raises an
+error beside a float64 tensor.
 """
 
 import math
@@ -29,7 +30,7 @@ LOG_2PI = math.log(2 * math.pi)
 
 
 def reparameterize(z_mean, z_log_var, epsilon):
-    """A sample of q(z|x) that is differentiable: z = z_mean + exp(z_log_var / 2) · epsilon.
+    """Computes a differentiable sample of q(z|x): z = z_mean + exp(z_log_var / 2) · epsilon.
 
     Args:
         z_mean: (batch, latent_dim), mean of q.
@@ -42,11 +43,11 @@ def reparameterize(z_mean, z_log_var, epsilon):
     Source: Kingma & Welling, arXiv:1312.6114, section 2.4.
     """
     z_mean, z_log_var, epsilon = _tensors(z_mean=z_mean, z_log_var=z_log_var, epsilon=epsilon)
-    return z_mean + ops.exp(0.5 * z_log_var) * epsilon
+    return z_mean + ops.exp(0.5 * z_log_var) * epsilon  # (batch, latent_dim)
 
 
 def kl_to_standard_normal(z_mean, z_log_var):
-    """KL(q(z|x) || N(0, I)) of a diagonal Gaussian q, in closed form.
+    """Computes KL(q(z|x) || N(0, I)) of a diagonal Gaussian q, in closed form.
 
     Args:
         z_mean: (batch, latent_dim), mean of q.
@@ -56,39 +57,47 @@ def kl_to_standard_normal(z_mean, z_log_var):
     Raises:
         ValueError: the shapes differ.
     Source: Kingma & Welling, arXiv:1312.6114, appendix B.
+    Example:
+        >>> float(kl_to_standard_normal([[3.0, 4.0]], [[0.0, 0.0]])[0])
+        12.5
     """
     z_mean, z_log_var = _tensors(z_mean=z_mean, z_log_var=z_log_var)
     # Near v = 0, exp(v) - 1 - v loses all its digits and can become negative; expm1 keeps them.
+    # (batch, latent_dim) -> (batch,)
     return 0.5 * ops.sum(ops.expm1(z_log_var) - z_log_var + ops.square(z_mean), axis=-1)
 
 
 def bernoulli_log_likelihood(x, logits):
-    """log p(x|z) of independent Bernoulli pixels, from logits.
+    """Computes log p(x|z) of independent Bernoulli pixels, from logits.
 
     With p = sigmoid(logits), x · log p + (1 - x) · log(1 - p) = x · logits - softplus(logits). This
     form has no sigmoid that saturates and no log of zero, and its gradient is exactly x - p.
 
     Args:
         x: (batch, input_dim) in [0, 1]; only for x in {0, 1} is this a normalised likelihood.
-        logits: same shape.
+        logits: same shape; the decoder's output before the sigmoid.
     Returns:
         (batch,) nats, summed over pixels.
     Raises:
         ValueError: the shapes differ.
+    Source: Kingma & Welling, arXiv:1312.6114, appendix C.1.
+    Example:
+        >>> round(float(bernoulli_log_likelihood([[1.0, 0.0]], [[0.0, 0.0]])[0]), 4)  # -2 ln 2
+        -1.3863
     """
     x, logits = _tensors(x=x, logits=logits)
-    return ops.sum(x * logits - ops.softplus(logits), axis=-1)
+    return ops.sum(x * logits - ops.softplus(logits), axis=-1)  # (batch, input_dim) -> (batch,)
 
 
 def continuous_bernoulli_log_likelihood(x, logits):
-    """log p(x|z) of independent pixels in [0, 1] with density C(l) · exp(x · l).
+    """Computes log p(x|z) of independent pixels in [0, 1] with density C(l) · exp(x · l).
 
-    It has the exponent of the Bernoulli on grey pixels and the constant that makes it integrate to
-    one: log C(l) = log(l / (exp(l) - 1)), and log C(l) + l/2 is an even function of l.
+    The exponent is that of the Bernoulli likelihood. The constant C(l) makes the density integrate
+    to one: log C(l) = log(l / (exp(l) - 1)), and log C(l) + l/2 is an even function of l.
 
     Args:
         x: (batch, input_dim) in [0, 1].
-        logits: same shape.
+        logits: same shape; l above.
     Returns:
         (batch,) nats, a log density summed over pixels.
     Raises:
@@ -98,25 +107,26 @@ def continuous_bernoulli_log_likelihood(x, logits):
     x, logits = _tensors(x=x, logits=logits)
     size = ops.abs(logits)
     small = size < 0.1
-    # At l = 0, (exp(l) - 1) / l is 0 / 0, so near 0 its series is used. Each branch gets a harmless
-    # argument where the other is used, because a NaN in an unused branch would reach the gradient.
-    # The first term left out of the series is l^8 / 9.7e6, which is 1e-15 at 0.1.
+    # At l = 0, (exp(l) - 1) / l is 0 / 0, so its series is used near 0. Where one branch is used,
+    # the other gets an argument at which it is finite: a NaN in an unused branch would reach the
+    # gradient. The first omitted term of the series is l^8 / 9.7e6, which is 1e-15 at 0.1.
     square = ops.square(ops.where(small, logits, ops.zeros_like(logits)))
     series = square * (1 / 24 - square * (1 / 2880 - square / 181440))
     size = ops.where(small, ops.ones_like(size), size)
     # log((exp(l) - 1) / l) - l/2 is even in l: |l|/2 + log(1 - exp(-|l|)) - log|l|.
     far = 0.5 * size + ops.log(-ops.expm1(-size)) - ops.log(size)
-    return ops.sum((x - 0.5) * logits - ops.where(small, series, far), axis=-1)
+    return ops.sum((x - 0.5) * logits - ops.where(small, series, far), axis=-1)  # (batch,)
 
 
 def gaussian_log_likelihood(x, mean, log_var):
-    """log p(x|z) of independent Gaussian pixels.
+    """Computes log p(x|z) of independent Gaussian pixels.
 
     Args:
         x: (batch, input_dim).
         mean: same shape.
-        log_var: same shape, natural log of each pixel's variance; or one number for all pixels
-            (a fixed sigma), where only -|x - mean|² / (2 sigma²) depends on z: the MSE.
+        log_var: natural log of the variance: of the same shape, one for each pixel, or a scalar
+            for all pixels (a fixed sigma). With a scalar, only the squared error depends on z, in
+            the term -|x - mean|² / (2 sigma²).
     Returns:
         (batch,) nats, a log density summed over pixels.
     Raises:
@@ -125,15 +135,15 @@ def gaussian_log_likelihood(x, mean, log_var):
     if not len(getattr(log_var, "shape", ())):
         x, mean = _tensors(x=x, mean=mean)
         log_var = ops.convert_to_tensor(log_var, dtype=mean.dtype)
-        squares = ops.exp(-log_var) * ops.sum(ops.square(x - mean), axis=-1)
+        squares = ops.exp(-log_var) * ops.sum(ops.square(x - mean), axis=-1)  # (batch,)
         return -0.5 * (squares + x.shape[-1] * (log_var + LOG_2PI))
     x, mean, log_var = _tensors(x=x, mean=mean, log_var=log_var)
-    in_sigmas = (x - mean) * ops.exp(-0.5 * log_var)
+    in_sigmas = (x - mean) * ops.exp(-0.5 * log_var)  # (batch, input_dim)
     return -0.5 * ops.sum(ops.square(in_sigmas) + log_var + LOG_2PI, axis=-1)
 
 
 def categorical_log_likelihood(x, logits):
-    """log p(x|z) of independent pixels with a softmax over grey levels.
+    """Computes log p(x|z) of independent pixels with a softmax over grey levels.
 
     Args:
         x: (batch, input_dim), integer levels 0 … levels - 1.
@@ -146,12 +156,13 @@ def categorical_log_likelihood(x, logits):
     (logits,) = _tensors(logits=logits)
     chosen = ops.one_hot(ops.cast(x, "int32"), logits.shape[-1], dtype=logits.dtype)
     chosen, logits = _tensors(x_one_hot=chosen, logits=logits)
+    # (batch, input_dim, levels) -> (batch, input_dim) -> (batch,)
     per_pixel = ops.sum(chosen * logits, axis=-1) - ops.logsumexp(logits, axis=-1)
     return ops.sum(per_pixel, axis=-1)
 
 
 def log_importance_weight(log_likelihood, z, z_mean, z_log_var):
-    """log p(x|z) + log p(z) - log q(z|x) at a sample z of q.
+    """Computes log p(x|z) + log p(z) - log q(z|x) at a sample z of q.
 
     Args:
         log_likelihood: (batch,) nats, log p(x|z).
@@ -163,45 +174,66 @@ def log_importance_weight(log_likelihood, z, z_mean, z_log_var):
     Raises:
         ValueError: the shapes differ.
     Source: Burda et al., arXiv:1509.00519, section 3.
+    Example:
+        >>> float(log_importance_weight([-90.0], [[0.5]], [[0.0]], [[0.0]])[0])  # q is the prior
+        -90.0
     """
     z, z_mean, z_log_var = _tensors(z=z, z_mean=z_mean, z_log_var=z_log_var)
+    # Log densities of each latent, (batch, latent_dim).
     log_prior = -0.5 * (ops.square(z) + LOG_2PI)
     log_q = -0.5 * (ops.square(z - z_mean) * ops.exp(-z_log_var) + z_log_var + LOG_2PI)
-    ratio = ops.sum(log_prior - log_q, axis=-1)
+    ratio = ops.sum(log_prior - log_q, axis=-1)  # log p(z) - log q(z|x), (batch,)
     log_likelihood, ratio = _tensors(log_likelihood=log_likelihood, log_ratio=ratio)
     return log_likelihood + ratio
 
 
 def elbo(log_likelihood, kl, beta=1.0):
-    """The evidence lower bound log p(x|z) - beta · KL, per example.
+    """Computes the evidence lower bound (ELBO), log p(x|z) - beta · KL, of each example.
 
     Args:
         log_likelihood: (batch,) nats.
         kl: (batch,) nats.
-        beta: weight of the KL; only 1 gives a bound on log p(x).
+        beta: weight of the KL; with 1 the result is the ELBO.
     Returns:
         (batch,) nats.
     Raises:
         ValueError: the shapes differ ((batch,) and (batch, 1) would broadcast to a matrix).
+    Source: Kingma & Welling, arXiv:1312.6114, equation 3; beta: Higgins et al., ICLR 2017.
+    Example:
+        >>> float(elbo([-90.0], [10.0])[0])
+        -100.0
     """
     log_likelihood, kl = _tensors(log_likelihood=log_likelihood, kl=kl)
     return log_likelihood - beta * kl
 
 
 def negative_elbo(log_likelihood, kl, beta=1.0):
-    """The loss, -mean(elbo): a scalar, nats per example. Nothing else is reduced over the batch."""
+    """Computes the loss, -mean(elbo), the only reduction over the batch.
+
+    Args and errors are those of `elbo`.
+
+    Returns:
+        scalar, nats per example.
+    Example:
+        >>> float(negative_elbo([-90.0, -110.0], [10.0, 20.0]))
+        115.0
+    """
     return -ops.mean(elbo(log_likelihood, kl, beta))
 
 
 def warmed_up(beta, step, steps):
-    """The weight of the KL at a training step, which rises linearly to beta in a warm-up.
+    """Computes the weight of the KL at a training step; during a warm-up it rises linearly to beta.
 
     Args:
         beta: the weight after the warm-up.
-        step: training steps already done, so 0 at the first step.
-        steps: length of the warm-up; at 0 the weight is beta from the first step.
+        step: number of training steps already done: 0 at the first step.
+        steps: length of the warm-up in steps; with 0 the weight is beta from the first step.
     Returns:
-        beta · min((step + 1) / steps, 1).
+        scalar, beta · min((step + 1) / steps, 1).
+    Source: Sønderby et al., arXiv:1602.02282.
+    Example:
+        >>> float(warmed_up(1.0, step=0, steps=4))
+        0.25
     """
     if not steps:
         return beta
@@ -209,23 +241,26 @@ def warmed_up(beta, step, steps):
 
 
 def importance_bound(log_weights, axis=0):
-    """The log of the mean of K importance weights, a lower bound on log p(x) in expectation.
+    """Computes the log of the mean of K importance weights.
 
-    The expectation grows with K; at K = 1 it is the ELBO.
+    Its expectation is a lower bound on log p(x), which grows with K and is the ELBO at K = 1.
 
     Args:
         log_weights: nats, with the K samples along `axis`.
         axis: the axis that is reduced.
     Returns:
-        nats, without that axis.
+        nats, in the shape of `log_weights` without that axis.
     Source: Burda et al., arXiv:1509.00519, equation 8.
+    Example:
+        >>> float(importance_bound([[-90.0], [-90.0]])[0])  # K = 2 equal weights
+        -90.0
     """
     (log_weights,) = _tensors(log_weights=log_weights)
     return ops.logsumexp(log_weights, axis=axis) - math.log(log_weights.shape[axis])
 
 
 def mean_terms(terms):
-    """Means of the terms of the ELBO over a set of images and over samples of q(z|x).
+    """Computes the means of the terms of the ELBO over images and over samples of q(z|x).
 
     Args:
         terms: NumPy array (samples, 2, n), nats: log p(x|z) and KL of each image at each sample.
@@ -242,22 +277,22 @@ def mean_terms(terms):
 
 
 def _tensors(**named):
-    """The arguments as tensors of one shape and of at least single precision."""
+    """Returns the arguments as tensors of equal shape, in float32 or float64."""
     tensors = [ops.convert_to_tensor(value) for value in named.values()]
     first, *others = [tuple(tensor.shape) for tensor in tensors]
     for shape in others:
-        # While a graph is traced, an unknown dimension is None, which agrees with any other.
+        # While a graph is traced, an unknown dimension is None; it may equal any other dimension.
         agree = len(shape) == len(first) and all(
             a is None or b is None or a == b for a, b in zip(first, shape, strict=True)
         )
         if not agree:
-            found = ", ".join(
+            shapes = ", ".join(
                 f"{name} {tuple(t.shape)}" for name, t in zip(named, tensors, strict=True)
             )
-            raise ValueError(f"shapes differ: {found}; expected one shape")
+            raise ValueError(f"shapes differ: {shapes}; expected equal shapes")
     return [_at_least_single(tensor) for tensor in tensors]
 
 
 def _at_least_single(tensor):
-    # Each backend has its own type for dtypes, but their text is common; "bfloat16" contains it.
+    # The type of a dtype depends on the backend, its text does not; "bfloat16" contains "float16".
     return ops.cast(tensor, "float32") if "float16" in str(tensor.dtype) else tensor

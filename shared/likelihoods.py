@@ -1,6 +1,6 @@
-"""From the decoder's output layers (heads) to log p(x|z) and to a picture, for each likelihood.
+"""Converts the decoder's outputs (heads) to log p(x|z) and to an image, for each likelihood.
 
-This is the only place that chooses between the likelihoods; their formulas are in shared/elbo.py.
+This is the only module that chooses between the likelihoods; shared/elbo.py has the formulas.
 """
 
 import math
@@ -13,26 +13,28 @@ from shared import elbo
 __all__ = ["log_likelihood", "mean_image"]
 
 # On pixels that are black in every image, a learned variance would go to zero and the density to
-# infinity. A lower bound, by a softplus, keeps sigma above one grey level of 256.
+# infinity. A lower bound, applied by a softplus, keeps sigma above one grey level of 256.
 LOG_VAR_MIN = -2 * math.log(255)
 
 
 def log_likelihood(config, x, heads):
-    """log p(x|z) under the config's likelihood.
+    """Computes log p(x|z) under the likelihood of the config.
 
     Args:
         config: shared.config.Config.
         x: (batch, input_dim) in [0, 1].
-        heads: {name: (batch, width)}, the decoder's outputs by the names of weights.head_widths.
+        heads: {name: (batch, width)}, the decoder's outputs, named as in weights.head_widths.
     Returns:
-        (batch,) nats.
+        (batch,) nats, summed over pixels.
+    Raises:
+        ValueError: the shapes of x and the heads differ.
     """
     if config.likelihood == "bernoulli":
         return elbo.bernoulli_log_likelihood(x, heads["logits"])
     if config.likelihood == "continuous-bernoulli":
         return elbo.continuous_bernoulli_log_likelihood(x, heads["logits"])
     if config.likelihood == "categorical":
-        # Level k is the grey values in [k / levels, (k + 1) / levels); the last includes white.
+        # Level k holds the grey values in [k / levels, (k + 1) / levels); the last also holds 1.
         level = ops.minimum(ops.floor(x * config.levels), config.levels - 1)
         return elbo.categorical_log_likelihood(level, _by_level(config, heads["logits"]))
     if config.fixed_sigma is not None:
@@ -42,13 +44,13 @@ def log_likelihood(config, x, heads):
 
 
 def mean_image(config, heads):
-    """The mean of p(x|z), for pictures.
+    """Computes the mean of p(x|z), for figures.
 
     Args:
         config: shared.config.Config.
         heads: {name: (batch, width)}, as in `log_likelihood`.
     Returns:
-        (batch, input_dim), in [0, 1] except for a Gaussian.
+        (batch, input_dim), in [0, 1] except for a Gaussian likelihood.
     """
     if config.likelihood == "gaussian":
         return heads["mean"]
@@ -60,8 +62,8 @@ def mean_image(config, heads):
         grey = np.arange(config.levels, dtype=np.float32) / np.float32(config.levels - 1)
         probs = ops.softmax(_by_level(config, logits), axis=-1)
         return ops.sum(ops.multiply(probs, grey), axis=-1)
-    # The mean of a density C · exp(x · l) on [0, 1]: 1 / (1 - exp(-l)) - 1 / l, by its series
-    # 1/2 + l/12 - l³/720 near 0 (where the first form is a difference of infinities).
+    # The mean of the density C · exp(x · l) on [0, 1] is 1 / (1 - exp(-l)) - 1 / l. Near 0, where
+    # this is a difference of infinities, its series 1/2 + l/12 - l³/720 is used.
     small = ops.abs(logits) < 0.1
     safe = ops.where(small, ops.ones_like(logits), logits)
     near = 0.5 + logits / 12 - ops.power(logits, 3) / 720
@@ -69,5 +71,5 @@ def mean_image(config, heads):
 
 
 def _by_level(config, logits):
-    """Reshape (batch, input_dim · levels) to (batch, input_dim, levels)."""
+    """Reshapes (batch, input_dim · levels) to (batch, input_dim, levels)."""
     return ops.reshape(logits, (-1, logits.shape[1] // config.levels, config.levels))

@@ -1,20 +1,21 @@
-"""The optimizer of a config: Keras' own, which both implementations use, and its slots by name."""
+"""Builds the Keras optimizer of a config, for both implementations, and names its slots."""
 
 import keras
 import numpy as np
 
 __all__ = ["build_optimizer", "optimizer_slots", "reset_optimizer"]
 
-# The step counter and the step size are no slots: they belong to no weight.
+# The step counter and the learning rate are not slots, because they do not belong to a weight.
 NO_SLOTS = ("iteration", "learning_rate")
 
 
 def build_optimizer(config, n, variables):
-    """The config's optimizer, with all slots zero, for a run on `n` training examples.
+    """Builds the config's optimizer, with all slots zero, for a run on `n` training examples.
 
     Args:
         config: shared.config.Config.
-        n: number of training examples: a falling step size depends on the length of the run.
+        n: number of training examples, because a decaying learning rate depends on the number of
+            steps of the run.
         variables: `trainable_variables` of the model.
     Returns:
         keras.optimizers.Optimizer
@@ -37,11 +38,13 @@ def build_optimizer(config, n, variables):
 
 
 def optimizer_slots(model, optimizer):
-    """{"optimizer/SLOT/WEIGHT": variable} of all that an optimizer keeps for each weight.
+    """Returns the variables that an optimizer keeps for each weight, by name.
 
     Args:
         model: VAE.
         optimizer: as `build_optimizer` returns it for `model.trainable_variables`.
+    Returns:
+        {"optimizer/SLOT/WEIGHT": variable}
     """
     # Keras lists an optimizer's slots variable by variable, in the order it was built with.
     slots = [v for v in optimizer.variables if v.name not in NO_SLOTS]
@@ -56,7 +59,7 @@ def optimizer_slots(model, optimizer):
 
 
 def reset_optimizer(optimizer):
-    """Set the step counter and all slots to zero, as at the start of a run."""
+    """Sets the step counter and all slots to zero, as at the start of a run."""
     for variable in optimizer.variables:
         if variable.name != "learning_rate":
             variable.assign(np.zeros(variable.shape))

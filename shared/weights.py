@@ -1,4 +1,4 @@
-"""The canonical names and shapes of the weights, common to both implementations."""
+"""Defines the canonical names and shapes of the weights, which both implementations use."""
 
 import numpy as np
 
@@ -16,7 +16,14 @@ __all__ = [
 
 
 def head_widths(config, input_dim):
-    """The decoder's output layers (heads), {name: width}."""
+    """Returns the decoder's output layers (heads) that the config's likelihood needs.
+
+    Args:
+        config: shared.config.Config.
+        input_dim: pixels per image.
+    Returns:
+        {name: width}
+    """
     if config.likelihood == "gaussian":
         names = ("mean", "log_var") if config.fixed_sigma is None else ("mean",)
         return dict.fromkeys(names, input_dim)
@@ -24,9 +31,15 @@ def head_widths(config, input_dim):
 
 
 def weight_shapes(config, input_dim):
-    """The weights of a config's model, {canonical name: shape}, in the order of the computation.
+    """Returns the shapes of the weights of the config's dense network.
 
     The decoder mirrors the encoder; its `hidden_1` is the layer next to z.
+
+    Args:
+        config: shared.config.Config.
+        input_dim: pixels per image.
+    Returns:
+        {canonical name: shape}, in the order of the computation.
     """
     shapes = {}
 
@@ -50,16 +63,18 @@ def weight_shapes(config, input_dim):
 
 
 def name_weights(config, input_dim, parts):
-    """{name: variable} of a model's weights, in the order of the computation.
+    """Returns the weights of a model by name, in the order of the computation.
 
-    A network whose weights have the names and shapes of the config's dense network has the
-    canonical names. The weights of any other network are numbered within their part, in the order
-    given: "encoder/0/kernel", "encoder/1/bias", …, whatever its layers are called.
+    The weights of a network get their canonical names if their own names and shapes are those of
+    the config's dense network. The weights of any other network are numbered within their part, in
+    the given order, and its layer names are ignored: "encoder/0/kernel", "encoder/1/bias", ….
 
     Args:
         config: shared.config.Config.
         input_dim: pixels per image.
         parts: {"encoder": [(name, variable), …], "decoder": …} with the network's own names.
+    Returns:
+        {name: variable}
     """
     own = {f"{part}/{name}": each for part, pairs in parts.items() for name, each in pairs}
     shapes = weight_shapes(config, input_dim)
@@ -68,20 +83,20 @@ def name_weights(config, input_dim, parts):
     named, seen = {}, set()
     for part, pairs in parts.items():
         for number, (name, each) in enumerate(pairs):
-            if id(each) not in seen:  # a weight of both parts is one weight, under its first name
+            if id(each) not in seen:  # a weight that both parts use is listed once
                 named[f"{part}/{number}/{name.rpartition('/')[2]}"] = each
             seen.add(id(each))
     return named
 
 
 def check_posterior(config, q):
-    """Refuse an encoder whose outputs are not the parameters of the config's posterior.
+    """Checks that an encoder returns the parameters of the config's posterior.
 
     Args:
         config: shared.config.Config.
-        q: what the encoder returns for a batch.
+        q: the encoder's outputs for a batch.
     Raises:
-        UsageError: other outputs, or outputs of other shapes.
+        UsageError: the outputs are others, or have other shapes.
     """
     names = ["z_mean", "z_log_var"] if config.posterior == "gaussian" else ["z_mean"]
     _check_outputs(
@@ -93,14 +108,14 @@ def check_posterior(config, q):
 
 
 def check_heads(config, input_dim, heads):
-    """Refuse a decoder whose outputs are not the heads that the config's likelihood takes.
+    """Checks that a decoder returns the heads that the config's likelihood needs.
 
     Args:
         config: shared.config.Config.
         input_dim: pixels per image.
-        heads: what the decoder returns for a batch.
+        heads: the decoder's outputs for a batch.
     Raises:
-        UsageError: other outputs, or outputs of other shapes.
+        UsageError: the outputs are others, or have other shapes.
     """
     widths = head_widths(config, input_dim)
     _check_outputs(
@@ -112,30 +127,31 @@ def check_heads(config, input_dim, heads):
 
 
 def _check_outputs(who, outputs, widths, wanted):
-    """Raise UsageError where `outputs` is no dict of (batch, width), by the names of `widths`."""
+    """Raises UsageError unless `outputs` is a dict of (batch, width) with the keys of `widths`."""
     if not isinstance(outputs, dict):
         raise UsageError(f"{who} {type(outputs).__name__}; expected {wanted}")
     shapes = {name: tuple(each.shape)[1:] for name, each in outputs.items()}
     if shapes != {name: (width,) for name, width in widths.items()}:
-        found = ", ".join(
+        returned = ", ".join(
             f"{name} ({', '.join(['batch', *map(str, shape)])})" for name, shape in shapes.items()
         )
-        raise UsageError(f"{who} {found}; expected {wanted}")
+        raise UsageError(f"{who} {returned}; expected {wanted}")
 
 
 def check_model(model, config, data, out):
-    """Refuse to train a given model where its training could not mean what was asked for.
+    """Checks that a model given to `train` fits the other arguments.
 
     Args:
         model: VAE of either implementation.
         config, data, out: the arguments of `train`.
     Raises:
-        UsageError: in one line.
+        UsageError: a run folder is given, the model has another config or image size, or the config
+            asks for an initial output bias, which a given model already has.
     """
     if out is not None:
         raise UsageError(
             f"out is {out} and a model is given; a run folder is loaded by its config, which does"
-            " not hold a given network: leave out `out`, and save the weights of `gather`"
+            " not describe a given network: leave out `out`, and save the weights from `gather`"
         )
     if model.config != config:
         raise UsageError(
@@ -149,25 +165,26 @@ def check_model(model, config, data, out):
         )
     if config.output_bias != "zero":
         raise UsageError(
-            f"output_bias is {config.output_bias} and a model is given, which is trained from the"
-            " weights that it has: leave it out, and assign the bias of initial_bias"
+            f"output_bias is {config.output_bias} and a model is given, whose present weights are"
+            " the initial ones: leave out output_bias, and assign the bias from initial_bias"
         )
 
 
 def initial_bias(config, x_train):
-    """The initial output bias of `output_bias="mean-image"`: the logit of the mean training image.
+    """Returns the initial output bias: for "mean-image", the logit of the mean training image.
 
-    With it, a decoder whose kernels are near zero gives every pixel its mean.
+    With this bias, the output of a decoder whose kernels are near zero is the mean image.
 
     Args:
         config: shared.config.Config.
         x_train: (n, input_dim) float32 in [0, 1].
     Returns:
-        {"decoder/logits/bias": (input_dim,) float32}; {} where the config has a bias of zero.
+        {"decoder/logits/bias": (input_dim,) float32}; {} if the config's output_bias is "zero".
     """
     if config.output_bias == "zero":
         return {}
-    # A pixel that is black in every image would have a logit of -inf; it gets half a count in n.
+    # A pixel that is black in every image would have a logit of -inf: it counts as if it were
+    # white in half an image, and a pixel that is always white as if it were black in half an image.
     edge = 0.5 / len(x_train)
     mean = x_train.mean(axis=0, dtype=np.float64).clip(edge, 1 - edge)
     return {"decoder/logits/bias": np.log(mean / (1 - mean)).astype(np.float32)}

@@ -1,4 +1,4 @@
-"""A training of NumPy arrays: what `train` does with a Run, without a model to compile."""
+"""A training with NumPy arrays: it calls a Run as `train` does, without a model to compile."""
 
 import numpy as np
 
@@ -24,7 +24,7 @@ def weights_at(step, config=CONFIG):
 
 
 def train(config, data, directory, implementation="tf_vae", stop=None, **options):
-    """What `train` does with a Run, without a model; `stop` is an epoch to fail after."""
+    """Calls a Run as `train` does, without a model; raises PowerFailure after epoch `stop`."""
     with Run(directory, config, data, implementation, **options) as run:
         if run.checkpoint:
             restored = read_checkpoint(run.checkpoint, weight_shapes(config, 36))
@@ -49,7 +49,7 @@ def train(config, data, directory, implementation="tf_vae", stop=None, **options
 
 
 class PowerFailure(BaseException):
-    """Ends the program between any two changes of the folder; nothing in the project catches it."""
+    """Ends the training between two changes of the folder; the project does not catch it."""
 
 
 def contents(directory):

@@ -7,7 +7,7 @@ def same_bits(a, b):
 
 
 def differing(weights, others):
-    """Names of the weights that differ in any bit; their names and order must agree."""
+    """The names of the weights that differ in a bit; both must have the same names and order."""
     assert list(weights) == list(others)
     return [name for name in weights if not same_bits(weights[name], others[name])]
 

@@ -1,4 +1,4 @@
-"""The browser that tests the page, and what a test reads from it; as a script, installs one."""
+"""The browser for the tests of the page, and what they read from it; as a script, installs it."""
 
 import os
 import shutil
@@ -15,18 +15,18 @@ NO_BROWSER = (
 
 
 def executable():
-    """The path of a Chromium, or None. A snap's is passed over: it can't read a temporary file."""
+    """The path of a Chromium, or None. One from snap cannot read temporary files: it is ignored."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
         own = playwright.chromium.executable_path
     names = ("google-chrome", "chromium")
-    found = [own if Path(own).exists() else None, *map(shutil.which, names)]
-    return next((path for path in found if path and not path.startswith("/snap/")), None)
+    paths = [own if Path(own).exists() else None, *map(shutil.which, names)]
+    return next((path for path in paths if path and not path.startswith("/snap/")), None)
 
 
 def until(page, script):
-    """Wait for a truth in the page. Its policy forbids the eval in playwright's own polling."""
+    """Waits until a script is true; the page forbids the eval in playwright's own waiting."""
     for _ in range(300):
         if page.evaluate(f"Boolean({script})"):
             return
@@ -47,7 +47,7 @@ def z_of(page):
 
 
 def install():
-    """Try playwright's download, then Debian's package."""
+    """Tries playwright's download, then Debian's package."""
     playwright, root = [sys.executable, "-m", "playwright"], os.name == "posix" and not os.geteuid()
     ways = [[[*playwright, "install", "chromium"]]]
     if root:
@@ -59,7 +59,7 @@ def install():
 
 
 def _succeeds(command):
-    print(f"no browser found; trying: {' '.join(command)}", file=sys.stderr)
+    print(f"there is no browser yet; trying: {' '.join(command)}", file=sys.stderr)
     try:
         return subprocess.run(command, capture_output=True).returncode == 0
     except FileNotFoundError:

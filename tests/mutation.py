@@ -3,13 +3,14 @@
     make mutants                              # all modules of TESTS
     make mutants MODULES="shared/elbo.py"     # some of them
 
-A mutant is a module with one change, by the operators of mutmut: another number, operator, string,
-argument, keyword. It is killed if one of the module's tests fails, and survives if all pass. The
-command lists the survivors and exits with 1 if there is one that EQUIVALENT does not explain.
+A mutant is a module with one change, made by mutmut: another number, operator, string, argument or
+keyword. It is killed if one of the module's tests fails, and survives if all pass. The command
+lists the survivors, and exits with status 1 if EQUIVALENT does not explain one of them.
 
-mutmut's own runner executes tests in the process that it forks from, which TensorFlow does not
-survive. Here the parent imports TensorFlow (five seconds) and executes nothing; each mutant is one
-fork of it. A mutant is written into a copy of the project, so the working tree is never changed.
+mutmut's own runner executes tests in the process that it forks from, after which TensorFlow does
+not work in a fork. Here the parent only imports TensorFlow (five seconds) and executes nothing, and
+each mutant is tested in a fork. A mutant is written into a copy of the project, so the working tree
+is never changed.
 """
 
 import argparse
@@ -46,7 +47,7 @@ EQUIVALENT = {}
 
 def mutants(source):
     """Every mutant of a module: a list of (changed lines as a diff, source)."""
-    module, found = libcst.parse_module(source), {}
+    module, mutated_sources = libcst.parse_module(source), {}
 
     class Visitor(libcst.CSTVisitor):
         def on_visit(self, node):
@@ -55,12 +56,12 @@ def mutants(source):
                     for changed in operator(node):
                         mutated = module.deep_replace(node, changed).code
                         if mutated != source:
-                            found[mutated] = None
+                            mutated_sources[mutated] = None
             return True
 
     module.visit(Visitor())
     result = []
-    for mutated in found:
+    for mutated in mutated_sources:
         lines = difflib.unified_diff(source.splitlines(), mutated.splitlines(), n=0, lineterm="")
         result.append(([line for line in lines if line[:2] not in ("--", "++")], mutated))
     return result
@@ -140,7 +141,7 @@ def main():
     parser.add_argument("modules", nargs="*", help=f"of {', '.join(TESTS)}")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
     arguments = parser.parse_args()
-    sys.dont_write_bytecode = True  # two mutants of one second and one length would share it
+    sys.dont_write_bytecode = True  # mutants of equal time and size would share it
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras  # noqa: F401
     import pytest  # noqa: F401

@@ -69,7 +69,7 @@ class Decoder(tf.Module):
 
 
 def dense_pair(name):
-    """A dense pair 36-5-2-5-36 that does not name its layers, for `assemble` of `name`."""
+    """A dense pair 36-5-2-5-36 without layer names, for `assemble` of the implementation `name`."""
     if name == "keras_vae":
         x, z = keras.Input((36,)), keras.Input((2,))
         h = layers.Dense(5, "relu")(x)
@@ -89,7 +89,7 @@ def dense_pair(name):
 
 
 def outputs(*widths, **heads):
-    """A callable that returns tensors of these widths, in a list or in a dict."""
+    """A network that returns tensors of these widths, in a list or in a dict."""
     ops = keras.ops
 
     def network(x):

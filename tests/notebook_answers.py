@@ -6,14 +6,14 @@ import numpy as np
 
 
 def arc(z0, z1, t):
-    """The way from z0 to z1 by equal angles, for vectors of one norm."""
+    """The path from z0 to z1 by equal angles, for vectors of equal norm."""
     angle = np.arccos(z0 @ z1 / np.linalg.norm(z0) / np.linalg.norm(z1))
     return (np.sin((1 - t) * angle) * z0 + np.sin(t * angle) * z1) / np.sin(angle)
 
 
 ANSWERS = {
     "01_derivation": {
-        # The second takes 4 for sigma, the third forgets the half, the last takes log to base 2.
+        # The second uses 4 as sigma, the third omits the factor 1/2, the last uses log to base 2.
         "answer_1": (2 - math.log(2), 8 - math.log(4), 4 - math.log(4), 1.0, "1.307"),
         "answer_2": (3.5, -3.5, 5, 8.5),
         "answer_3": (1536, 0.5, 1, 3072, 768),
@@ -27,9 +27,9 @@ ANSWERS = {
         ),
     },
     "02_keras_version": {
-        # A bit a pixel, and the negative of what was asked.
+        # One bit per pixel, and the negative of the right answer.
         "answer_1": (784 * math.log(2), 784, -784 * math.log(2), 0, "543.43"),
-        # The head of the variance forgotten, and only the kernels.
+        # The weights without the variance head, and the kernels alone.
         "answer_2": (418_104, 412_964, 418_064, 404_244, "418,104"),
         "answer_3": (3150, 3125, 3100, 2000, 50 * 62.5),
         "answer_4": ("b", "a", "c", "d", 2),
@@ -43,7 +43,7 @@ ANSWERS = {
         ),
     },
     "03_tensorflow_version": {
-        # The learning rate times the gradient would be gradient descent's move.
+        # The learning rate times the gradient would be the step of gradient descent.
         "answer_1": (0.01, 0.0002, 0.02, 0.001, "0.01"),
         "answer_2": (
             lambda h: (h == 0).all(axis=0),
@@ -90,7 +90,7 @@ ANSWERS = {
             lambda x: x,
             lambda x: x / 255,
             lambda x: x / 4096,
-            lambda x: (x / 16).astype("uint8"),  # arrives, but on 256 levels
+            lambda x: (x / 16).astype("uint8"),  # accepted, but with 256 levels only
             4095,
         ),
         "answer_2": (0.902, 0.625, 57.7, 0.9),

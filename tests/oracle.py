@@ -1,6 +1,6 @@
-"""A second computation of the VAE, in NumPy float64, from the formulas.
+"""An independent computation of the VAE from its formulas, in NumPy float64.
 
-It finds errors that both implementations have in common, so it imports nothing from `shared`.
+It is for finding errors that both implementations have in common, so it does not import `shared`.
 Weights are {canonical name: array}.
 """
 

@@ -1,10 +1,11 @@
-"""A search for a config on which the two implementations differ in a bit.
+"""Searches for a config with which the two implementations differ in a bit.
 
     make parity COUNT=1000 SEED=0
 
 draws configs over every field of `Config` and small data sets, trains both implementations on each,
-and compares weights, optimizer slots, step losses and histories. Each difference is one line with
-the first array that differs; one of them is shrunk by hypothesis and placed at its first step.
+and compares weights, optimizer slots, step losses and histories. For each difference it prints a
+line with the first array that differs. One example is reduced by hypothesis, and the first step
+with a difference is located.
 """
 
 import concurrent.futures
@@ -31,7 +32,7 @@ from shared.run.folder import CHECKPOINT
 from shared.run.implementation import IMPLEMENTATIONS, import_implementation
 from shared.seeds import seed_of
 
-CHUNK = 50  # configs per process: each leaves compiled programs behind
+CHUNK = 50  # configs per process, because compiled programs stay in its memory
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Images:
 
 @st.composite
 def examples(draw):
-    """Config and images, valid together; simple ones are small."""
+    """A config and images that are valid together; simple examples are small."""
     widths = st.one_of(st.integers(1, 5), st.integers(1, 40))
     kind = draw(st.sampled_from(("grey", "binary", "digits")))
     side = st.integers(1, 9)
@@ -112,7 +113,7 @@ def examples(draw):
 
 
 def outcome(implementation, config, data):
-    """Everything that a training of one implementation ends in: {name: array}."""
+    """The result of training one implementation: {name: array}."""
     with tempfile.TemporaryDirectory() as folder:
         _, run = implementation.train(config, data, folder, verbose=0)
         with np.load(Path(folder) / CHECKPOINT) as checkpoint:
@@ -125,7 +126,7 @@ def outcome(implementation, config, data):
 
 
 def difference(implementations, config, images):
-    """None where both implementations agree in every bit, or one line that says where not."""
+    """None if both implementations agree in every bit, otherwise one line that says where not."""
     data, ends = images.data(), []
     for implementation in implementations.values():
         try:
@@ -142,26 +143,26 @@ def difference(implementations, config, images):
 
 
 def first_step(implementations, config, images):
-    """The first step after which the implementations differ, found by shorter runs, and how."""
+    """The first step after which the implementations differ, by bisection, and how they differ."""
     total = config.total_steps(images.n_train)
-    low, high, found = 0, total, None
-    while high - low > 1 or found is None:
-        steps = high if found is None else (low + high) // 2
-        # The step size falls over the run: less of it over a part of the run.
+    low, high, message = 0, total, None
+    while high - low > 1 or message is None:
+        steps = high if message is None else (low + high) // 2
+        # The learning rate decays over the run, so over a part of it by a smaller factor.
         decay = config.learning_rate_decay ** (steps / total)
         part = dataclasses.replace(config, epochs=None, steps=steps, learning_rate_decay=decay)
         line = difference(implementations, part, images)
         if line:
-            high, found = steps, line
-        elif found is None:
+            high, message = steps, line
+        elif message is None:
             return None, None
         else:
             low = steps
-    return high, found
+    return high, message
 
 
 def shown(config, images):
-    """An example in one line: what differs from the defaults, and the images."""
+    """An example in one line: the fields that differ from the defaults, and the images."""
     default = Config()
     fields = {
         field.name: getattr(config, field.name)
@@ -172,12 +173,12 @@ def shown(config, images):
 
 
 def run_examples(count, seed, check, shrinking=False):
-    """Call `check(config, images)` on `count` examples, functions of `seed`.
+    """Calls `check(config, images)` on `count` examples that depend on `seed`.
 
     Args:
-        count, seed: which; the first that hypothesis draws is always the same and is left out.
-        check: what raises an AssertionError ends the examples.
-        shrinking: then go on to simpler examples for which it is still raised.
+        count, seed: the first example of hypothesis is always the same and is not counted.
+        check: an AssertionError in it ends the examples.
+        shrinking: whether to then continue with simpler examples for which it is still raised.
     """
     seen = []
 
@@ -199,7 +200,7 @@ def run_examples(count, seed, check, shrinking=False):
 
 
 def search(count, seed):
-    """Differences among `count` examples: [(example, line)]; runs in a process of its own."""
+    """The differences of `count` examples, [(example, line)]; it runs in its own process."""
     implementations = {name: import_implementation(name) for name in IMPLEMENTATIONS.values()}
     results = []
     run_examples(
@@ -211,30 +212,30 @@ def search(count, seed):
 
 
 def shrink(count, seed, known):
-    """The simplest example found that differs, by hypothesis, which meets a known one first.
+    """The simplest example with a difference that hypothesis finds, from a known one.
 
     Args:
-        count, seed: of the chunk in which one differed.
+        count, seed: those of the chunk with the known difference.
         known: {example: line or None} of that chunk, so that nothing is trained twice.
     """
     implementations, known = (
         {name: import_implementation(name) for name in IMPLEMENTATIONS.values()},
         dict(known),
     )
-    found = []
+    differing = []
 
     def check(*example):
         if example not in known:
             known[example] = difference(implementations, *example)
         if known[example]:
-            found.append(example)
+            differing.append(example)
             raise AssertionError(known[example])
 
     with contextlib.suppress(AssertionError):
         run_examples(count, seed, check, shrinking=True)
-    config, images = found[-1]
+    config, images = differing[-1]
     step, _ = first_step(implementations, config, images)
-    return config, images, step, known[found[-1]]
+    return config, images, step, known[differing[-1]]
 
 
 @dataclass
@@ -242,15 +243,15 @@ class Search:
     """Train both implementations on random configs and data, and compare every bit."""
 
     count: int = 40
-    """How many configs."""
+    """Number of configs."""
     seed: int = 0
-    """Other seeds draw other configs."""
+    """Seed of the configs."""
     jobs: int = 2
-    """Processes side by side."""
+    """Number of parallel processes."""
 
 
 def main():
-    """Print a line per difference and the count; returns 1 where there is one."""
+    """Prints a line per difference and their number; returns 1 if there is a difference."""
     job = tyro.cli(Search, prog="tests/parity_search.py")
     if job.count < 1 or job.jobs < 1 or job.seed < 0:
         raise UsageError("--count and --jobs are integers >= 1, --seed is one >= 0")
@@ -275,10 +276,10 @@ def main():
             for example, line in each:
                 print(f"{line}: {shown(*example)}")
         if differing:
-            bar.console.print("shrinking one of them, some minutes")
+            bar.console.print("reducing one of them to a simpler example takes some minutes")
             chunk = next(iter(differing))
             config, images, step, line = pool.submit(shrink, *chunk, results[chunk]).result()
-            print(f"shrunk: {line}, at step {step}: {shown(config, images)}")
+            print(f"reduced: {line}, at step {step}: {shown(config, images)}")
     count = sum(map(len, results.values()))
     equal = count - sum(map(len, differing.values()))
     print(f"{count} configs: {equal} equal in every bit")

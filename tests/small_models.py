@@ -11,7 +11,7 @@ from shared.weights import weight_shapes
 
 CONFIG = recipe("post-keras", hidden_dims=(16,))
 INPUT_DIM = 36
-SPACING = 0.02  # of the prior's grid: posteriors of 36 pixels are about 0.3 wide, of 784 about 0.05
+SPACING = 0.02  # of the grid: posteriors of 36 pixels are about 0.3 wide, those of 784 about 0.05
 
 
 class Linear:
@@ -46,8 +46,8 @@ class Linear:
 def network(n):
     """(weights, x, z_mean, z_log_var) of a relu network and n images that it generates itself.
 
-    The weights are those of CONFIG, {canonical name: float32 array}. q(z|x) is as from an encoder
-    that is good but not exact: the mean of p(z|x) beside by 0.3 sigma, its variance larger by 1.3.
+    The weights are those of CONFIG, {canonical name: float32 array}. q(z|x) is as from a good
+    encoder that is not exact: the mean of p(z|x) plus 0.3 sigma, and 1.3 times its variance.
     """
     random = np.random.RandomState(7)
     weights = {

@@ -1,4 +1,4 @@
-"""The command line, end to end on small real data, and what it refuses."""
+"""The command line, end to end on small real data, and the messages for bad input."""
 
 import json
 import os
@@ -16,7 +16,7 @@ SMALL = ["--hidden-dims", "32", "--epochs", "2", "--picture-epochs", "1", "--dat
 
 
 def run(package, *arguments, cwd, **environment):
-    """A command as a user gives it, in a folder of its own."""
+    """Runs a command as a user does, in a process of its own."""
     return subprocess.run(
         [sys.executable, "-m", package, *map(str, arguments)],
         cwd=cwd,
@@ -29,7 +29,7 @@ def run(package, *arguments, cwd, **environment):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory):
-    """A folder with a run of each implementation at its default place."""
+    """A folder with a run of each implementation, at the default path."""
     folder = tmp_path_factory.mktemp("cli")
     for package in ("keras_vae", "tf_vae"):
         done = run(package, "train", *SMALL, "--seed", 4, cwd=folder)
@@ -77,7 +77,7 @@ def test_the_two_command_lines_make_the_same_weights(trained):
     assert paths[0].read_bytes() == paths[1].read_bytes()
 
 
-def test_either_implementation_serves_the_others_run(trained):
+def test_either_implementation_handles_a_run_of_the_other(trained):
     folder = trained / "keras_vae-post-keras-seed4"
     before = json.loads((folder / "metrics.json").read_text())
     assert (
@@ -100,7 +100,7 @@ def test_either_implementation_serves_the_others_run(trained):
     after = json.loads((folder / "metrics.json").read_text())
     assert after["test_loss"]["value"] == before["test_loss"]["value"]
 
-    # The importance bound at K = 1 is an ELBO estimate, and grows with K: log p(x) is above all.
+    # The importance bound at K = 1 is an estimate of the ELBO, and it grows with K.
     bounds = []
     for package, k in (("keras_vae", 1), ("tf_vae", 20), ("keras_vae", 20)):
         assert (
@@ -165,7 +165,7 @@ def test_a_finished_run_is_said_to_be_complete_and_can_be_made_longer(trained, m
     monkeypatch.chdir(trained.parent)
     assert main("keras_vae", list(map(str, arguments))) == 0
     assert "already complete" in capsys.readouterr().out
-    # A picture that is gone is drawn again, although metrics.json is there.
+    # A missing figure is drawn again, although metrics.json exists.
     picture = trained / "keras_vae-post-keras-seed4" / "figures" / "latent_epoch_001.png"
     content = picture.read_bytes()
     picture.unlink()
@@ -180,7 +180,7 @@ def test_a_finished_run_is_said_to_be_complete_and_can_be_made_longer(trained, m
     assert (folder / "figures" / "latent_epoch_003.png").exists()
 
 
-def test_without_network_and_mnist_a_line_says_what_is_used(tmp_path, monkeypatch, capsys):
+def test_without_network_and_mnist_one_line_names_the_data(tmp_path, monkeypatch, capsys):
     for name, value in (
         ("MNIST_NPZ", ""), ("KERAS_HOME", str(tmp_path)), ("https_proxy", "http://127.0.0.1:9"),
     ):  # fmt: skip
@@ -241,7 +241,7 @@ def test_bad_input_gets_one_line_and_writes_nothing(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_refusal_ends_a_process_as_it_ends_main(tmp_path):
+def test_bad_input_ends_a_process_with_the_same_status_and_message_as_main(tmp_path):
     done = run("tf_vae", "evaluate", "gone", cwd=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr == "gone holds no run (no config.json)\n"

@@ -1,4 +1,4 @@
-"""Config: what each field takes and refuses, the recipes, and the steps of a run."""
+"""Config: the values that each field accepts and refuses, the recipes, the steps of a run."""
 
 import dataclasses
 import json
@@ -8,7 +8,7 @@ import pytest
 
 from shared.config import RECIPES, Config, UsageError, from_dict, recipe
 
-HUGE = 10**400  # no float holds it, so a comparison as floats would raise OverflowError
+HUGE = 10**400  # too large for a float, so converting it would raise OverflowError
 INTEGERS = {"latent_dim": 1, "batch_size": 1, "epochs": 1, "steps": 1, "kl_warmup_steps": 0}
 POSITIVE = (
     "initializer_stddev",
@@ -70,7 +70,7 @@ def test_a_list_field_takes_lists_of_integers_and_nothing_else(name):
     assert refusal(**{name: (2**31,)}) == f"{name} is 2147483648; expected an integer <= 2147483647"
 
 
-def test_an_empty_list_is_no_network_but_it_is_no_picture():
+def test_hidden_dims_cannot_be_empty_but_picture_epochs_can():
     message = "hidden_dims is empty; expected at least one width, e.g. 256"
     assert refusal(hidden_dims=()) == message
     assert recipe("post-keras", picture_epochs=()).picture_epochs == ()
@@ -117,7 +117,7 @@ def test_every_field_has_one_of_the_tests_above():
     assert tested == {field.name for field in dataclasses.fields(Config)}
 
 
-def test_levels_are_those_of_a_byte_at_most():
+def test_levels_are_2_to_256():
     assert recipe("post-keras", likelihood="categorical").levels == 8
     for value in (2, 256):
         assert recipe("post-keras", likelihood="categorical", levels=value).levels == value
@@ -127,9 +127,9 @@ def test_levels_are_those_of_a_byte_at_most():
 
 
 def test_a_length_is_given_in_epochs_or_in_steps():
-    message = "the length of the run is given as {}; give epochs or steps"
-    assert refusal(epochs=None) == message.format("neither")
-    assert refusal(epochs=3, steps=3) == message.format("both")
+    message = "{} given; expected either epochs or steps"
+    assert refusal(epochs=None) == message.format("no length is")
+    assert refusal(epochs=3, steps=3) == message.format("epochs and steps are")
 
 
 @pytest.mark.parametrize(
@@ -162,12 +162,12 @@ def test_a_field_without_effect_is_refused(changes, message):
     assert refusal(**changes) == f"{message}: leave it out"
 
 
-def test_the_fields_that_belong_to_a_choice_are_taken_with_it():
+def test_the_fields_that_belong_to_a_choice_are_accepted_with_it():
     assert recipe("post-keras", likelihood="gaussian", fixed_sigma=0.1).fixed_sigma == 0.1
     assert recipe("post-keras", output_bias="mean-image").output_bias == "mean-image"
     config = recipe("post-keras", beta=2, kl_warmup_steps=5)
     assert (config.beta, config.kl_warmup_steps) == (2.0, 5)
-    # At their neutral values they have no effect to lose.
+    # At their neutral values they are accepted with every choice.
     assert recipe("post-keras", posterior="delta", beta=1, kl_warmup_steps=0).beta == 1
     message = "optimizer_epsilon is given but optimizer is sgd, which takes none"
     assert refusal(optimizer="sgd", optimizer_epsilon=1e-4) == message
@@ -192,7 +192,7 @@ def test_a_length_replaces_the_recipes_own():
     assert recipe("post-tf", epochs=None).steps == 1000  # None gives no length
 
 
-def test_a_recipe_has_its_names_and_its_fields():
+def test_a_recipe_refuses_unknown_names_and_fields():
     with pytest.raises(UsageError) as error:
         recipe("nope")
     assert str(error.value) == "recipe is 'nope'; expected one of post-keras, post-tf, nats"
@@ -206,7 +206,7 @@ def test_a_config_is_frozen():
 
 
 def test_the_recipes_are_those_that_the_readme_describes():
-    """Every field of every recipe: a run is reproduced by its name."""
+    """Compares every field, because a run is reproduced by the name of its recipe."""
     post_keras = {
         "recipe": "post-keras",
         "seed": 0,
@@ -268,7 +268,7 @@ def test_the_recipes_are_those_that_the_readme_describes():
     [
         (recipe("post-keras", epochs=2), 60000, [(1, 0, 600), (2, 600, 1200)]),
         (recipe("post-tf"), 60000, [(1, 0, 600), (2, 600, 1000)]),
-        # 937.5 batches of 64: the half one is a step of its own.
+        # 937.5 batches of 64: the half batch is a step too.
         (recipe("post-keras", epochs=2, batch_size=64), 60000, [(1, 0, 938), (2, 938, 1876)]),
         (recipe("post-keras", steps=5), 60000, [(1, 0, 5)]),
         (recipe("post-keras", epochs=1, batch_size=500), 40, [(1, 0, 1)]),

@@ -1,4 +1,4 @@
-"""Data: known by content, split by a fixed rule, converted once, refused with one clear line."""
+"""Data: identified by content, split by a fixed rule, converted, and refused in one line."""
 
 import contextlib
 import hashlib
@@ -30,7 +30,7 @@ def write(path, **changes):
 
 @pytest.fixture(autouse=True)
 def nowhere(monkeypatch, tmp_path):
-    """No MNIST anywhere, and a download that finds nobody at home."""
+    """Hides every copy of MNIST, and gives the download an address without a server."""
     monkeypatch.delenv("MNIST_NPZ", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
     monkeypatch.setattr(module, "MNIST_URL", "http://127.0.0.1:9/mnist.npz")
@@ -51,20 +51,20 @@ def test_the_five_thousand_digits():
     assert (one.sum(axis=1) > 1).sum() > (one.sum(axis=0) > 1).sum()
 
 
-def test_auto_says_in_one_line_that_it_falls_back():
+def test_auto_prints_one_line_when_it_falls_back():
     said = []
     data = load_data("auto", said.append)
     assert data.name == "mnist-5k"
     (line,) = said
-    assert "no MNIST" in line and "mnist-5k" in line and "\n" not in line
+    assert "cannot download MNIST" in line and "mnist-5k" in line and "\n" not in line
 
 
-def test_mnist_is_refused_where_it_is_not_to_be_had():
+def test_mnist_is_refused_where_it_cannot_be_obtained():
     with pytest.raises(UsageError, match=r"cannot be downloaded.*MNIST_NPZ"):
         load_data("mnist")
 
 
-def test_integers_become_floats_by_255_and_keep_their_shape(tmp_path):
+def test_integers_are_divided_by_255_and_keep_their_image_shape(tmp_path):
     data = load_data(write(tmp_path / "own.npz"))
     assert data.name == "own" and data.image_shape == (2, 2)
     expected = np.arange(20, dtype=np.float64).reshape(5, 4) * 12 / 255
@@ -164,7 +164,7 @@ def test_a_file_called_mnist_must_be_mnist(tmp_path, monkeypatch):
     path = write(tmp_path / "mnist.npz")
     with pytest.raises(UsageError, match="is not MNIST: x_train has SHA-256"):
         load_data(path)
-    # Set but bad is refused, not passed over.
+    # A bad MNIST_NPZ is refused, not ignored.
     monkeypatch.setenv("MNIST_NPZ", write(tmp_path / "copy.npz"))
     for name in ("auto", "mnist"):
         with pytest.raises(UsageError, match="is not MNIST"):
@@ -181,7 +181,7 @@ def serving(monkeypatch, body=b"not the file", status=200, length=None, silence=
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
             time.sleep(silence)
-            with contextlib.suppress(OSError):  # the client may have gone
+            with contextlib.suppress(OSError):  # the client may have closed the connection
                 self.send_response(status)
                 if length is not None:
                     self.send_header("Content-Length", length)
@@ -199,7 +199,7 @@ def serving(monkeypatch, body=b"not the file", status=200, length=None, silence=
         thread.join(10)
 
 
-def test_a_download_appears_whole(tmp_path, monkeypatch):
+def test_a_download_is_written_completely(tmp_path, monkeypatch):
     body = np.random.RandomState(0).bytes(3_000_000)  # several reads
     monkeypatch.setattr(module, "MNIST_FILE_SHA256", hashlib.sha256(body).hexdigest())
     said, path = [], tmp_path / "keras" / "datasets" / "mnist.npz"
@@ -230,7 +230,7 @@ def test_a_download_that_fails_leaves_nothing(tmp_path, monkeypatch, answer, rea
     said = []
     with serving(monkeypatch, **answer):
         assert load_data("auto", said.append).name == "mnist-5k"
-    assert "no MNIST" in said[-1] and reason in said[-1] and "\n" not in said[-1]
+    assert "cannot download MNIST" in said[-1] and reason in said[-1] and "\n" not in said[-1]
     with serving(monkeypatch, **answer), pytest.raises(UsageError, match=reason) as refusal:
         load_data("mnist", said.append)
     assert "\n" not in str(refusal.value)
@@ -248,11 +248,11 @@ def test_binarization_draws_each_pixel_by_its_grey_value():
     # The standard error of a share of 20,000 draws is at most 0.0036.
     assert np.abs(drawn.mean(axis=0) - x[0]).max() < 5 * 0.0036
     assert (drawn[:, 0] == 0).all() and (drawn[:, -1] == 1).all()
-    # Anew each epoch and seed, and the same again when asked again.
+    # Different for each epoch and seed, and the same when called again.
     assert (drawn == training_images(x, dynamic, 1)).all()
     assert (drawn != training_images(x, dynamic, 2)).any()
     assert (drawn != training_images(x, recipe("nats", seed=4), 1)).any()
-    # Fixed: once for all. The test set: once for every run, and binary pixels stay what they are.
+    # Fixed: the same in every epoch. Test set: the same in every run. Binary pixels do not change.
     fixed = [recipe("post-keras", binarization="fixed", seed=seed) for seed in (0, 1)]
     assert (training_images(x, fixed[0], 1) == training_images(x, fixed[1], 9)).all()
     once = evaluation_images(x, dynamic)
@@ -270,5 +270,5 @@ def test_mnist_is_known_by_its_content(monkeypatch, request):
     assert (data.name, data.source) == ("mnist", "mnist")
     assert data.sha256 == module.MNIST_SHA256
     assert (data.x_train.shape, data.x_test.shape) == ((60000, 784), (10000, 784))
-    # By path it is MNIST as well.
+    # Given by its path, the file is recognised as MNIST too.
     assert load_data(os.environ["MNIST_NPZ"]).name == "mnist"

@@ -1,4 +1,4 @@
-"""The densities of pixels in shared/elbo.py: sums and integrals of one, exact values, extremes."""
+"""The densities of pixels in shared/elbo.py: they sum or integrate to one; values, extremes."""
 
 import itertools
 import math
@@ -71,7 +71,9 @@ def test_half_precision_is_computed_in_float32():
         exact = oracle.bernoulli_log_likelihood(
             tf.cast(low_x, tf.float64).numpy(), tf.cast(low_logits, tf.float64).numpy()
         )
-        np.testing.assert_allclose(value, exact, rtol=1e-6)  # float32, not 1e-3 of a half
+        np.testing.assert_allclose(
+            value, exact, rtol=1e-6
+        )  # the precision of float32; that of half precision is 1e-3
 
 
 # ---- the others
@@ -84,7 +86,7 @@ def test_continuous_bernoulli_is_a_density_with_the_right_constant():
         def density(x, at=at, logit=logit):
             return np.exp(float(at(np.array([[x]]), np.array([[logit]]))[0]))
 
-        # Steep densities pile up at one end: tell the quadrature where.
+        # Steep densities are concentrated at one end: the quadrature needs points there.
         edge = min(0.5, 30 / max(abs(logit), 1e-9))
         points = [edge, 1 - edge]
         total, error = integrate.quad(density, 0, 1, points=points, epsabs=1e-11, limit=200)

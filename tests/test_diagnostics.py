@@ -51,7 +51,7 @@ def test_the_standard_error_is_that_of_a_mean_over_images():
     estimates = [diagnostics.elbo_estimate(each) for each in terms]
     means = np.array([each["mean"] for each in estimates])
     np.testing.assert_allclose(means, terms.mean(axis=(1, 2)), rtol=1e-13)
-    # 2000 sets tell a standard deviation to 1.6 %; 6 % is almost four of those.
+    # 2000 sets give a standard deviation to within 1.6 %; 6 % is almost four times that.
     stated = np.mean([each["standard_error"] for each in estimates])
     assert abs(stated / means.std() - 1) < 0.06
     assert abs(stated / math.sqrt((9 + 4 / 4) / 50) - 1) < 0.06
@@ -74,7 +74,7 @@ def test_the_bound_of_an_exact_posterior_is_the_evidence_at_every_k():
 
 def test_the_streamed_bound_is_the_bound_of_all_weights():
     model, calls, progress = Linear(), [], []
-    wide = model.z_log_var + 1.0  # not the posterior: weights that differ
+    wide = model.z_log_var + 1.0  # not the posterior, so that the weights differ
 
     def recorded(*arguments):
         calls.append(model.log_weights(*arguments))
@@ -92,14 +92,14 @@ def test_the_streamed_bound_is_the_bound_of_all_weights():
     )
     weights = np.concatenate(calls)
     assert weights.shape == (300, 12) and progress == [(1, 1)]
-    assert len(np.unique(weights)) == weights.size  # every chunk has noise of its own
+    assert len(np.unique(weights)) == weights.size  # every chunk has other noise
     for k, bound in bounds.items():
         # 1e-13: the same float64 numbers, added in another order.
         np.testing.assert_allclose(bound, oracle.importance_bound(weights[:k]), rtol=1e-13)
     alone = diagnostics.importance_bounds(
         model.log_weights, model.x, model.z_mean, wide, 3, (60,), batch=12
     )
-    # The same samples whatever other K are asked for; 1e-14: sums split at other places.
+    # The samples do not depend on the other K; 1e-14: sums that are split at other places.
     np.testing.assert_allclose(alone[60], bounds[60], rtol=1e-14)
 
 
@@ -123,9 +123,9 @@ def test_elbo_and_bounds_grow_towards_the_exact_evidence(models, exact, name):
         [oracle.importance_bound(w[i : i + 10]) for w in served for i in range(0, 100, 10)], axis=0
     )
     hundreds = np.mean(parts, axis=0)
-    # On the same samples the growth is Jensen's inequality, for every image and without noise.
+    # On the same samples it grows for every image, by Jensen's inequality.
     assert (mean < tens).all() and (tens < hundreds).all() and (hundreds < whole).all()
-    # The ends are exact values, each met within five standard errors of 5000 samples.
+    # Both ends are exact values, and agree to within five standard errors of 5000 samples.
     weights = np.concatenate(served).astype(np.float64)
     error = weights.std(axis=0) / math.sqrt(5000)
     assert (np.abs(mean - exact["elbo"]) < 5 * error + 1e-4).all()  # 1e-4: float32 weights
@@ -181,17 +181,17 @@ def test_kl_per_dimension_adds_up_and_an_unused_dimension_is_not_active():
     total = oracle.kl_to_standard_normal(z_mean, z_log_var).mean()
     np.testing.assert_allclose(kl.sum(), total, rtol=1e-12)
     np.testing.assert_allclose(kl[1], 4.5, rtol=1e-12)  # a mean of 3 everywhere costs 3² / 2
-    # A constant mean says nothing about x, whatever it costs; 0.05² is below 0.01.
+    # A constant mean has no information about x, whatever its KL; 0.05² is below 0.01.
     assert diagnostics.active_units(z_mean).tolist() == [True, False, False]
 
 
 def test_the_aggregate_density_is_that_of_the_mixture_over_images():
     random = np.random.RandomState(6)
     mean, log_var, z = (random.normal(size=(n, 3)) for n in (7, 7, 250))
-    found = diagnostics.aggregate_log_density(z, mean, log_var)
+    log_density = diagnostics.aggregate_log_density(z, mean, log_var)
     densities = stats.norm.pdf(z[:, None], mean, np.exp(log_var / 2)).prod(axis=2)
-    np.testing.assert_allclose(found, np.log(densities.mean(axis=1)), rtol=1e-12)  # float64
-    # Where every image has the prior as its q(z|x), so has the aggregate, to any distance.
+    np.testing.assert_allclose(log_density, np.log(densities.mean(axis=1)), rtol=1e-12)  # float64
+    # If q(z|x) of every image is the prior, so is the aggregate, at any distance.
     far = np.array([[0.0, 0, 0], [60, 0, 0]])  # e^-1800: no density that float64 can hold
     collapsed = diagnostics.aggregate_log_density(far, np.zeros((7, 3)), np.zeros((7, 3)))
     np.testing.assert_allclose(collapsed, stats.norm.logpdf(far).sum(axis=1), rtol=1e-12)
@@ -199,7 +199,7 @@ def test_the_aggregate_density_is_that_of_the_mixture_over_images():
         diagnostics.aggregate_log_density(z, mean, np.full((7, 3), -np.inf))
 
 
-def test_dead_units_are_those_that_no_input_wakes():
+def test_dead_units_are_zero_for_every_input():
     weights = {
         "encoder/hidden_1/kernel": np.array([[1.0, -1, 0, 0], [0, 0, 1, 1]], np.float32),
         "encoder/hidden_1/bias": np.array([0.0, 0, -1, -0.5], np.float32),
@@ -208,8 +208,8 @@ def test_dead_units_are_those_that_no_input_wakes():
         "decoder/hidden_1/kernel": np.array([[1.0, 0.0]], np.float32),
         "decoder/hidden_1/bias": np.array([0.0, -1.0], np.float32),
     }
-    # More rows than a batch holds: the first wakes unit 0, the last unit 3. Pixels stay in [0, 1]:
-    # unit 1 never sees a negative one, and unit 2 stops short at the edge.
+    # More rows than in a batch: the first activates unit 0, the last unit 3. With pixels in [0, 1],
+    # unit 1 is never positive before its relu, and unit 2 is at most zero.
     x = np.zeros((2500, 2))
     x[0, 0] = x[-1, 1] = 1.0
     dead = diagnostics.dead_units(weights, "relu", x, np.array([[-1.0], [0.5]]))
@@ -231,7 +231,7 @@ def test_labels_of_separate_clusters_are_found_and_random_ones_are_not():
     # Radius about 0.5 against a distance of 9: 1 - 0.5/9 and above.
     assert 0.9 < diagnostics.silhouette(z, labels) <= 1
     guess = random.permutation(labels)
-    # A guess among four is right a quarter of the time; 0.06 is five standard errors of 1500.
+    # A random guess of four labels is right in a quarter of cases; 0.06 is five standard errors.
     accuracy = diagnostics.knn_accuracy(z[train], guess[train], z[test], guess[test])
     assert abs(accuracy - 0.25) < 0.06
     assert diagnostics.silhouette(z, guess) < 0.05
@@ -241,7 +241,7 @@ def test_labels_of_separate_clusters_are_found_and_random_ones_are_not():
         diagnostics.knn_accuracy(z[:3], labels[:3], z, labels)
 
 
-def test_the_silhouette_is_that_of_its_definition_over_the_sample():
+def test_the_silhouette_of_a_sample_is_that_of_its_definition():
     random = np.random.RandomState(1)
     z, labels = random.normal(size=(30, 2)), random.randint(0, 3, 30)
     labels[0] = 7  # alone with its label: its silhouette is 0 by definition
@@ -257,9 +257,9 @@ def test_the_silhouette_is_that_of_its_definition_over_the_sample():
         outside = min(means[each] / counts[each] for each in means if each != label)
         values.append((outside - inside) / max(inside, outside))
     for points in (30, 31, 2000):  # all of them, in another order: 1e-12
-        found = diagnostics.silhouette(z, labels, points=points)
-        np.testing.assert_allclose(found, np.mean(values), rtol=1e-12)
-    # Fewer are a sample, which depends on the seed and differs from the whole.
+        ours = diagnostics.silhouette(z, labels, points=points)
+        np.testing.assert_allclose(ours, np.mean(values), rtol=1e-12)
+    # A smaller sample depends on the seed, and differs from the whole set.
     few = {diagnostics.silhouette(z, labels, seed=seed, points=20) for seed in range(5)}
     assert len(few) == 5 and np.mean(values) not in few
 
@@ -280,11 +280,11 @@ def test_a_silhouette_that_is_not_defined_is_nan():
     assert math.isnan(diagnostics.silhouette(z, np.zeros(300, int)))  # one label
     assert math.isnan(diagnostics.silhouette(z, np.arange(300)))  # as many labels as points
     assert math.isnan(diagnostics.silhouette(z[:1], rare[:1]))
-    # A label that one image of 300 has is in a sample of three once in a hundred times.
+    # A label of one image in 300 is in one of a hundred samples of three images.
     values = [diagnostics.silhouette(z, rare, seed=seed, points=3) for seed in range(20)]
     assert any(math.isnan(value) for value in values)
     assert not math.isnan(diagnostics.silhouette(z, rare))
-    with pytest.raises(ValueError, match="NaN"):  # what is wrong with z is no matter of labels
+    with pytest.raises(ValueError, match="NaN"):  # bad z is still an error
         diagnostics.silhouette(np.full((300, 2), np.nan), rare)
 
 
@@ -292,5 +292,7 @@ def test_the_nearest_distance_is_the_least_norm():
     random = np.random.RandomState(0)
     images, references = random.normal(size=(7, 5)), random.normal(size=(20, 5))
     norms = np.linalg.norm(images[:, None] - references, axis=2)
-    found = diagnostics.nearest_distance(images, references)
-    np.testing.assert_allclose(found, norms.min(axis=1), rtol=1e-7)  # a² - 2ab + b² loses digits
+    distances = diagnostics.nearest_distance(images, references)
+    np.testing.assert_allclose(
+        distances, norms.min(axis=1), rtol=1e-7
+    )  # a² - 2ab + b² loses digits

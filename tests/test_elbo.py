@@ -41,7 +41,7 @@ def test_importance_bound_is_the_log_of_the_mean_weight():
     # 1e-13: as above, the samples along the other axis.
     along_rows = elbo.importance_bound(log_weights.T, axis=1)
     np.testing.assert_allclose(along_rows, oracle.importance_bound(log_weights), rtol=1e-13)
-    # Equal weights: the bound is their common value, for any K (a wrong count K shows here).
+    # Equal weights: the bound is their common value for any K, unless the count K is wrong.
     equal = np.full((5, 3), -123.0)
     np.testing.assert_allclose(elbo.importance_bound(equal), -123.0, rtol=1e-15)
 
@@ -83,7 +83,7 @@ def test_every_importance_weight_of_an_exact_posterior_is_the_evidence():
     w, noise_var = RANDOM.normal(size=(6, 3)), 0.3
     x = RANDOM.normal(size=(20, 6))
     precision = np.eye(3) + w.T @ w / noise_var
-    # A diagonal posterior, as q is: rotate z so that the precision is diagonal.
+    # q is diagonal, so z is rotated in order that the precision of the posterior is diagonal.
     values, vectors = np.linalg.eigh(precision)
     w = w @ vectors
     z_mean = x @ w / noise_var / values
@@ -138,7 +138,7 @@ def test_the_elbo_and_the_loss_are_those_of_float64():
     # The weight is beta at the last step of the warm-up and stays there.
     [(0, 1 / 8), (1, 2 / 8), (3, 4 / 8), (6, 7 / 8), (7, 1), (8, 1), (2**31 - 1, 1)],
 )
-def test_a_warm_up_rises_by_equal_parts_to_beta(step, share):
+def test_a_warm_up_rises_linearly_to_beta(step, share):
     for beta in (4.0, 0.5):
         weight = elbo.warmed_up(beta, tf.constant(step), 8)
         assert weight.dtype == tf.float32
@@ -180,7 +180,7 @@ def test_kl_is_never_negative_next_to_the_prior(compiled):
     assert values[0] == 0
 
 
-def test_single_and_double_precision_stay_what_they_are():
+def test_results_keep_single_and_double_precision():
     mean, log_var = gaussians()
     for dtype in (tf.float32, tf.float64):
         a, b = tf.constant(mean, dtype), tf.constant(log_var, dtype)
@@ -198,7 +198,7 @@ A, B = np.zeros((4, 3)), np.zeros((4, 3))
 
 
 @pytest.mark.parametrize(
-    ("call", "found"),
+    ("call", "shapes"),
     [
         (lambda: elbo.elbo(A[:, 0], B[:, :1]), "log_likelihood (4,), kl (4, 1)"),
         (lambda: elbo.negative_elbo(A[:, 0], B[:, :1]), "log_likelihood (4,), kl (4, 1)"),
@@ -235,10 +235,10 @@ A, B = np.zeros((4, 3)), np.zeros((4, 3))
         ),
     ],
 )
-def test_shapes_that_differ_are_refused(call, found):
+def test_shapes_that_differ_are_refused(call, shapes):
     with pytest.raises(ValueError) as error:
         call()
-    assert str(error.value) == f"shapes differ: {found}; expected one shape"
+    assert str(error.value) == f"shapes differ: {shapes}; expected equal shapes"
 
 
 @pytest.mark.parametrize("spec", [(None, 3), (5, None), (None, None)])

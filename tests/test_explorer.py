@@ -1,4 +1,4 @@
-"""What the explorer of results/index.html shows and does, in a real browser (make test-page)."""
+"""The display and actions of the explorer of results/index.html, in a browser (make test-page)."""
 
 import numpy as np
 import pytest
@@ -8,10 +8,10 @@ pytest_plugins = ["page_fixtures"]
 pytestmark = pytest.mark.browser
 
 
-def test_the_pointer_moves_z_and_a_click_holds_it(page):
+def test_the_pointer_moves_z_and_a_click_fixes_it(page):
     plane, limit = page.locator("#plane"), page.evaluate("vae.limit")
     side = plane.bounding_box()["width"]
-    pixel = 2 * limit / side  # in z: a mouse stands on whole pixels
+    pixel = 2 * limit / side  # in z: the pointer is at whole pixels
     before = canvas(page, "digit")
     plane.hover(position={"x": side / 4, "y": side / 4})
     np.testing.assert_allclose(z_of(page), [-limit / 2, limit / 2], atol=pixel)
@@ -24,7 +24,7 @@ def test_the_pointer_moves_z_and_a_click_holds_it(page):
     np.testing.assert_allclose(z_of(page), [0, 0], atol=pixel)
 
 
-def test_keys_move_z_and_the_focus_is_seen(page):
+def test_keys_move_z_and_the_focus_is_visible(page):
     limit = page.evaluate("vae.limit")
     for _ in range(10):
         page.keyboard.press("Tab")
@@ -61,7 +61,7 @@ def test_the_toggle_changes_the_digit_and_keeps_z(page):
 
 
 def touch_stroke(page, name, points):
-    """A finger over a canvas, by points in units of its side."""
+    """Moves a finger over a canvas, through points in units of its side."""
     page.locator(f"#{name}").scroll_into_view_if_needed()
     box, session = page.locator(f"#{name}").bounding_box(), page.context.new_cdp_session(page)
 
@@ -78,7 +78,9 @@ def touch_stroke(page, name, points):
 def test_a_finger_moves_z_and_draws_on_a_phone(visit, results):
     phone = {"viewport": {"width": 360, "height": 740}, "has_touch": True, "is_mobile": True}
     page = visit(results / "index.html", **phone, device_scale_factor=2)
-    assert page.evaluate("document.documentElement.scrollWidth") == 360  # nothing sticks out
+    assert (
+        page.evaluate("document.documentElement.scrollWidth") == 360
+    )  # nothing is wider than the window
     limit = page.evaluate("vae.limit")
     touch_stroke(page, "plane", [(0.5, 0.5), (0.6, 0.4), (0.75, 0.25)])
     np.testing.assert_allclose(z_of(page), [limit / 2, limit / 2], rtol=0.03)  # 3 pixels of 328 / 4
@@ -119,7 +121,7 @@ def test_a_drawing_becomes_an_image_like_mnists(page, points):
 
 
 def press_and_drag(page, start, points):
-    """A mouse pressed at `start` and moved over points, in pixels of the window."""
+    """Presses the mouse at `start` and moves it through points, in pixels of the window."""
     page.mouse.move(*start)
     page.mouse.down()
     for each in points:
@@ -158,7 +160,7 @@ def test_only_the_first_finger_and_the_left_button_draw(page):
     assert page.evaluate("vae.state.strokes.length") == 0
 
 
-def test_everything_is_filled_in_when_the_page_opens(page):
+def test_every_canvas_has_an_image_when_the_page_opens(page):
     seen = canvas(page, "seen")
     assert len(seen) == 28 * 28 and seen.max() > 200  # a test image, white on black
     first = page.locator("#tests canvas").first
@@ -172,7 +174,7 @@ def test_everything_is_filled_in_when_the_page_opens(page):
     assert page.locator("#lens").evaluate(lens)  # transparent where nothing is drawn
     for name in ("seen", "reconstruction", "lens", "digit"):
         box = page.locator(f"#{name}").bounding_box()
-        # A pixel: the side of a square in a fluid grid is a fraction of one.
+        # One pixel: the side of a square in a flexible grid is not a whole number.
         assert abs(box["width"] - box["height"]) < 1 and box["width"] >= 90, name
     text = page.locator("#posterior").inner_text()
     assert "mean" in text and "KL" in text
@@ -193,9 +195,9 @@ def test_labels_of_classes_do_not_cover_each_other(page):
     for points in ([[50, 50]] * 10, [[50, 50], [51, 50], [50, 52], [200, 200]]):
         moved = np.array(page.evaluate("p => apart(p, 22)", points))
         distances = np.hypot(*(moved[:, None] - moved[None]).transpose(2, 0, 1))
-        # Each round halves what is missing at least; half a pixel cannot be seen.
+        # Each round at least halves the missing distance; half a pixel is not visible.
         assert distances[np.triu_indices(len(moved), 1)].min() > 21.5
-    assert moved[-1].tolist() == [200, 200]  # far from all others: where it was
+    assert moved[-1].tolist() == [200, 200]  # far from all others: not moved
 
 
 @pytest.mark.parametrize("width", [390, 1280])

@@ -1,8 +1,8 @@
-"""What the explorer of results/index.html computes, in a real browser (make test-page).
+"""The computations of the explorer of results/index.html, in a real browser (make test-page).
 
-Its numbers must be the model's: the page carries the weights as float16, so what it computes is
-held to the formulas in float64 twice: on weights rounded to float16, where nothing but the order of
-sums differs, and on the weights themselves, within what rounding can do.
+Its numbers must be those of the model. The page has the weights as float16, so they are compared
+twice with the formulas in float64: on weights rounded to float16, where only the order of sums
+differs, and on the exact weights, within the largest effect of rounding.
 """
 
 import numpy as np
@@ -32,11 +32,11 @@ def rounded(weights):
 
 
 def bound(weights, names, x):
-    """How far float16 weights in float64 can end from float32 weights in float32, output by output.
+    """A bound of the difference between float16 weights in float64 and float32 weights in float32.
 
-    Rounding to float16 moves a weight by 2^-11 of it at most (below 2^-14 by 2^-25); a float32 sum
-    of n products is off by n + 1 roundings of 2^-24 of the sum of their magnitudes at most. Relu
-    never makes a difference larger. The bound is propagated through the layers in float64.
+    Rounding to float16 changes a weight by at most 2^-11 of it (below 2^-14, by 2^-25). The error
+    of a float32 sum of n products is at most n + 1 roundings of 2^-24 of the sum of magnitudes.
+    Relu does not increase a difference. The bound is propagated through the layers in float64.
     """
     h, error = np.asarray(x, np.float64), np.zeros(np.shape(x))
     for name in names:
@@ -66,18 +66,18 @@ def test_the_digit_is_the_decoders(page, results, implementations, epoch):
     names = [*layers("decoder", weights), "decoder/logits"]
     page.locator("#epochs label").nth(epoch - 1).click()
     for z in ZS:
-        found = page.evaluate(
+        displayed = page.evaluate(
             "([n, z]) => Array.from(vae.decode(vae.epochs[n].weights, z))", [epoch - 1, list(z)]
         )
-        np.testing.assert_allclose(found, decoded(rounded(weights), z), rtol=0, atol=ROUNDING)
+        np.testing.assert_allclose(displayed, decoded(rounded(weights), z), rtol=0, atol=ROUNDING)
         real = implementations["tf_vae"].decode(model, np.array([z], np.float32))[0]
         # The sigmoid's slope is 1/4 at most; its own float32 rounding is below 1e-6.
         within = bound(weights, names, np.float32(z)) / 4 + 1e-6
-        assert (np.abs(found - real) <= within).all()
-        assert within.max() < 0.01  # the bound is worth something
+        assert (np.abs(displayed - real) <= within).all()
+        assert within.max() < 0.01  # the bound is tight enough to be a test
         page.evaluate("z => vae.moveTo(z)", list(z))
         # A pixel is the nearest of 256 greys.
-        assert (np.abs(canvas(page, "digit") - 255 * np.array(found)) <= 0.5).all()
+        assert (np.abs(canvas(page, "digit") - 255 * np.array(displayed)) <= 0.5).all()
 
 
 @pytest.mark.parametrize("epoch", (1, 2))
@@ -94,11 +94,11 @@ def test_the_posterior_is_the_encoders(page, results, implementations, epoch):
         for theirs, ours, array in zip(
             ("zMean", "zLogVar"), ("z_mean", "z_log_var"), real, strict=True
         ):
-            found = np.array(page.evaluate(f"Array.from(vae.state.q.{theirs})"))
-            np.testing.assert_allclose(found, out[ours][0], rtol=0, atol=ROUNDING)
+            displayed = np.array(page.evaluate(f"Array.from(vae.state.q.{theirs})"))
+            np.testing.assert_allclose(displayed, out[ours][0], rtol=0, atol=ROUNDING)
             within = bound(weights, [*layers("encoder", weights), f"encoder/{ours}"], x[0])
             # x itself is a float32 there: 2^-24 of every pixel, less than one more rounding.
-            assert (np.abs(found - array[0]) <= 1.01 * within).all()
+            assert (np.abs(displayed - array[0]) <= 1.01 * within).all()
         drawn = decoded(rounded(weights), page.evaluate("Array.from(vae.state.q.zMean)"))
         # 255 · ROUNDING beside the nearest of 256 greys
         assert (np.abs(canvas(page, "reconstruction") - 255 * drawn) <= 0.5 + 1e-6).all()
@@ -113,10 +113,10 @@ def test_the_test_images_are_the_test_set_and_the_points_its_posterior_means(
     assert (canvas(page, "seen") == first_three).all()
     model, _ = implementations["keras_vae"].load(results / "keras" / "post-keras", 2)
     z_mean = implementations["keras_vae"].encode(model, data.x_test)[0]
-    found = np.array(page.evaluate("Array.from(vae.epochs[1].zMeans)")).reshape(-1, 2)
+    displayed = np.array(page.evaluate("Array.from(vae.epochs[1].zMeans)")).reshape(-1, 2)
     # int16: half a step of the largest |z| / 32767; sorted, since the page shuffles them.
     for axis in range(2):
-        difference = np.sort(found[:, axis]) - np.sort(z_mean[:, axis])
+        difference = np.sort(displayed[:, axis]) - np.sort(z_mean[:, axis])
         assert np.abs(difference).max() <= 0.51 * page.evaluate("vae.zStep")
 
 
@@ -143,7 +143,7 @@ def test_the_manifold_is_the_decoder_at_the_quantiles(page, results):
 def test_a_straight_stroke_is_as_wide_as_the_pen(page):
     image = page.evaluate("Array.from(vae.likeMnist([[[0.3, 0], [0.3, 1]]]))")
     rows = np.reshape(image, (28, 28)).sum(axis=1)
-    # Coverage of a straight line sums to its width in every row that both its ends leave alone.
+    # The coverage of a straight line sums to its width in every row away from its ends.
     np.testing.assert_allclose(rows[8:20], 2.8, rtol=1e-12)
 
 
@@ -151,19 +151,19 @@ def test_the_kl_keeps_its_digits_next_to_the_prior(page):
     """KL = (exp(v) - 1 - v + m²) / 2 is v²/4 + v³/12 + … at m = 0; exp(v) - 1 rounds it away."""
     script = "([m, v]) => kl({ zMean: Float64Array.from(m), zLogVar: Float64Array.from(v) })"
     for v in (1e-5, -1e-5, 1e-7, -1e-7):
-        found = page.evaluate(script, [[0, 0], [v, 0]])
+        displayed = page.evaluate(script, [[0, 0], [v, 0]])
         # The difference of expm1(v) and v is off by 2^-53 |v|, which is 2^-51 / |v| of v²/4; the
         # series stops at v⁴/48, below 1e-11 of it.
         tolerance = 2.0**-51 / abs(v) + 1e-11
-        np.testing.assert_allclose(found, v**2 / 4 + v**3 / 12, rtol=tolerance)
+        np.testing.assert_allclose(displayed, v**2 / 4 + v**3 / 12, rtol=tolerance)
     random = np.random.RandomState(0)
     near = random.normal(0, 1e-9, (100, 2))
     values = [page.evaluate(script, [[0, 0], pair.tolist()]) for pair in near]
     assert min(values) >= 0
-    for _ in range(20):  # away from the prior the formula of the paper has all its digits
+    for _ in range(20):  # away from the prior, the formula of the paper loses no digits
         m, v = random.normal(0, 2, (2, 2))
-        found = page.evaluate(script, [m.tolist(), v.tolist()])
-        np.testing.assert_allclose(found, kl_to_standard_normal(m, v), rtol=1e-12)
+        displayed = page.evaluate(script, [m.tolist(), v.tolist()])
+        np.testing.assert_allclose(displayed, kl_to_standard_normal(m, v), rtol=1e-12)
 
 
 def test_numbers_are_written_without_a_negative_zero(page):

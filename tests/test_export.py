@@ -1,4 +1,4 @@
-"""Exported encoders and decoders, read again, give what the model gives."""
+"""Exported encoders and decoders give the same outputs as the model when they are loaded."""
 
 import dataclasses
 
@@ -20,7 +20,7 @@ CONFIGS = {
 
 @pytest.fixture(params=CONFIGS.values(), ids=CONFIGS.keys())
 def exported(request, implementation, tmp_path):
-    """The arguments of `export_run`; what a model has learned does not matter to it."""
+    """The arguments of `export_run`, with an untrained model."""
     model = implementation.build(dataclasses.replace(request.param, hidden_dims=(8,)), 36)
     return tmp_path / "run", implementation, model, 36
 
@@ -31,12 +31,12 @@ def test_saved_models_are_the_model(exported):
     assert [path.name for path in saved] == ["encoder", "decoder"]
     assert all((path / "saved_model.pb").exists() for path in saved)
     assert max(differences.values()) < export.TOLERANCE
-    # Every output is in the file, read again here: a part that lacks one has nothing that differs.
+    # Every output is in the file: a missing output would not be compared.
     folder, implementation, model, input_dim = exported
     x = np.random.RandomState(0).uniform(size=(3, input_dim)).astype(np.float32)
     q = dict(zip(("z_mean", "z_log_var"), implementation.encode(model, x), strict=True))
     if np.isneginf(q["z_log_var"]).all():
-        del q["z_log_var"]  # of a delta posterior, which has z_mean alone
+        del q["z_log_var"]  # of a delta posterior, which has only z_mean
     z = q["z_mean"]
     for part, inputs, outputs in (
         ("encoder", x, q),
@@ -45,12 +45,12 @@ def test_saved_models_are_the_model(exported):
         ours = implementation.load_exported(folder / "exported" / part)(inputs)
         assert ours.keys() == outputs.keys()
         for name, values in outputs.items():
-            # As in export.py: float32 sums in another order than XLA's.
+            # As in export.py: float32 sums, which are in another order with XLA.
             np.testing.assert_allclose(ours[name], values, rtol=1e-5, atol=1e-5)
 
 
 def test_an_export_of_another_model_is_not_written(implementation, data, tmp_path):
-    """What is checked is the file: other weights in it are found, and leave nothing behind."""
+    """The written file is checked: one with other weights raises an error and is removed."""
     config = recipe("post-keras", hidden_dims=(8,))
     model, other = (implementation.build(dataclasses.replace(config, seed=s), 36) for s in (0, 1))
     implementation = dataclasses.make_dataclass("Version", vars(implementation))(

@@ -1,4 +1,4 @@
-"""What the modules of the core say they export is there, and all of it has a docstring."""
+"""The modules of the core define everything in their __all__, with docstrings."""
 
 import importlib
 

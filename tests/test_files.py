@@ -1,4 +1,4 @@
-"""The one reader of .npz files: what it gives and what it refuses."""
+"""The reader of .npz files: what it returns and what it refuses."""
 
 import re
 
@@ -44,7 +44,7 @@ def test_weights_are_read_in_the_order_of_their_shapes(tmp_path):
             {"a/bias": np.array(["1", "2", "3"])},
             "a/bias is <U1 of shape (3,); expected float32 of shape (3,)",
         ),
-        # Of several faults the first in the order of the shapes is told.
+        # Of several errors, the message has the first in the order of the shapes.
         (
             {"a/kernel": None, "a/bias": None, "Z": np.zeros(1)},
             "a/kernel is missing; expected float32 of shape (2, 3)",

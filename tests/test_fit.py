@@ -1,4 +1,4 @@
-"""What Keras' `fit` does beside training: its progress bar, and how `predict` runs afterwards."""
+"""Keras' `fit` beside the training itself: its progress bar, and `predict` after it."""
 
 import dataclasses
 
@@ -12,14 +12,14 @@ CONFIG = recipe("post-keras", epochs=2, hidden_dims=(8,), batch_size=60, step_lo
 
 @pytest.fixture(scope="module")
 def trained(implementations, data):
-    """A model after 2 epochs of 5 steps each, of which one call executes all 5."""
+    """A model after 2 epochs of 5 steps, which one call executes."""
     model, run = implementations["keras_vae"].train(CONFIG, data, verbose=0)
     assert model.steps_per_execution == 5
     return model, run
 
 
 class Calls(keras.callbacks.Callback):
-    """Counts the calls of the compiled function in which `predict` handles its batches."""
+    """Counts the calls of the compiled function of `predict`."""
 
     def __init__(self):
         super().__init__()
@@ -38,7 +38,7 @@ def test_predict_takes_one_batch_per_call_after_training(trained, uneven_data):
     # 620 images in batches of 500. The number of training steps per call would unroll both batches,
     # and up to 128 of a larger set, into one graph.
     assert calls.count == 2
-    assert model.steps_per_execution == 5  # and `fit` goes on as it was compiled
+    assert model.steps_per_execution == 5  # `fit` still has its own number of steps per call
 
 
 class Evaluate(keras.callbacks.Callback):

@@ -17,15 +17,15 @@ def test_both_gradient_estimators_have_the_known_mean_of_a_quadratic():
         samples=200_000,
     )
     exact = {"z_mean": 2 * a * mean + b, "z_log_var": a * np.exp(log_var)}
-    for name, found in result.items():
+    for name, estimates in result.items():
         for kind in ("reparameterized", "score"):
-            away = np.abs(found[kind] - exact[name])
-            assert (away < 5 * found[f"{kind}_error"]).all(), (name, kind)
-        joint = np.hypot(found["reparameterized_error"], found["score_error"])
-        assert (np.abs(found["reparameterized"] - found["score"]) < 5 * joint).all()
-        assert (found["variance_ratio"] > 1).all()
-    # The path estimator's variance has a closed form too, var(2 a z + b) = 4 a² σ²; 2 % is six
-    # standard errors of a variance from 200,000 normal draws.
+            away = np.abs(estimates[kind] - exact[name])
+            assert (away < 5 * estimates[f"{kind}_error"]).all(), (name, kind)
+        joint = np.hypot(estimates["reparameterized_error"], estimates["score_error"])
+        assert (np.abs(estimates["reparameterized"] - estimates["score"]) < 5 * joint).all()
+        assert (estimates["variance_ratio"] > 1).all()
+    # The variance of the reparameterized estimate has a closed form, var(2 a z + b) = 4 a² σ²; 2 %
+    # is six standard errors of a variance from 200,000 normal draws.
     variance = result["z_mean"]["reparameterized_error"] ** 2 * 200_000
     np.testing.assert_allclose(variance, 4 * a**2 * np.exp(log_var), rtol=0.02)
 
@@ -43,5 +43,5 @@ def test_a_baseline_lowers_the_variance_and_leaves_the_mean():
 
     without, with_baseline = estimate(0.0), estimate(-94.0)
     assert (with_baseline["score_error"] < 0.2 * without["score_error"]).all()
-    for found in (without, with_baseline):  # d/dμ of E[-z²] is -2 μ
-        assert (np.abs(found["score"] + 2) < 5 * found["score_error"]).all()
+    for estimates in (without, with_baseline):  # d/dμ of E[-z²] is -2 μ
+        assert (np.abs(estimates["score"] + 2) < 5 * estimates["score_error"]).all()

@@ -1,4 +1,4 @@
-"""Ctrl-C: the exit status, what is saved, and what the message promises."""
+"""Ctrl-C: the exit status, the saved files, and the message."""
 
 import signal
 import subprocess
@@ -14,8 +14,8 @@ from shared.data import load_data
 from shared.run.folder import read_config, read_history
 from shared.run.run import Run
 
-# A shell that starts the tests in the background has them and their children ignore SIGINT, and
-# Python then leaves it ignored. This is the command line as a terminal starts it.
+# Processes that a shell starts in the background ignore SIGINT, and so do their children in Python.
+# This program is the command line as a terminal starts it.
 FROM_A_TERMINAL = """
 import signal, sys
 from shared.cli import main
@@ -27,7 +27,7 @@ sys.exit(main(sys.argv[1], sys.argv[2:]))
 
 @pytest.mark.parametrize("package", ["keras_vae", "tf_vae"])
 def test_an_interrupted_training_leaves_with_130_and_resumes(package, data_path, tmp_path):
-    """A real Ctrl-C, as soon as an epoch is saved; the test ends the training, not its length."""
+    """Sends a real SIGINT as soon as an epoch is saved."""
     arguments = ["train", "--hidden-dims", "4", "--epochs", "100000", "--data", str(data_path)]
     command = [sys.executable, "-c", FROM_A_TERMINAL, package, *arguments, "--out", "run"]
     with subprocess.Popen(
@@ -40,7 +40,7 @@ def test_an_interrupted_training_leaves_with_130_and_resumes(package, data_path,
             process.send_signal(signal.SIGINT)
             _, error = process.communicate(timeout=60)
         finally:
-            process.kill()  # else `with` would wait for a training that does not end
+            process.kill()  # otherwise `with` would wait for the end of the training
     assert process.returncode == 130
     assert error.strip() == "interrupted; finished epochs are saved, --resume continues"
     history = read_history(tmp_path / "run")
@@ -49,7 +49,7 @@ def test_an_interrupted_training_leaves_with_130_and_resumes(package, data_path,
     assert [row["epoch"] for row in history] == list(range(1, len(history) + 1))
 
 
-def test_only_what_trains_promises_a_resume(monkeypatch, capsys):
+def test_only_the_message_of_a_training_offers_a_resume(monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 

@@ -1,4 +1,4 @@
-"""From the decoder's heads to log p(x|z) and to a picture."""
+"""Conversion of the decoder's heads to log p(x|z) and to an image."""
 
 import math
 
@@ -45,8 +45,8 @@ def test_a_fixed_sigma_is_the_same_for_every_pixel():
     np.testing.assert_array_equal(mean_image(config, given), given["mean"])
 
 
-def test_a_learned_sigma_stays_above_a_grey_level():
-    """On a pixel that is always black a free variance would fall, and the density rise, forever."""
+def test_a_learned_sigma_is_larger_than_a_grey_level():
+    """On a pixel that is always black, an unbounded variance would go to zero."""
     config = recipe("post-keras", likelihood="gaussian")
     black = np.zeros((1, 1))
     bound = stats.norm.logpdf(0, 0, 1 / 255)
@@ -79,7 +79,11 @@ def test_the_continuous_bernoulli_is_drawn_at_its_mean(logit):
         given = {"logits": np.array([[logit]])}
         return math.exp(log_likelihood(config, np.array([[x]]), given)[0])
 
-    points = [0.0, *np.geomspace(1e-3, 0.5, 5), 1.0]  # the mass may lie at either end
+    points = [
+        0.0,
+        *np.geomspace(1e-3, 0.5, 5),
+        1.0,
+    ]  # the density may be concentrated at either end
     mean, _ = integrate.quad(lambda x: x * density(x), 0, 1, points=points, limit=200)
     ours = float(mean_image(config, {"logits": np.array([[logit]])})[0, 0])
     assert ours == pytest.approx(mean, rel=1e-7, abs=1e-9)  # the series' next term: 0.1⁵ / 30240

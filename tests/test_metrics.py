@@ -1,4 +1,4 @@
-"""What stands in metrics.json: each number against the definition of its name."""
+"""The contents of metrics.json: each number is compared with its definition."""
 
 import dataclasses
 import json
@@ -25,10 +25,10 @@ def trained(implementations, data, tmp_path_factory):
 
 def test_loss_and_bits_are_the_same_number_in_two_units(trained):
     folder, implementation, model, data = trained
-    found = metrics.write_metrics(folder, data, metrics.measure(*trained, samples=3))
-    assert json.loads((folder / "metrics.json").read_text()) == found
-    loss, bits = found["test_loss"], found["test_bits_per_pixel"]
-    parts = found["test_kl"]["value"] - found["test_log_likelihood"]["value"]
+    written = metrics.write_metrics(folder, data, metrics.measure(*trained, samples=3))
+    assert json.loads((folder / "metrics.json").read_text()) == written
+    loss, bits = written["test_loss"], written["test_bits_per_pixel"]
+    parts = written["test_kl"]["value"] - written["test_log_likelihood"]["value"]
     assert loss["value"] == pytest.approx(parts, rel=1e-12)
     scale = 36 * math.log(2)
     for name in ("value", "standard_error", "noise_error"):
@@ -36,12 +36,12 @@ def test_loss_and_bits_are_the_same_number_in_two_units(trained):
     assert (loss["x"], loss["n"], loss["samples"]) == ("binary", 500, 3)
     evaluated = implementation.evaluate(model, data.x_test, model.config, samples=3)
     assert evaluated["loss"] == pytest.approx(loss["value"], rel=1e-12)
-    found = metrics.write_metrics(folder, data, metrics.measure(*trained, samples=1))
-    assert found["test_loss"]["noise_error"] is None
+    written = metrics.write_metrics(folder, data, metrics.measure(*trained, samples=1))
+    assert written["test_loss"]["noise_error"] is None
 
 
-def test_grey_pixels_have_no_bits_under_a_bernoulli():
-    """It is no likelihood of grey values: nothing is coded in that many bits."""
+def test_a_bernoulli_of_grey_pixels_has_no_bits_per_pixel():
+    """It is not a likelihood of grey values, so it is not the length of a code for them."""
     grey = recipe("post-keras")
     assert metrics._bits_unit(grey) is None
     assert metrics._bits_unit(dataclasses.replace(grey, posterior="delta")) is None
@@ -52,17 +52,19 @@ def test_grey_pixels_have_no_bits_under_a_bernoulli():
 def test_the_use_of_z(trained):
     folder, implementation, _, data = trained
     measured = metrics.measure(*trained), metrics.measure_z(folder, implementation, data)
-    found = metrics.write_metrics(folder, data, *measured)
-    per_dimension = found["test_kl_per_dimension"]["value"]
+    written = metrics.write_metrics(folder, data, *measured)
+    per_dimension = written["test_kl_per_dimension"]["value"]
     assert len(per_dimension) == 2
-    assert sum(per_dimension) == pytest.approx(found["test_kl"]["value"], rel=1e-5)  # float32 sums
-    assert 0 <= found["active_units"]["value"] <= 2
-    assert found["dead_units_encoder_hidden_1"]["unit"].startswith("of 16 ")
+    assert sum(per_dimension) == pytest.approx(
+        written["test_kl"]["value"], rel=1e-5
+    )  # float32 sums
+    assert 0 <= written["active_units"]["value"] <= 2
+    assert written["dead_units_encoder_hidden_1"]["unit"].startswith("of 16 ")
     for epoch in (1, 4):
-        assert 0 <= found[f"test_knn_accuracy_epoch_{epoch:03d}"]["value"] <= 1
-    # Three kinds of bars fill other columns; a guess is right for a third of them.
-    assert found["test_knn_accuracy_epoch_004"]["value"] > 0.5
-    assert -1 <= found["test_silhouette_epoch_004"]["value"] <= 1
+        assert 0 <= written[f"test_knn_accuracy_epoch_{epoch:03d}"]["value"] <= 1
+    # Three kinds of bars are in different columns; a random guess is right for a third of them.
+    assert written["test_knn_accuracy_epoch_004"]["value"] > 0.5
+    assert -1 <= written["test_silhouette_epoch_004"]["value"] <= 1
 
 
 def test_images_without_labels_have_no_clusters(trained):
@@ -70,26 +72,28 @@ def test_images_without_labels_have_no_clusters(trained):
     for labels in (np.zeros(500), np.arange(500)):
         unlabelled = dataclasses.replace(data, y_test=labels, sha256="other", name=f"{labels[-1]}")
         measured = metrics.measure_z(folder, implementation, unlabelled)
-        found = metrics.write_metrics(folder, unlabelled, measured)
-        assert f"active_units_on_{labels[-1]}" in found
-        assert f"test_knn_accuracy_epoch_004_on_{labels[-1]}" not in found
+        written = metrics.write_metrics(folder, unlabelled, measured)
+        assert f"active_units_on_{labels[-1]}" in written
+        assert f"test_knn_accuracy_epoch_004_on_{labels[-1]}" not in written
 
 
 def test_bounds_and_the_exact_value_in_order(trained):
     *_, data = trained
     first = dataclasses.replace(data, x_test=data.x_test[:4], y_test=data.y_test[:4])
     run = (*trained[:3], first)
-    found = metrics.measure(*run, samples=50) | metrics.measure_bound(*run, 500)
-    found |= metrics.measure_exact(*run, 4)
-    exact, elbo = (found[f"test_exact_{name}"]["value"] for name in ("log_px", "elbo"))
+    measured = metrics.measure(*run, samples=50) | metrics.measure_bound(*run, 500)
+    measured |= metrics.measure_exact(*run, 4)
+    exact, elbo = (measured[f"test_exact_{name}"]["value"] for name in ("log_px", "elbo"))
     assert elbo < exact
-    assert exact - elbo == pytest.approx(found["test_exact_kl_to_posterior"]["value"], abs=1e-3)
-    assert found["test_exact_residual"]["value"] < 1e-3
-    assert 0.5 < found["test_exact_mass"]["value"] <= found["test_exact_mass"]["largest"] < 1.001
-    # Sampling errors: of the mean ELBO as measured; of a bound with 500 weights, below 0.1 nats.
-    error = found["test_loss"]["noise_error"]
-    assert -found["test_loss"]["value"] == pytest.approx(elbo, abs=5 * error)
-    assert found["test_importance_bound"]["value"] == pytest.approx(exact, abs=0.1)
+    assert exact - elbo == pytest.approx(measured["test_exact_kl_to_posterior"]["value"], abs=1e-3)
+    assert measured["test_exact_residual"]["value"] < 1e-3
+    assert (
+        0.5 < measured["test_exact_mass"]["value"] <= measured["test_exact_mass"]["largest"] < 1.001
+    )
+    # Sampling errors: that of the mean ELBO is measured; that of the bound is below 0.1 nats.
+    error = measured["test_loss"]["noise_error"]
+    assert -measured["test_loss"]["value"] == pytest.approx(elbo, abs=5 * error)
+    assert measured["test_importance_bound"]["value"] == pytest.approx(exact, abs=0.1)
 
 
 @pytest.mark.parametrize(
@@ -108,33 +112,33 @@ def test_what_cannot_be_measured_is_refused(check, changes, number, message):
 
 
 def test_fixed_pixels_are_measured_as_they_were_trained(implementations, data, tmp_path):
-    """A fixed binarization has one drawing: with frozen weights and no noise, one mean."""
-    # A step size of 1e-12 changes no digit of float32 sums, and a delta posterior draws nothing.
+    """Fixed pixels are drawn once, so without training and noise their mean does not change."""
+    # A learning rate of 1e-12 changes no digit of float32 sums, and a delta posterior has no noise.
     changes = {**SMALL, "epochs": 1, "learning_rate": 1e-12, "posterior": "delta"}
     config = recipe("post-keras", binarization="fixed", **changes)
     model, run = implementations["tf_vae"].train(config, data, tmp_path, verbose=0)
-    found = metrics.measure(tmp_path, implementations["tf_vae"], model, data)
+    measured = metrics.measure(tmp_path, implementations["tf_vae"], model, data)
     logged = run.history[0]["log_likelihood"]
-    # 1e-5: float32 sums over 36 pixels and 300 images; another drawing moves it by 1e-3 or more.
-    assert found["train_log_likelihood"]["value"] == pytest.approx(logged, rel=1e-5)
+    # 1e-5: float32 sums over 36 pixels and 300 images; other pixels change it by 1e-3 or more.
+    assert measured["train_log_likelihood"]["value"] == pytest.approx(logged, rel=1e-5)
 
 
 def test_metrics_of_an_earlier_length_are_left_out(trained):
     folder, *_, data = trained
     stale = {"value": 1.0, "unit": "nats", "step": 3}
     write_json(folder / "metrics.json", {"test_loss": stale, "test_importance_bound": stale})
-    found = metrics.write_metrics(folder, data, metrics.measure(*trained))
+    written = metrics.write_metrics(folder, data, metrics.measure(*trained))
     # 300 images in batches of 60 for 4 epochs.
-    assert {metric["step"] for metric in found.values()} == {20}
-    assert "test_importance_bound" not in found
+    assert {metric["step"] for metric in written.values()} == {20}
+    assert "test_importance_bound" not in written
 
 
 def test_a_rare_label_leaves_out_what_is_undefined_and_nothing_else(trained):
-    """Of 500 labels one is different: a sample may miss it, and then there is no silhouette."""
+    """One of 500 labels is different: a sample may not have it, and then has no silhouette."""
     folder, implementation, _, data = trained
     rare = dataclasses.replace(data, y_test=(np.arange(500) == 499).astype(int), name="rare")
-    found = metrics.measure_z(folder, implementation, rare)
-    assert {"active_units", "test_kl_per_dimension", "test_knn_accuracy_epoch_004"} <= set(found)
-    assert all(not math.isnan(metric["value"]) for metric in found.values() if metric["n"] == 1)
-    written = metrics.write_metrics(folder, dataclasses.replace(rare, sha256="other"), found)
+    measured = metrics.measure_z(folder, implementation, rare)
+    assert {"active_units", "test_kl_per_dimension", "test_knn_accuracy_epoch_004"} <= set(measured)
+    assert all(not math.isnan(metric["value"]) for metric in measured.values() if metric["n"] == 1)
+    written = metrics.write_metrics(folder, dataclasses.replace(rare, sha256="other"), measured)
     assert "active_units_on_rare" in written

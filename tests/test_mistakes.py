@@ -1,6 +1,6 @@
-"""Known mistakes of published VAEs: the identity that guards against each of them rejects it.
+"""Known mistakes of published VAEs: for each there is an identity that rejects it.
 
-A guard takes a function and raises AssertionError where the identity does not hold. The project's
+A guard takes a function and raises AssertionError if the identity does not hold. The project's
 function must pass its guard, and the mistake must fail it, which shows that the guard works.
 """
 
@@ -58,7 +58,7 @@ def mean_ignores_batches(running_means):
 
 
 def every_image_is_in_one_batch(batches):
-    # n images that are told apart by their first pixel, in batches of which the last is partial.
+    # n images that differ in their first pixel, in batches of which the last is partial.
     x = np.zeros((1003, 2), np.float32)
     x[:, 0] = np.arange(1003) / 1003
     numbers = [np.rint(np.asarray(batch)[:, 0] * 1003) for batch in batches(x)]
@@ -78,7 +78,7 @@ def weight_of_an_exact_posterior_is_the_evidence(log_weight):
 
 
 def manifold_is_upright(grid):
-    # Row by row from the top: z[0] grows to the right, z[1] upward, as in the scatter.
+    # Row by row from the top: z[0] increases to the right and z[1] upward, as in the scatter.
     z = grid.reshape(15, 15, 2)
     assert (np.diff(z[:, :, 0], axis=1) > 0).all() and (np.diff(z[:, :, 1], axis=0) < 0).all()
 

@@ -1,4 +1,4 @@
-"""What needs all of MNIST: the numbers of the post, and 30,000 steps equal to the last bit."""
+"""Tests that need all of MNIST: the numbers of the post, and 30,000 bit-identical steps."""
 
 import pytest
 
@@ -23,11 +23,11 @@ def test_the_main_job_prints_the_proof(results):
 
 @pytest.mark.parametrize("implementation", ["keras", "tf"])
 def test_test_losses_are_those_of_the_post(results, implementation):
-    """Around the published logs (163.0, 153.0) and three seeds of a prototype."""
+    """The ranges include the published logs (163.0, 153.0) and three seeds of a prototype."""
     history = {row["epoch"]: row for row in read_history(results / implementation / "post-keras")}
     assert 161 <= history[5]["val_loss"] <= 163.5
     assert 149.5 <= history[50]["val_loss"] <= 154
     assert history[50]["step"] == 30_000
-    # Three seeds: 119 to 189 in a prototype; a collapsed run sits at the entropy of the mean, 207.
+    # Three seeds; a prototype had 119 to 189. A collapsed run has the entropy of the mean, 207.
     last = read_history(results / implementation / "post-tf")[-1]
     assert last["step"] == 1000 and 115 < last["val_loss"] < 208

@@ -1,4 +1,4 @@
-"""What notebooks/tools.py cuts out of a source and lays side by side."""
+"""The blocks that notebooks/tools.py extracts from a source, and texts side by side."""
 
 import textwrap
 from pathlib import Path
@@ -28,7 +28,7 @@ x = 4
 """
 
 
-def test_a_block_ends_at_the_next_heading_or_a_dedent():
+def test_a_block_ends_at_the_next_heading_or_dedent():
     first = block(SOURCE, "encode")
     assert first == textwrap.dedent("""
         # encode
@@ -51,13 +51,13 @@ def test_every_block_that_the_notebook_shows_is_a_part_of_its_file(package):
         source = (ROOT / package / f"{module}.py").read_text()
         lines = [line.strip() for line in source.splitlines()]
         for word in words:
-            found = [line.strip() for line in block(source, word).splitlines()]
+            shown = [line.strip() for line in block(source, word).splitlines()]
             starts = [i for i, line in enumerate(lines) if line == f"# {word}"]
-            assert any(lines[i : i + len(found)] == found for i in starts)
-            assert len(found) > 1
+            assert any(lines[i : i + len(shown)] == shown for i in starts)
+            assert len(shown) > 1
 
 
-def test_two_texts_stand_in_two_columns():
+def test_two_texts_are_shown_in_two_columns():
     columns = side_by_side("a\nlonger <b>", "one\ntwo\nthree", ("left", "right"))
     assert repr(columns).splitlines() == [
         "left       │ right",
@@ -67,6 +67,6 @@ def test_two_texts_stand_in_two_columns():
         "           │ three",
     ]
     page = columns._repr_html_()
-    # Inside a <pre>, code is shown as it stands, and not taken for HTML.
+    # Inside a <pre>, code is displayed as text and not interpreted as HTML.
     assert "<pre>a\nlonger &lt;b&gt;</pre>" in page and "<pre>one\ntwo\nthree</pre>" in page
     assert page.index("left") < page.index("right") < page.index("longer")

@@ -1,6 +1,6 @@
-"""The notebooks: what is committed is what the sources say, and the exercises judge rightly.
+"""The notebooks: the committed files have the cells of their sources, and exercises are checked.
 
-Their code runs in `make test-notebooks`; what needs no kernel and no training is here.
+`make test-notebooks` runs their code; the tests here need neither a kernel nor training.
 """
 
 import ast
@@ -17,8 +17,8 @@ ROOT = Path(__file__).parent.parent
 SOURCES = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
 ORIGINALS = [path for path in SOURCES if path.suffixes == [".py"]]
 TWINS = [path for path in SOURCES if path not in ORIGINALS]
-LARGEST = 600_000  # bytes of a notebook with its pictures: what a page still loads at once
-# An absolute path says where a notebook was executed: /home/…, /tmp/…, C:\….
+LARGEST = 600_000  # bytes of a notebook with its figures, so that it loads quickly
+# An absolute path shows where a notebook was executed: /home/…, /tmp/…, C:\….
 ABSOLUTE = re.compile(r"(?<![\w.:/])/(home|tmp|work|root|usr|opt|var|content|Users)\b|\b[A-Z]:\\")
 BEGINNING = {".py": "## What you will learn", ".zh-CN": "## 你将学到什么"}
 END = {".py": "## Exercises", ".zh-CN": "## 练习"}
@@ -60,13 +60,13 @@ every_twin = pytest.mark.parametrize("source", TWINS, **by_name)
 
 
 @every_source
-def test_the_executed_cells_are_the_source_s(source):
-    found = [(cell["cell_type"], "".join(cell["source"])) for cell in executed(source)["cells"]]
-    assert found == cells_of(source), "run: make notebooks"
+def test_the_executed_cells_are_those_of_the_source(source):
+    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in executed(source)["cells"]]
+    assert cells == cells_of(source), "run: make notebooks"
 
 
 @every_source
-def test_the_outputs_are_whole_and_say_nothing_of_a_machine(source):
+def test_the_outputs_are_complete_and_do_not_depend_on_the_machine(source):
     assert source.with_suffix(".ipynb").stat().st_size < LARGEST
     notebook = executed(source)
     counts = [c["execution_count"] for c in notebook["cells"] if c["cell_type"] == "code"]
@@ -81,7 +81,7 @@ def test_the_outputs_are_whole_and_say_nothing_of_a_machine(source):
         text = "\n".join("".join(value) for kind, value in texts.items() if kind[:4] == "text")
         assert not ABSOLUTE.search(text), text
         assert "WARNING" not in text, text
-        assert not re.search(r"\b0x[0-9a-f]{6}", text), text  # an address is another each time
+        assert not re.search(r"\b0x[0-9a-f]{6}", text), text  # an address differs in each run
 
 
 @pytest.mark.parametrize(
@@ -96,7 +96,7 @@ def test_the_outputs_are_whole_and_say_nothing_of_a_machine(source):
         ("https://example.org/home", False),
     ],
 )
-def test_an_absolute_path_is_known_from_a_relative_one(text, absolute):
+def test_an_absolute_path_is_distinguished_from_a_relative_one(text, absolute):
     assert bool(ABSOLUTE.search(text)) == absolute
 
 
@@ -112,7 +112,7 @@ def test_a_translation_has_the_same_code_and_outputs(source):
 @every_twin
 def test_a_translation_has_the_same_equations(source):
     original = source.with_name(source.name.split(".")[0] + ".py")
-    found, wanted = [
+    translated, wanted = [
         [
             re.findall(r"\$\$(.+?)\$\$", text, re.DOTALL)
             for kind, text in cells_of(path)
@@ -120,7 +120,7 @@ def test_a_translation_has_the_same_equations(source):
         ]
         for path in (source, original)
     ]
-    assert found == wanted
+    assert translated == wanted
 
 
 # ---- how a notebook is built
@@ -131,7 +131,7 @@ def test_every_notebook_begins_with_the_same_set_up():
 
 
 @every_source
-def test_a_notebook_says_what_is_learned_and_ends_in_exercises(source):
+def test_a_notebook_lists_what_is_learned_and_ends_with_exercises(source):
     suffix, cells = source.suffixes[0], cells_of(source)
     prose = [text for kind, text in cells if kind == "markdown"]
     assert any(BEGINNING[suffix] in text for text in prose[:2])
@@ -190,7 +190,7 @@ def test_right_answers_are_accepted_and_wrong_ones_are_not(source, monkeypatch):
     monkeypatch.chdir(source.parent)
     answers, cells = notebook_answers.ANSWERS[source.stem], code_of(source)
     exercises = {re.search(r"^(answer_\d+) = None", text, re.MULTILINE): text for text in cells}
-    exercises = {found[1]: text for found, text in exercises.items() if found}
+    exercises = {match[1]: text for match, text in exercises.items() if match}
     assert sorted(exercises) == sorted(answers)
     namespace = {"__name__": "__main__"}
     for text in needed(cells, list(exercises.values())):
@@ -205,16 +205,16 @@ def test_right_answers_are_accepted_and_wrong_ones_are_not(source, monkeypatch):
 
 
 def needed(cells, exercises):
-    """The cells before the exercises that define what these use, and what those use in turn."""
-    wanted, found = set(), []
+    """The cells that define the names used by the exercises, directly or through other cells."""
+    wanted, defining = set(), []
     for text in reversed(cells):
         defined, used = names_of(text)
         if text in exercises:
             wanted |= used - defined
         elif defined & wanted:
             wanted |= used
-            found.append(text)
-    return found[::-1]
+            defining.append(text)
+    return defining[::-1]
 
 
 def names_of(text):

@@ -37,7 +37,7 @@ def change(variables, optimizer, gradient):
     optimizer.apply(gradients, variables)
     changes = [np.array(v) - b for v, b in zip(variables, before, strict=True)]
     changes = np.concatenate([np.ravel(each) for each in changes])
-    # Elements of long and short arrays may be rounded in another way.
+    # The elements of long and of short arrays may be rounded differently.
     np.testing.assert_allclose(changes, changes[0], rtol=1e-6)
     return changes[0]
 
@@ -54,7 +54,7 @@ def test_the_step_size_falls_by_the_decay_over_the_run(name, decay, length):
     variables, optimizer = built(name, config)
     for step in range(7):
         # sgd moves a weight by the step size times the gradient. After all six steps the step size
-        # is an eighth: it falls, and by the whole factor. 1e-5: float32 differences of weights.
+        # is an eighth, so it falls by the whole factor. 1e-5: float32 differences of weights.
         exact = -0.5 * decay ** (-step / 6) * 0.25
         assert change(variables, optimizer, 0.25) == pytest.approx(exact, rel=1e-5)
 

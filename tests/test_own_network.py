@@ -1,4 +1,4 @@
-"""A given encoder and decoder, of any kind, with the project's objective and rule of noise."""
+"""Any given encoder and decoder, with the project's objective and noise."""
 
 import dataclasses
 import importlib
@@ -72,7 +72,7 @@ def test_a_convolutional_pair_in_colour(implementations, colour, name, pair):
 
 
 def test_both_implementations_take_one_pair_of_keras_models(implementations, colour):
-    """One pair of models in both: what the first trains, the second evaluates."""
+    """The first implementation trains a pair of models, and the second evaluates it."""
     pair = keras_colour()
     fit, tape = (
         each.assemble(*pair, COLOUR, colour.input_dim, jit_compile=False)
@@ -93,7 +93,7 @@ def test_both_implementations_take_one_pair_of_keras_models(implementations, col
 
 
 def test_the_lines_of_the_readme(implementation, tmp_path, monkeypatch):
-    """The README's convolutional pair on 28 x 28 images, as it stands but for its data."""
+    """Runs the README's convolutional pair on 28 x 28 images, with other data."""
     data = images(400, (28, 28))
     np.savez(
         tmp_path / "own.npz",
@@ -160,7 +160,7 @@ def test_a_network_with_other_outputs_is_refused(
     assert "\n" not in str(refusal.value)
 
 
-def test_a_given_model_that_does_not_fit_the_rest_is_refused(
+def test_a_given_model_that_does_not_fit_the_other_arguments_is_refused(
     implementation, data, colour, tmp_path
 ):
     config = recipe("post-keras", steps=1, hidden_dims=(3,))
@@ -182,7 +182,7 @@ def test_a_given_model_that_does_not_fit_the_rest_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_weight_of_both_parts_is_one_weight():
+def test_a_weight_that_both_parts_use_is_listed_once():
     kernel = tf.Variable(tf.ones((36, 2)), name="kernel")
     model = importlib.import_module("tf_vae.model").assemble(
         lambda x: [x @ kernel, x @ kernel],
@@ -193,7 +193,7 @@ def test_a_weight_of_both_parts_is_one_weight():
     assert list(model.named_weights) == ["encoder/0/kernel"]
 
 
-def test_xla_is_left_out_where_asked(implementations, colour):
+def test_jit_compile_false_does_not_use_xla(implementations, colour):
     from tf_vae.train import build_optimizer, compiled_steps
 
     fit, tape = (
@@ -206,11 +206,11 @@ def test_xla_is_left_out_where_asked(implementations, colour):
     steps = compiled_steps(tape, build_optimizer(COLOUR, 60, tape.trainable_variables))
     for function in (steps.validation_step, tape.compiled["terms"]):
         inputs = tf.constant(colour.x_test), tf.constant([0, 0])
-        with pytest.raises(ValueError, match="jit_compile=True"):  # no program of XLA to show
+        with pytest.raises(ValueError, match="jit_compile=True"):  # without XLA there is no program
             function.experimental_get_compiler_ir(*inputs)
 
 
-def test_a_saved_network_of_ones_own_is_the_network(implementations, colour, tmp_path):
+def test_a_given_network_can_be_saved_and_loaded(implementations, colour, tmp_path):
     implementation = implementations["keras_vae"]
     model = implementation.assemble(*keras_colour(), COLOUR, 192, jit_compile=False)
     model.save(tmp_path / "own.keras")

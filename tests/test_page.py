@@ -1,4 +1,4 @@
-"""The results page: its HTML, and in a real browser what a reader sees of it (make test-page)."""
+"""The results page: its HTML, and its display in a real browser (make test-page)."""
 
 import base64
 import dataclasses
@@ -36,7 +36,7 @@ def test_a_hostile_name_is_text_and_odd_images_break_nothing(visit, odd_results)
 
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_differing_bit_is_told_in_red(visit, odd_results, scheme):
+def test_a_differing_bit_is_reported_in_red(visit, odd_results, scheme):
     page = visit(odd_results[2], color_scheme=scheme)
     assert "serves both" not in page.inner_text("body").replace("no copy serves both", "")
     for where in ("p.bad", ".proof.bad"):
@@ -48,7 +48,7 @@ def test_a_differing_bit_is_told_in_red(visit, odd_results, scheme):
 
 @pytest.mark.browser
 def test_a_name_that_ends_the_script_is_text(visit, results, tmp_path):
-    """What no file can be called, put into every text of a page that works."""
+    """A text that no file name can have, in every text of a page that still works."""
     source = (results / "index.html").read_text()
     assert source.count("</script>") == 2
     start = source.index('id="explorer-data">') + len('id="explorer-data">')
@@ -64,7 +64,7 @@ def test_a_name_that_ends_the_script_is_text(visit, results, tmp_path):
     assert page.evaluate("document.scripts.length") == 2
 
 
-def test_a_run_on_colour_images_is_not_for_the_explorer():
+def test_a_run_on_colour_images_has_no_explorer():
     config, grey = recipe("post-keras"), load_data("mnist-5k")
     assert explorable(config, grey)
     # The same 784 numbers per image, as 28 × 14 pixels of two channels.
@@ -88,7 +88,7 @@ def test_every_kind_of_block_is_on_the_page_and_its_text_is_escaped(tmp_path):
     html = assemble(next(texts), [next(texts)], True, [(next(texts), blocks)])
     used = int(re.search(r"\d+", next(texts))[0])
     for number in range(used):
-        # In HTML, or in the explorer's JSON: the text as it was, in no other form.
+        # The original text, escaped in HTML or in the explorer's JSON, and in no other form.
         assert f"&lt;i&gt;{number}&amp;" in html or f"\\u003ci\\u003e{number}\\u0026" in html
     assert "<i>" not in html
     assert base64.b64encode(b"not looked at").decode() in html
@@ -111,7 +111,7 @@ def test_a_block_of_an_unknown_kind_is_refused():
 
 
 @pytest.mark.browser
-def test_without_javascript_a_line_stands_in_for_the_explorer(chromium, results):
+def test_without_javascript_a_line_replaces_the_explorer(chromium, results):
     with chromium.new_context(java_script_enabled=False) as context:
         page = context.new_page()
         page.goto((results / "index.html").as_uri())

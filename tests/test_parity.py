@@ -1,7 +1,7 @@
-"""The parity ladder: the two implementations agree in every bit, rung by rung.
+"""Parity: the two implementations agree in every bit, from initial weights to whole trainings.
 
-On a CPU, with XLA on both sides. The oracle stands beside them, since a shared error would climb
-the whole ladder unseen.
+This holds on a CPU, with XLA in both. The results are also compared with the oracle, because parity
+alone cannot show an error that both implementations have.
 """
 
 import dataclasses
@@ -44,14 +44,14 @@ def config(request):
 
 @tf.function(jit_compile=True)
 def compiled_noise(like, noise_seed):
-    """Noise as a compiled step draws it: XLA's generator, other numbers than an eager call's."""
+    """Noise as a compiled step draws it, by XLA's generator, which differs from an eager call."""
     return tf.random.stateless_normal(tf.shape(like), noise_seed)
 
 
 def test_initial_weights(implementations, config, data):
     ours, theirs = both(implementations, lambda v: v.gather(v.build(config, data.input_dim)))
     assert differing(ours, theirs) == []
-    # Heads that start equal would move together; other seeds start elsewhere.
+    # Equal heads would be trained equally; other seeds must give other weights.
     assert not same_bits(ours["encoder/z_mean/kernel"], ours["encoder/z_log_var/kernel"])
     other = implementations["keras_vae"]
     moved = other.gather(other.build(dataclasses.replace(config, seed=99), data.input_dim))
@@ -83,7 +83,7 @@ def test_every_epoch_trains_on_every_training_image_once(config, uneven_data):
 
 
 def test_noise(implementations, config, data):
-    """Each step draws f(seed, step): z of `fit`'s graph less its mean, over its deviation."""
+    """The noise of a step depends on seed and step: it is (z - z_mean) / sigma in `fit`'s graph."""
     model = implementations["keras_vae"].build(config, data.input_dim)
     sampling = model.sampling
     zeros = np.zeros((5, config.latent_dim), np.float32)
@@ -94,7 +94,7 @@ def test_noise(implementations, config, data):
             drawn = sampling([zeros, zeros], training=True).numpy()
             loop = tf.random.stateless_normal(zeros.shape, [noise_seed, each]).numpy()
             assert same_bits(drawn, loop)
-    # An evaluation in between shifts nothing.
+    # An evaluation in between does not change the noise of training.
     sampling.start_training_noise(config.seed, 7)
     sampling([zeros, zeros], training=False)
     drawn = sampling([zeros, zeros], training=True).numpy()
@@ -130,13 +130,13 @@ def first_batch(config, data):
 
 
 def test_the_first_step(implementations, config, data):
-    """Loss, gradients and weights of one step, in bits, and of the oracle.
+    """Compares loss, gradients and weights of one step, in bits, and with the oracle.
 
-    By SGD at a rate of 1024, each weight then moves by 1024 times its gradient: the weight before
-    is small beside that, and the difference holds all digits of the gradient.
+    SGD with a learning rate of 1024 changes each weight by 1024 times its gradient. This is large
+    compared with the weight, so the difference has all digits of the gradient.
     """
-    # Weights of 1e-3 would put exp(v) - 1 in the gradient of the KL below float32's digits, where
-    # the oracle could check nothing: so all start from Glorot's here.
+    # With weights of 1e-3, exp(v) - 1 in the gradient of the KL would be smaller than float32 can
+    # resolve, and could not be compared with the oracle: so all start with Glorot weights here.
     config = dataclasses.replace(
         config,
         initializer="glorot_uniform",
@@ -163,13 +163,13 @@ def test_the_first_step(implementations, config, data):
     assert set(by_hand) == set(weights)
     for name, start in weights.items():
         gradient = (np.float64(start) - ends[0][name]) / 1024
-        # Against the largest entry of the same weight: float32 keeps seven digits of that.
+        # Relative to the largest entry of the same weight, of which float32 has seven digits.
         atol = 1e-5 * np.abs(by_hand[name]).max()
         np.testing.assert_allclose(gradient, by_hand[name], rtol=0, atol=atol, err_msg=name)
 
 
 def test_training_and_evaluation(implementations, config, uneven_data, tmp_path):
-    """Weights and optimizer after several epochs, the last batch partial; losses; evaluation."""
+    """Compares weights, optimizer, losses and evaluation after epochs with a partial last batch."""
     (fit, fit_run), (tape, tape_run) = both(
         implementations, lambda v: v.train(config, uneven_data, tmp_path / v.name, verbose=0)
     )
@@ -197,14 +197,14 @@ def test_losses_of_every_step_over_seeds(implementations, data):
     ours, theirs = both(implementations, lambda v: v.step_losses(config, data, [4, 5, 4]))
     assert same_bits(ours, theirs)
     assert ours.shape == (3, config.steps)
-    assert same_bits(ours[0], ours[2])  # nothing of seed 5 is left in the optimizer or the noise
+    assert same_bits(ours[0], ours[2])  # optimizer and noise do not depend on seed 5
     assert (ours[0] != ours[1]).any()
     alone = implementations["tf_vae"].train(dataclasses.replace(config, seed=4), data, verbose=0)[1]
     assert np.array_equal(np.float32(alone.step_losses), ours[0])
 
 
-def test_without_xla_the_versions_agree_only_closely(implementations, config, data):
-    """Kernels are fused in other ways then, so bits cannot agree; a step still does, to 1e-5."""
+def test_without_xla_the_implementations_agree_only_closely(implementations, config, data):
+    """Kernels are then fused differently, so bits cannot agree; a step still agrees to 1e-5."""
     x = data.x_train[: config.batch_size]
     noise = [seeds.seed_of(config.seed, "noise"), 0]
     fit = implementations["keras_vae"].build(config, data.input_dim)

@@ -11,8 +11,8 @@ from shared.config import recipe
 BEYOND_THE_POST = {
     "gaussian": recipe("post-keras", likelihood="gaussian"),
     "gaussian, fixed sigma": recipe("post-keras", likelihood="gaussian", fixed_sigma=0.3),
-    # 1/30 is no power of two and 36 outputs are few: XLA then puts the constants of the objective
-    # and the sum of a bias' gradient into one kernel.
+    # 1/30 is not a power of two, and there are only 36 outputs: XLA then puts the constants of the
+    # objective and the sum of a bias' gradient into one kernel.
     "gaussian, batch 30": recipe("post-keras", likelihood="gaussian", batch_size=30),
     "fixed sigma, batch 30": recipe(
         "post-keras", likelihood="gaussian", fixed_sigma=0.3, batch_size=30
@@ -26,7 +26,7 @@ BEYOND_THE_POST = {
 }
 
 
-# Those whose outputs are computed in another way than the post's; of the rest the training differs.
+# These compute their outputs differently from the post's recipes; the others differ in training.
 NEW_OUTPUTS = (
     "gaussian",
     "gaussian, fixed sigma",
@@ -40,7 +40,7 @@ NEW_OUTPUTS = (
 def test_every_likelihood_posterior_and_binarization(
     implementations, name, uneven_data, data, tmp_path
 ):
-    """Weights, optimizer, losses of every step, evaluation and pictures, in bits."""
+    """Compares weights, optimizer, losses of every step, evaluation and images, in bits."""
     # The last batch of training is partial; tests/test_parity.py has a partial one in evaluation.
     data = dataclasses.replace(uneven_data, x_test=data.x_test, y_test=data.y_test)
     config = BEYOND_THE_POST[name]
@@ -57,10 +57,10 @@ def test_every_likelihood_posterior_and_binarization(
     assert fit_run.step_losses == tape_run.step_losses
     assert np.isfinite(fit_run.step_losses).all()
     assert np.mean(fit_run.step_losses[-6:]) < fit_run.step_losses[0] or config.kl_warmup_steps
-    # The other implementation reads the run.
-    loaded, found = implementations["keras_vae"].load(tmp_path / "tf_vae")
+    # The other implementation loads the run.
+    loaded, loaded_config = implementations["keras_vae"].load(tmp_path / "tf_vae")
     weights = implementations["keras_vae"].gather(loaded), implementations["tf_vae"].gather(tape)
-    assert found == config and differing(*weights) == []
+    assert loaded_config == config and differing(*weights) == []
     if name not in NEW_OUTPUTS:
         return
     models = {"keras_vae": fit, "tf_vae": tape}
@@ -72,8 +72,8 @@ def test_every_likelihood_posterior_and_binarization(
     assert same_bits(images, other) and images.shape == data.x_test.shape
 
 
-def test_a_posterior_without_width_is_the_autoencoder(implementations, data):
-    """z_log_var far below: z is z_mean, and the log-likelihood that of the delta posterior."""
+def test_a_posterior_without_variance_is_the_autoencoder(implementations, data):
+    """With a very small z_log_var, z is z_mean, and log p(x|z) is that of the delta posterior."""
     for implementation in implementations.values():
         config = recipe("post-keras", hidden_dims=(16,))
         model = implementation.build(config, data.input_dim)
@@ -86,7 +86,7 @@ def test_a_posterior_without_width_is_the_autoencoder(implementations, data):
         implementation.assign(autoencoder, weights)
         narrow, kl = implementation.elbo_terms(model, data.x_test, config)
         exact, none = implementation.elbo_terms(autoencoder, data.x_test, delta)
-        # exp(-40) moves z by 4e-18 of epsilon, below float32: only sums in another order differ.
+        # exp(-40) changes z by 4e-18 of epsilon, below float32: only the order of sums differs.
         np.testing.assert_allclose(narrow, exact, rtol=1e-6)
         assert (none == 0).all() and kl.min() > 70
         assert (implementation.encode(autoencoder, data.x_test)[1] == -np.inf).all()

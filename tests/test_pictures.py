@@ -1,4 +1,4 @@
-"""Pictures of the mathematics: what stands where, and in which colour."""
+"""The figures of notebooks and benchmarks: places, areas and colours."""
 
 import warnings
 
@@ -9,7 +9,7 @@ from scipy.stats import norm
 from shared.show import pictures, plots
 
 
-def test_rows_of_images_stand_upright_below_each_other():
+def test_rows_of_images_are_upright_and_below_each_other():
     rows = {"first": np.random.RandomState(0).uniform(size=(3, 6)), "second": np.zeros((3, 6))}
     axes = pictures.image_rows(rows, (2, 3), "caption").axes[0]
     picture = axes.images[0].get_array()
@@ -39,8 +39,8 @@ def test_the_area_in_the_picture_of_a_kl_is_the_kl():
         assert abs(area - exact) < 1e-3  # as it is printed
 
 
-def test_a_posterior_stands_as_its_ellipse_does():
-    """A density that grows to the upper right, and a q that is wider along z[0]."""
+def test_a_posterior_is_drawn_in_the_same_orientation_as_its_ellipse():
+    """A density with its peak at the upper right, and a q that is wider along z[0]."""
     ticks = np.linspace(-0.5, 0.5, 31)
     first, second = np.meshgrid(ticks, ticks)
     log_posterior = -50 * ((first - 0.3) ** 2 + (second - 0.4) ** 2)
@@ -51,7 +51,7 @@ def test_a_posterior_stands_as_its_ellipse_does():
     ).axes[0]
     np.testing.assert_allclose(axes.get_xlim(), (1.5, 2.5))
     np.testing.assert_allclose(axes.get_ylim(), (-1.5, -0.5))
-    # The innermost contour lies about the peak, at q's mean + (0.3, 0.4).
+    # The innermost contour is around the peak, at q's mean + (0.3, 0.4).
     levels = axes.collections[0].get_paths()
     inner = [path.vertices for path in levels if len(path.vertices)][-1]
     np.testing.assert_allclose(inner.mean(axis=0), (2.3, -0.6), atol=0.03)  # a cell of the grid
@@ -59,13 +59,13 @@ def test_a_posterior_stands_as_its_ellipse_does():
         x, y = line.get_data()
         np.testing.assert_allclose((np.ptp(x), np.ptp(y)), (0.4 * radius, 0.2 * radius), rtol=1e-3)
         np.testing.assert_allclose((x.max() + x.min(), y.max() + y.min()), (4, -2), rtol=1e-3)
-    # The image is in a corner that the density leaves free.
+    # The image is in a corner with low density.
     corner = axes.child_axes[0].get_position()
     whole = axes.get_position()
     assert corner.y1 < whole.y0 + whole.height / 2 or corner.x1 < whole.x0 + whole.width / 2
 
 
-def test_the_two_parts_of_the_evidence_fill_it():
+def test_the_two_areas_of_the_evidence_add_up_to_it():
     x, elbo = np.array([0.5, 1, 2]), np.array([-151.0, -150, -153])
     axes = pictures.evidence_split(x, elbo, -149.0, 1.0, "caption", "x").axes[0]
     lower, upper = (part.get_paths()[0].vertices for part in axes.collections)
@@ -86,8 +86,8 @@ def test_curves_have_the_colour_of_their_band():
     assert (axes.get_xscale(), axes.get_yscale()) == ("log", "linear")
 
 
-def test_the_aggregate_posterior_stands_as_its_draws_do():
-    """A density that grows to the upper right, and draws of which one in four lies outside."""
+def test_the_aggregate_posterior_is_drawn_in_the_same_orientation_as_its_samples():
+    """A density with its peak at the upper right, and samples of which one in four is outside."""
     ticks = np.linspace(-3, 3, 41)
     first, second = np.meshgrid(ticks, ticks)
     log_density = -20 * ((first - 1) ** 2 + (second - 2) ** 2)
@@ -104,7 +104,7 @@ def test_the_aggregate_posterior_stands_as_its_draws_do():
         np.testing.assert_allclose(density * np.diff(edges), share, rtol=1e-12)  # float64
 
 
-def test_the_bars_of_the_kl_go_down_and_the_idle_ones_are_pale():
+def test_the_bars_of_the_kl_are_sorted_and_inactive_ones_are_pale():
     kl, active = np.array([0.5, 0.0, 2.0]), np.array([True, False, True])
     first, second = pictures.kl_bars({"a": (kl, active), "b": (kl[:2], active[:2])}, "caption").axes
     assert [bar.get_height() for bar in first.patches] == [2.0, 0.5, 0.0]
@@ -149,7 +149,7 @@ EXTREMES = {
 
 
 @pytest.mark.parametrize("name", EXTREMES)
-def test_extremes_are_drawn_without_complaint(name, tmp_path):
+def test_extremes_are_drawn_without_warnings(name, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         figure = EXTREMES[name]()

@@ -1,4 +1,4 @@
-"""Pictures: which way is up, which axes, which colours."""
+"""The figures of a run: orientation, axes and colours."""
 
 import itertools
 import warnings
@@ -22,8 +22,8 @@ def test_the_grid_is_that_of_gaussian_quantiles():
     np.testing.assert_allclose(quantiles, np.linspace(0.05, 0.95, 15), atol=1e-6)  # float32
 
 
-def test_the_manifold_stands_as_the_scatter_does():
-    """Images whose brightness is z[1] get brighter upward, and to the right with z[0]."""
+def test_the_manifold_has_the_orientation_of_the_scatter():
+    """Images whose brightness is z[1] are brighter further up, and with z[0] further right."""
     z = plots.manifold_z()
     for axis, direction in ((1, "up"), (0, "right")):
         images = np.repeat(norm.cdf(z[:, [axis]]), 16, axis=1).astype(np.float32)
@@ -36,7 +36,7 @@ def test_the_manifold_stands_as_the_scatter_does():
             assert top > 0.9 > 0.1 > bottom and abs(left - right) < 1e-6
         else:
             assert right > 0.9 > 0.1 > left and abs(top - bottom) < 1e-6
-        # The tick labels say so too: y ticks lie at the rows they name.
+        # The ticks have the same orientation: those of y are at the rows that they name.
         texts = [float(t.get_text().replace("−", "-")) for t in axes.get_yticklabels()]
         places = axes.get_yticks()
         assert texts[np.argmin(places)] == 1.6 and texts[np.argmax(places)] == -1.6
@@ -83,7 +83,7 @@ def test_equal_pictures_are_equal_files(tmp_path):
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
-def test_both_axes_of_the_manifold_say_what_they_hold():
+def test_both_axes_of_the_manifold_have_full_names():
     axes = plots.manifold(np.zeros((225, 24)), (4, 6), "caption").axes[0]
     # z = 0 is the eighth image of fifteen, and its tick at the middle of it.
     for place, texts, pixels in (
@@ -123,24 +123,24 @@ def test_every_image_stands_above_its_reconstruction(n):
         row, column = divmod(i, columns)
         pair = picture[4 * row : 4 * row + 4, 3 * column : 3 * column + 3]
         np.testing.assert_array_equal(pair, np.concatenate([x[i], probs[i]]).reshape(4, 3))
-    assert (picture > 0).sum() == 12 * n  # what is left over is black
+    assert (picture > 0).sum() == 12 * n  # the rest of the row is black
 
 
-def test_the_limit_holds_its_share_of_the_points_of_every_set():
+def test_the_limit_includes_its_share_of_the_points_of_every_set():
     random = np.random.RandomState(0)
     far = np.zeros((1000, 2))
     far[:3, 0] = 9  # 0.3 % of the points, but 0.15 % of the coordinates
     sets = [far, random.normal(size=(700, 2)), random.standard_t(1, (33, 2)), np.ones((1, 2))]
     for z in (*sets, -sets[1]):
         side = plots.latent_limit(z) / 1.05  # without its margin
-        # The smallest square that holds the share, to within the rounding of float64.
+        # The smallest square with this share, to within the rounding of float64.
         assert (np.abs(z) <= side * (1 + 1e-12)).all(axis=1).mean() >= 0.998
         assert (np.abs(z) < side * (1 - 1e-12)).all(axis=1).mean() < 0.998
     assert plots.latent_limit(*sets) == max(plots.latent_limit(z) for z in sets)
-    assert plots.latent_limit(np.zeros((5, 2))) == 1  # axes of some size
+    assert plots.latent_limit(np.zeros((5, 2))) == 1  # not zero
 
 
-def test_the_distance_of_colours_is_that_of_its_authors():
+def test_the_distance_of_colours_equals_published_values():
     """Pairs of the test data of Sharma, Wu and Dalal 2005, printed there with four decimals."""
     for first, second, distance in (
         ((50, 2.6772, -79.7751), (50, 0, -82.7485), 2.0425),
@@ -155,25 +155,25 @@ def test_the_distance_of_colours_is_that_of_its_authors():
         assert abs(ciede2000(second, first) - distance) < 1e-4
 
 
-def test_digits_that_mix_in_the_plane_have_colours_far_apart():
+def test_digits_that_overlap_in_the_plane_have_different_colours():
     assert sorted(CLASS_COLOURS) == sorted(map(to_hex, color_sequences["petroff10"]))
     pairs = "49 58 79 35 38 26 23 47 06 25 48 45 28 78"
     distances = {
         pair: seen_distance(*(to_rgb(CLASS_COLOURS[int(digit)]) for digit in pair))
         for pair in pairs.split()
     }
-    # The order of the palette reaches 13.4, the best of all orders 26.5.
+    # The order of the palette has 13.4, the best of all orders 26.5.
     assert min(distances.values()) > 26, distances
 
 
 def test_a_saved_label_has_the_colour_of_its_class(tmp_path):
-    """The number of colours in a file is limited, but not at the cost of the classes."""
+    """The number of colours in a file is limited, but the classes keep theirs."""
     random = np.random.RandomState(0)
     labels = random.randint(0, 10, 3000)
     angle = 2 * np.pi * labels / 10
     z = 2 * np.stack([np.cos(angle), np.sin(angle)], 1) + random.normal(0, 0.5, (3000, 2))
     plots.save(plots.latent_scatter(z, labels, 4.0, "caption"), tmp_path / "saved.png")
-    # Of an equal figure: drawn a second time, the same one is laid out a little differently.
+    # An equal figure is drawn, because the layout of the same figure changes a little.
     whole = plots._rendered(plots.latent_scatter(z, labels, 4.0, "caption"), plots.DPI)
     whole = np.asarray(whole).astype(int)
     with Image.open(tmp_path / "saved.png") as picture:
@@ -182,7 +182,7 @@ def test_a_saved_label_has_the_colour_of_its_class(tmp_path):
         rgb = np.round(255 * np.array(to_rgb(colour)))
         own = (whole == rgb).all(axis=2)  # the inside of the label
         assert own.sum() > 20
-        assert np.abs(saved[own] - rgb).max() <= 20  # of 255; other classes are further off
+        assert np.abs(saved[own] - rgb).max() <= 20  # of 255; other classes differ more
 
 
 def test_a_saved_colour_image_keeps_its_colours(tmp_path):
@@ -222,11 +222,11 @@ EXTREMES = {
 
 
 @pytest.mark.parametrize("name", EXTREMES)
-def test_extremes_are_drawn_without_complaint(name, tmp_path, caplog):
+def test_extremes_are_drawn_without_warnings(name, tmp_path, caplog):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         plots.save(EXTREMES[name](), tmp_path / "saved.png")
-    assert not caplog.records  # matplotlib logs some of its complaints
+    assert not caplog.records  # matplotlib logs some of its warnings
     with Image.open(tmp_path / "saved.png") as picture:
         assert min(picture.size) > 50 and max(picture.size) < 10_000
 

@@ -1,4 +1,4 @@
-"""Why the bits agree: both implementations hand XLA one step, which it makes one program of."""
+"""Why the bits agree: XLA gets the same step from both implementations, and compiles it equally."""
 
 import dataclasses
 import importlib
@@ -12,7 +12,7 @@ from shared.config import Config, recipe
 from shared.measure import programs
 from tf_vae.train import update
 
-# One for each cause found: before, these configs gave different weights.
+# Configs that once gave different weights, one for each cause.
 COUNTEREXAMPLES = {
     "hidden layers of one unit": (
         Config(
@@ -104,7 +104,7 @@ def test_configs_that_once_differed(implementations, example):
 
 
 def test_eight_examples_of_the_search(implementations):
-    """`make parity` searches further; about four seconds per config."""
+    """Takes about four seconds per config; `make parity` searches more of them."""
     examples = []
 
     def check(*example):
@@ -127,10 +127,10 @@ def test_eight_examples_of_the_search(implementations):
     ],
     ids=["post-keras", "post-tf", "nats", "learned sigma", "autoencoder"],
 )
-def test_both_versions_hand_xla_one_step(config, stage):
+def test_both_implementations_pass_the_same_step_to_xla(config, stage):
     ours, theirs = both_steps(config, 300, 36, 30, stage)
     assert programs.differences(ours, theirs) == []
-    # The results are all that training leaves: weights, slots, running means.
+    # The results are everything that training changes: weights, slots, running means.
     assert ours.results.items() >= theirs.results.items()
     per_weight = {"rmsprop": 2, "adam": 3}[config.optimizer]
     weights = tf_vae.model.build(config, 36).named_weights
@@ -138,7 +138,7 @@ def test_both_versions_hand_xla_one_step(config, stage):
     assert len(theirs.results) >= per_weight * len(weights) + 6
 
 
-def test_programs_that_differ_are_told_apart(monkeypatch):
+def test_different_programs_are_distinguished(monkeypatch):
     """The comparison sees a changed constant, another order of operands, and another operation."""
     config = recipe("post-keras", hidden_dims=(3,))
     ours, _ = both_steps(config, 100, 36, 10, "before")
@@ -155,8 +155,8 @@ def test_programs_that_differ_are_told_apart(monkeypatch):
     assert any(line.startswith("+ f32[") for line in lines)
 
 
-def test_the_search_finds_and_places_a_difference(implementations, monkeypatch):
-    """A last bit of one weight, at the second step alone."""
+def test_the_search_finds_a_difference_and_its_first_step(implementations, monkeypatch):
+    """A small change of one weight, only at the second step."""
     config = Config(hidden_dims=(3,), batch_size=10, epochs=1)
     images = Images("grey", 20, 2, (4, 4), 0)
 

@@ -25,7 +25,7 @@ def test_the_identity_of_a_linear_gaussian_model_has_its_known_answers():
     assert progress == [(done, 12) for done in range(1, 13)]
     variance = np.exp(model.z_log_var)
     kl = 0.5 * np.sum(np.exp(widen) - 1 - widen + shift**2 / variance, axis=1)
-    # 1e-8: smooth integrands, for which equal spacing is exact but for the tails, e^-24 of q.
+    # 1e-8: for smooth integrands equal spacing is exact except for the tails, e^-24 of q.
     np.testing.assert_allclose(result["log_px"], model.evidence, atol=1e-8)
     np.testing.assert_allclose(result["kl_to_posterior"], kl, atol=1e-8)
     np.testing.assert_allclose(result["elbo"], model.evidence - kl, atol=1e-8)
@@ -46,21 +46,21 @@ def test_the_mass_shows_a_wrong_evidence_where_the_residual_cannot(monkeypatch):
 
 @pytest.fixture(scope="module")
 def exact():
-    """The identity of a small network, once."""
+    """The identity of a small network, computed once for all tests."""
     weights, x, z_mean, z_log_var = network(6)
     grid = quadrature.bernoulli_on_grid(quadrature.decoder64(weights, "relu"))
     return quadrature.posterior_identity(grid, x, z_mean, z_log_var, spacing=SPACING)
 
 
 def test_the_identity_of_a_network(exact):
-    # 5e-5 nats: what the kinks of relu leave.
+    # 5e-5 nats: the error at the kinks of relu.
     assert np.abs(exact["residual"]).max() < 5e-5
     assert (exact["kl_to_posterior"] > 0).all() and (exact["elbo"] < exact["log_px"]).all()
-    # q is wide enough for its lattice to hold the whole posterior.
+    # q is wide enough that its lattice covers the whole posterior.
     assert np.abs(exact["log_mass"]).max() < 5e-5
 
 
-def test_halving_the_grids_hardly_moves_the_values(exact):
+def test_halving_the_grids_hardly_changes_the_values(exact):
     weights, x, z_mean, z_log_var = network(6)
     grid = quadrature.bernoulli_on_grid(quadrature.decoder64(weights, "relu"))
     few = slice(0, 1)
@@ -85,7 +85,7 @@ def test_the_float64_decoder_is_the_oracle_s():
 
 
 def test_the_bernoulli_of_a_grid_holds_at_any_logit_and_any_width():
-    # Half of them large, half near zero: 1300 factors near 2 overflow where they are multiplied.
+    # Half of them are large, half near zero: the product of 1300 factors near 2 overflows.
     logits = np.random.RandomState(1).normal(0, 400, (5, 2600)) * ([1.0, 1e-4] * 1300)
     x = np.random.RandomState(2).uniform(size=(3, 2600))
     values = quadrature.bernoulli_on_grid(lambda z: logits)(x, None)

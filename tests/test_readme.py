@@ -17,9 +17,9 @@ def blocks(text):
 
 
 def parts(path):
-    """What a translation leaves alone, in order or as a count."""
+    """The parts that a translation does not change, in order or as a count."""
     code, prose = blocks(path.read_text())
-    # A line break inside a span is a break of the line, no part of the command.
+    # A line break inside a code span is not a part of the command.
     spans = [re.sub(r"\s+", " ", span) for span in re.findall(r"`([^`]+)`", prose)]
     links = [each for each in re.findall(r"\]\(([^)]+)\)", prose) if not each.startswith("#")]
     numbers = re.findall(r"\d+(?:[.,]\d+)*", re.sub(r"\]\([^)]*\)", "]", prose))
@@ -40,7 +40,7 @@ def test_the_two_agree(part):
 
 
 @pytest.mark.parametrize("path", [ENGLISH, CHINESE], ids=["en", "zh-CN"])
-def test_links_lead_somewhere(path):
+def test_the_targets_of_links_exist(path):
     text = blocks(path.read_text())[1]
     titles = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
     anchors = {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}

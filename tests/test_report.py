@@ -27,7 +27,7 @@ def test_figures_of_a_run(implementation, data, tmp_path):
     paths = draw_figures(
         tmp_path, data, SimpleNamespace(**{**vars(implementation), "decode": decode})
     )
-    assert calls == [225, 225]  # one batched call a manifold
+    assert calls == [225, 225]  # one batched call per manifold
     assert [path.name for path in paths] == [
         "latent_epoch_001.png",
         "manifold_epoch_001.png",
@@ -50,7 +50,7 @@ def test_figures_of_a_run(implementation, data, tmp_path):
 
 
 def test_a_caption_fits_its_figure_whatever_it_names():
-    """Drawn at the size of every figure, no line is wider than the narrowest."""
+    """No line of a caption is wider than the narrowest figure."""
     config = recipe(
         "post-tf", initializer="glorot_uniform", learning_rate=1e-3, batch_size=128, epochs=10,
         likelihood="categorical", hidden_dims=(64, 32, 16), latent_dim=7, beta=0.5,
@@ -75,7 +75,7 @@ def test_samples_do_not_depend_on_the_model(data):
     assert (z != other).any() and (prior_samples(config, 4000, seed=1) == other).all()
 
 
-def test_an_animation_has_a_frame_an_epoch_on_the_same_axes(implementations, data, tmp_path):
+def test_an_animation_has_a_frame_per_epoch_on_the_same_axes(implementations, data, tmp_path):
     rows = []
     config = recipe("post-keras", hidden_dims=(8,), epochs=3)
     animate(tmp_path / "latent.gif", implementations["tf_vae"], config, data, rows.append)
@@ -97,7 +97,7 @@ def test_an_animation_has_a_frame_an_epoch_on_the_same_axes(implementations, dat
 
 @pytest.mark.parametrize("count", [1, 16])
 def test_figures_of_few_colour_images(implementations, tmp_path, count):
-    """Where z is not in the plane, test images of any number are drawn with reconstructions."""
+    """If z is not 2-D, any number of test images is drawn with their reconstructions."""
     random = np.random.RandomState(0)
     images = random.randint(0, 256, (20 + count, 3, 2, 3), np.uint8)
     labels = np.full(20 + count, -7)
@@ -124,7 +124,7 @@ def test_figures_of_few_colour_images(implementations, tmp_path, count):
 
 
 def values_of(name, **changes):
-    """A run's config.json, as far as a caption needs it."""
+    """The part of a run's config.json that a caption needs."""
     described = {"name": name, "n_train": 60000, "n_test": 10000}
     config = dataclasses.asdict(recipe("post-keras", **changes))
     return {**config, "data": described, "trained_by": ["keras_vae", "tf_vae"]}
@@ -161,8 +161,8 @@ def test_a_caption_of_a_long_name_fits_too():
     assert max(map(len, text.split("\n"))) <= 88 and text.replace("\n", "").count("digits") == 40
 
 
-def test_dollars_in_a_name_are_no_formula():
+def test_dollars_in_a_name_are_not_a_formula():
     text = caption(values_of("cost_$5_^^$"))
     figure = plots.image_grid(np.zeros((1, 4)), (2, 2), text)
-    figure.draw_without_rendering()  # a formula that is wrong raises
+    figure.draw_without_rendering()  # a wrong formula would raise an error
     assert "cost_$5_^^$" in figure._suptitle.get_text()

@@ -1,4 +1,4 @@
-"""The main job, whole but small, and its proof: it must see a single bit."""
+"""The whole main job on small data, and its proof, which must detect a single different bit."""
 
 import base64
 import json
@@ -23,7 +23,7 @@ def results(data_path, tmp_path_factory):
     return folder
 
 
-def test_the_job_leaves_what_the_contract_names(results):
+def test_the_job_writes_all_documented_files(results):
     for implementation, package in reproduce.IMPLEMENTATIONS.items():
         for recipe in ("post-keras", "post-tf"):
             folder = results / implementation / recipe
@@ -39,7 +39,7 @@ def test_the_job_leaves_what_the_contract_names(results):
     with np.load(results / "seeds.npz") as seeds:
         assert seeds["recipe"].shape == seeds["steady"].shape == (8, 30)
         first = np.loadtxt(results / "tf" / "post-tf" / "steps.csv", delimiter=",", skiprows=1)
-        assert (seeds["recipe"][0] == np.float32(first[:, 1])).all()  # the asked seed is the first
+        assert (seeds["recipe"][0] == np.float32(first[:, 1])).all()  # the given seed is the first
 
 
 def test_the_proof_names_steps_and_weights(results):
@@ -66,12 +66,12 @@ def test_the_page_is_one_file_that_fetches_nothing(results):
     assert [epoch["epoch"] for epoch in explorer["epochs"]] == [1, 2]
     packed = explorer["epochs"][1]["weights"]["decoder/logits/kernel"]
     _, weights = read_run_weights(results / "tf" / "post-keras", 2)
-    found = np.frombuffer(base64.b64decode(packed), "<f2")
-    assert (found == weights["decoder/logits/kernel"].ravel().astype(np.float16)).all()
+    unpacked = np.frombuffer(base64.b64decode(packed), "<f2")
+    assert (unpacked == weights["decoder/logits/kernel"].ravel().astype(np.float16)).all()
     assert "bars" in text and "keras_vae" in text and "tf_vae" in text
 
 
-def test_an_interrupted_job_goes_on_and_a_finished_one_is_not_overwritten(
+def test_an_interrupted_job_continues_and_a_finished_one_is_not_overwritten(
     results, data_path, tmp_path, capsys
 ):
     arguments = [*SMALL, "--data", str(data_path), "--out"]
@@ -97,14 +97,14 @@ def test_seeds_that_were_trained_are_not_trained_again(results, tmp_path):
     copy = tmp_path / "results"
     shutil.copytree(results, copy)
     assert read_seeds(copy, range(8)) is not None
-    # Of another first seed or length the losses are not those of this job.
+    # With another first seed or length, the losses are not those of this job.
     assert read_seeds(copy, range(1, 9)) is None
     with np.load(copy / "seeds.npz") as file:
         write_npz(copy / "seeds.npz", {**file, "recipe": file["recipe"][:, :-1]})
     assert read_seeds(copy, range(8)) is None
 
 
-def test_quick_gives_way_to_flags(data_path, tmp_path, monkeypatch):
+def test_given_flags_replace_the_defaults_of_quick(data_path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     jobs = []
     monkeypatch.setattr(reproduce, "reproduce", jobs.append)
@@ -116,7 +116,7 @@ def test_quick_gives_way_to_flags(data_path, tmp_path, monkeypatch):
     assert (second.data, second.epochs, second.out) == (str(data_path), (2,), Path("mine"))
 
 
-def test_a_single_bit_is_seen_and_named(results, data_path, tmp_path, capsys):
+def test_a_single_different_bit_is_reported(results, data_path, tmp_path, capsys):
     copy = tmp_path / "results"
     shutil.copytree(results, copy)
     path = copy / "tf" / "post-keras" / "weights.npz"

@@ -1,4 +1,4 @@
-"""A run cut off at any moment and resumed, by either implementation, ends in the same bits."""
+"""A run that is interrupted and resumed, by either implementation, ends with the same bits."""
 
 import dataclasses
 import shutil
@@ -27,7 +27,7 @@ OTHER = {"keras_vae": "tf_vae", "tf_vae": "keras_vae"}
 
 @pytest.fixture(scope="module")
 def undisturbed(implementations, data, tmp_path_factory):
-    """Folder of a run of six epochs that nothing disturbed, by each implementation."""
+    """The folder of an uninterrupted run of six epochs, by each implementation."""
     folders = {}
     for name, implementation in implementations.items():
         folders[name] = tmp_path_factory.mktemp("undisturbed") / name
@@ -88,7 +88,7 @@ def test_killed_after_epoch_3_of_6(
         assert read_config(copy)["trained_by"] == names
 
 
-def test_a_longer_run_goes_on_from_the_end_of_a_shorter(
+def test_a_longer_run_continues_from_the_end_of_a_shorter_one(
     implementation, undisturbed, data, tmp_path
 ):
     folder = tmp_path / "run"
@@ -102,15 +102,15 @@ def test_resume_without_a_finished_epoch_starts_at_step_0(
 ):
     config = dataclasses.replace(CONFIG, epochs=1)
     with Run(tmp_path / "run", config, data, implementation.name) as run:
-        run.begin()  # the folder is opened, and no epoch finished
+        run.begin()  # the folder is created, but no epoch is finished
     assert (tmp_path / "run" / "config.json").exists()
     implementation.train(config, data, tmp_path / "run", resume=True, verbose=0)
     expected = undisturbed[implementation.name] / "weights_epoch_001.npz"
     assert (tmp_path / "run" / "weights.npz").read_bytes() == expected.read_bytes()
 
 
-def test_a_lost_product_is_made_again_from_the_checkpoint(implementation, undisturbed, tmp_path):
-    """Also by the other implementation, which the run does not count among those that trained."""
+def test_a_missing_file_is_written_again_from_the_checkpoint(implementation, undisturbed, tmp_path):
+    """Also by the other implementation, which is not then listed in `trained_by`."""
     folder, expected = tmp_path / "run", undisturbed[implementation.name]
     shutil.copytree(expected, folder)
     lost = ["weights.npz", "weights_epoch_006.npz"]

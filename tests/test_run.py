@@ -19,7 +19,7 @@ CHANGES = ((os, "replace"), (Path, "unlink"), (shutil, "rmtree"))
 
 
 def changes_until(monkeypatch, count, after, action):
-    """Run `action`, failing before or after the folder's change number `count`; whether it did."""
+    """Runs `action`, which fails before or after change number `count`; returns whether it did."""
     done = []
     with monkeypatch.context() as patch:
         for owner, name in CHANGES:
@@ -43,7 +43,7 @@ def changes_until(monkeypatch, count, after, action):
 
 
 def begun(kind, data, directory):
-    """A folder as a failing command finds it, and that command's config and options."""
+    """A folder at the start of a command that fails, and that command's config and options."""
     if kind == "new":
         return CONFIG, {}
     train(CONFIG, data, directory, "keras_vae")
@@ -60,7 +60,7 @@ def begun(kind, data, directory):
 def test_the_power_fails_at_any_change_of_the_folder(
     kind, implementation, data, tmp_path, monkeypatch
 ):
-    """Before and after every rename and removal: the same command, resumed, ends the same."""
+    """After a failure at any rename or removal, a resumed run ends with the same files."""
     moment = 0
     for moment in range(200):
         outcomes = []
@@ -76,7 +76,7 @@ def test_the_power_fails_at_any_change_of_the_folder(
                 )
             )
             if outcomes[-1]:
-                # What is there says what it is: nothing of another step passes for the end.
+                # No file of another step is taken for that of the end.
                 if (directory / "weights.npz").exists():
                     _assert_weights_are_of_their_step(directory)
                 again = options if kind == "overwritten" else {"resume": True}
@@ -88,7 +88,7 @@ def test_the_power_fails_at_any_change_of_the_folder(
             assert contents(directory) == contents(whole), (moment, after)
         if not any(outcomes):
             break
-    # config, 4 files per epoch (5 where it is pictured), the final weights at least
+    # at least config, 4 files per epoch (5 if pictured), the final weights
     assert moment > {"new": 10, "extended": 10, "overwritten": 15}[kind]
 
 
@@ -113,14 +113,14 @@ def test_an_interrupted_extension_serves_no_stale_weights(data, tmp_path):
     with pytest.raises(UsageError, match=r"has no weights\.npz; finish the run with --resume"):
         read_run_weights(tmp_path)
     assert read_run_weights(tmp_path, 3)[1]["encoder/z_mean/bias"][0] == 6  # of epoch 3, still
-    # Weights of another step that lie there all the same are refused.
+    # If there are weights of another step nevertheless, they are refused.
     files.write_npz(tmp_path / "weights.npz", weights_at(6), 6)
     with pytest.raises(UsageError, match="is of step 6, not of step 10"):
         read_run_weights(tmp_path)
 
 
 def test_a_finished_run_is_complete_only_with_all_its_products(data, tmp_path):
-    """Each product in turn is lost; the checkpoint restores what it can."""
+    """Each file in turn is removed; the checkpoint restores all it can."""
     train(CONFIG, data, tmp_path)
     assert missing_products(tmp_path, CONFIG, 300) == [
         *(f"figures/{kind}_epoch_{e:03d}.png" for e in (1, 3) for kind in ("latent", "manifold")),
@@ -143,12 +143,12 @@ def test_a_finished_run_is_complete_only_with_all_its_products(data, tmp_path):
             train(CONFIG, data, tmp_path, resume=True)
             assert (tmp_path / name).read_bytes() == content
         (tmp_path / name).write_bytes(content)
-    # A metric of an earlier length does not count as the mark of an end.
+    # A metric of an earlier length does not show that the run is finished.
     files.write_json(tmp_path / "metrics.json", {name: {**metric, "step": 4} for name in names})
     assert not Run(tmp_path, CONFIG, data, "tf_vae", resume=True).complete
-    # The weights of an earlier epoch are in no checkpoint.
+    # The weights of an earlier epoch are not in the checkpoint.
     (tmp_path / "weights_epoch_001.npz").unlink()
-    with pytest.raises(UsageError, match=r"has lost weights_epoch_001\.npz"):
+    with pytest.raises(UsageError, match=r"lacks weights_epoch_001\.npz"):
         Run(tmp_path, CONFIG, data, "tf_vae", resume=True)
 
 
@@ -163,7 +163,7 @@ with locked(sys.argv[1]):
 
 
 def test_two_processes_cannot_use_one_run(data, tmp_path):
-    """The state is read under the lock: what another process trained meanwhile is not repeated."""
+    """The state is read under the lock, so steps of another process are not trained again."""
     early = Run(tmp_path, CONFIG, data, "tf_vae", resume=True)
     with subprocess.Popen(
         [sys.executable, "-c", HOLDS, str(tmp_path)],

@@ -1,4 +1,4 @@
-"""What a run directory refuses, and that it is left as it was."""
+"""Refusals of a run directory, which is not changed by them."""
 
 import dataclasses
 
@@ -19,7 +19,7 @@ def test_a_refused_resume_leaves_the_run_as_it_was(data, tmp_path):
     whole = path.read_bytes()
     longer = dataclasses.replace(CONFIG, epochs=5)
     flipped = bytearray(whole)
-    flipped[whole.rindex(b"NUMPY") + 130] ^= 1  # behind the header of the last array
+    flipped[whole.rindex(b"NUMPY") + 130] ^= 1  # after the header of the last array
     other = {**weights_at(6), "step": np.int64(6)}
     del other["decoder/logits/bias"]
     nan = {**weights_at(6), "step": np.int64(6)}
@@ -52,7 +52,7 @@ def test_overwrite_clears_a_run_and_nothing_else(data, tmp_path):
     (elsewhere / "loss.png").write_text("mine")
     (directory / "figures").symlink_to(elsewhere)
     (directory / "notes.txt").write_text("mine")
-    # A link of a name that the run writes is replaced, and what it points to is left alone.
+    # A link with the name of a file of the run is replaced, and its target is not changed.
     (directory / "weights.npz").unlink()
     (directory / "weights.npz").symlink_to(elsewhere / "loss.png")
     other = dataclasses.replace(CONFIG, epochs=1, seed=5)
@@ -62,14 +62,14 @@ def test_overwrite_clears_a_run_and_nothing_else(data, tmp_path):
     train(other, data, tmp_path / "new")
     for name in ("weights.npz", "config.json", "history.csv", "checkpoints/last.npz"):
         assert (directory / name).read_bytes() == (tmp_path / "new" / name).read_bytes()
-    # A folder with another program's config.json is not ours to clear.
+    # A folder with another program's config.json is not cleared.
     (elsewhere / "config.json").write_text('{"name": "my thesis"}')
     with pytest.raises(UsageError, match="is not the config of a run"):
         Run(elsewhere, CONFIG, data, "tf_vae", overwrite=True)
     assert sorted(contents(elsewhere)) == ["config.json", "loss.png"]
 
 
-def test_a_folder_that_cannot_be_used_is_refused_and_left_alone(data, data_path, tmp_path):
+def test_a_folder_that_cannot_be_used_is_refused_and_not_changed(data, data_path, tmp_path):
     directory = tmp_path / "run"
     train(CONFIG, data, directory)
     before = contents(directory)
@@ -79,8 +79,8 @@ def test_a_folder_that_cannot_be_used_is_refused_and_left_alone(data, data_path,
     for arguments, message in [
         ((directory, CONFIG, data, "tf_vae"), "already holds a run; give --resume, --overwrite"),
         ((directory, CONFIG, data, "tf_vae", True, True), "exclude each other"),
-        ((directory, short, data, "tf_vae", True), "has run 6 steps, more than the 4"),
-        ((directory, other, data, "tf_vae", True), "begun with latent_dim 2, not 3"),
+        ((directory, short, data, "tf_vae", True), "has run 6 steps, more than the requested 4"),
+        ((directory, other, data, "tf_vae", True), "started with latent_dim 2, not 3"),
         ((directory, CONFIG, changed, "tf_vae", True), "other data than bars"),
         ((data_path, CONFIG, data, "tf_vae"), "is a file"),
         ((data_path.parent, CONFIG, data, "tf_vae", False, True), "holds bars.npz and no run"),
@@ -91,14 +91,14 @@ def test_a_folder_that_cannot_be_used_is_refused_and_left_alone(data, data_path,
     assert contents(directory) == before
 
 
-def test_a_length_that_ends_inside_an_epoch_or_drives_a_schedule_stays(data, tmp_path):
+def test_a_length_inside_an_epoch_or_with_a_decay_cannot_be_changed(data, tmp_path):
     inside = dataclasses.replace(CONFIG, epochs=None, steps=3)
     train(inside, data, tmp_path / "inside")
     with pytest.raises(UsageError, match="ended inside an epoch"):
         Run(tmp_path / "inside", dataclasses.replace(inside, steps=8), data, "tf_vae", True)
     falling = dataclasses.replace(CONFIG, learning_rate_decay=10.0)
     train(falling, data, tmp_path / "falling")
-    with pytest.raises(UsageError, match="over which its step size falls"):
+    with pytest.raises(UsageError, match="over which its learning rate falls"):
         Run(tmp_path / "falling", dataclasses.replace(falling, epochs=5), data, "tf_vae", True)
 
 

@@ -1,4 +1,4 @@
-"""The .keras file: reloaded in a fresh process, safe mode on, no custom_objects."""
+"""The .keras file: loaded in a new process, in safe mode and without custom_objects."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""Seeds: stable, distinct for distinct roles, in the range that both frameworks take."""
+"""Seeds: stable, distinct for distinct roles, in the range that both frameworks accept."""
 
 import itertools
 
@@ -12,7 +12,7 @@ ROLES = ("weights", "order", "noise", "evaluation", "binarization", "importance"
 
 
 def crc32(data):
-    """CRC-32 by its definition, bit by bit, so that no release of a library changes a number."""
+    """CRC-32 by its definition, bit by bit, independent of any library."""
     crc = 0xFFFFFFFF
     for byte in data:
         crc ^= byte
@@ -42,8 +42,8 @@ def test_a_seed_is_the_crc_of_its_arguments(arguments, text):
     assert seed_of(*arguments) == crc32(text) % 2**31 % (2**31 - 2)
 
 
-def test_the_arguments_do_not_run_together():
-    """(1, "order", 11) and (11, "order", 1), or a role that ends in a digit, are other seeds."""
+def test_the_arguments_are_separated():
+    """(1, "order", 11) and (11, "order", 1), or a role that ends with a digit, give other seeds."""
     texts = [(1, "a", 23), (12, "a", 3), (1, "a2", 3), ("1/a", "", 3), (1, "a", "2/3")]
     assert len({seed_of(*each) for each in texts}) == len(texts)
 
@@ -56,7 +56,7 @@ def test_distinct_roles_seeds_and_indices_give_distinct_seeds():
 
 
 def test_seeds_stay_below_the_modulus_of_keras(monkeypatch):
-    """Keras reduces a generator's state modulo 2^31 - 2, TensorFlow takes it as it is."""
+    """Keras reduces a generator's state modulo 2^31 - 2, and TensorFlow does not."""
     most = 2**31 - 2
     for crc, wanted in (
         (0, 0),
@@ -90,6 +90,6 @@ def test_an_order_is_a_proper_shuffle():
     assert (np.sort(orders, axis=1) == np.arange(1000)).all()
     # An example's mean place over 200 epochs: 499.5 with a standard error of 1000/√12/√200 = 20.4.
     assert np.abs(orders.argsort(axis=1).mean(axis=0) - 499.5).max() < 5 * 20.4
-    # Contiguous windows of the data would keep neighbours together; a shuffle does by chance alone.
+    # Contiguous windows of the data would keep neighbours together, a shuffle only by chance.
     assert (np.abs(np.diff(orders, axis=1)) == 1).mean() < 0.01
     assert len({epoch_order(seed, 1, 1000).tobytes() for seed in range(20)}) == 20

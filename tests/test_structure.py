@@ -1,4 +1,4 @@
-"""Imports run one way, the implementations are twins, and blocks carry the same headings."""
+"""The direction of imports, and the same functions and headings in both implementations."""
 
 import ast
 import inspect
@@ -14,13 +14,14 @@ PAIRS = ("model", "batches", "train", "evaluate", "checkpoint", "export", "progr
 
 
 SHOW = ROOT / "shared" / "show"
-# Who may import whom: each room imports from those after it, and from none before it.
-ROOMS = ("show", "measure", "run")  # within shared; its top, the core, comes after them
+# The folders within shared. Each may import from those after it, and from the core, which is the
+# modules directly in shared.
+ROOMS = ("show", "measure", "run")
 DRAWING = {SHOW / name for name in ("canvas.py", "pictures.py", "plots.py")}
 
 
 def imports(path, whole=False):
-    """The modules a file imports, anywhere in it: their top-level names, or the whole ones."""
+    """The modules that a file imports anywhere: their top-level names, or their whole names."""
     names = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
@@ -31,7 +32,7 @@ def imports(path, whole=False):
 
 
 def rooms(path):
-    """The rooms of `shared` that a file imports from."""
+    """The folders of `shared` from which a file imports."""
     parts = [name.split(".") for name in imports(path, whole=True)]
     return {part[1] for part in parts if part[0] == "shared" and part[1] in ROOMS}
 
@@ -40,31 +41,31 @@ def test_imports_run_one_way():
     upward = {"keras_vae", "tf_vae", "reproduce", "tests", "benchmarks", "tools"}
     for path in (ROOT / "shared").rglob("*.py"):
         assert not imports(path) & upward, path
-        # TensorFlow has the messages in which it hands out XLA's programs.
+        # TensorFlow has the message types of XLA's programs.
         assert ("tensorflow" in imports(path)) == (path.name == "programs.py"), path
     for package, other in (("keras_vae", "tf_vae"), ("tf_vae", "keras_vae")):
         for path in (ROOT / package).glob("*.py"):
             assert not imports(path) & (upward - {package}), path
             assert other not in imports(path)
-    # The one lazy step up imports the implementation that a command names.
+    # The only import of an implementation is by the name in a command.
     importers = {p for p in (ROOT / "shared").rglob("*.py") if "importlib" in imports(p)}
     importers = {p for p in importers if "import_module" in p.read_text()}
     assert importers == {ROOT / "shared" / "run" / "implementation.py"}
 
 
-def test_rooms_import_only_from_the_rooms_below():
+def test_folders_import_only_from_the_folders_after_them():
     for number, room in enumerate(ROOMS):
         for path in (ROOT / "shared" / room).glob("*.py"):
             assert not rooms(path) & set(ROOMS[:number]), path
     for path in (ROOT / "shared").glob("*.py"):
-        # The command line stands at the top, beside the core, and calls every room.
+        # The command line is beside the core, and calls every folder.
         assert path.name in ("cli.py", "commands.py") or not rooms(path), path
     for package in ("keras_vae", "tf_vae"):
         for path in (ROOT / package).glob("*.py"):
             assert "show" not in rooms(path), path
 
 
-def test_no_file_is_longer_than_one_can_hold_in_mind():
+def test_no_file_has_more_than_300_lines():
     sources = [*ROOT.glob("*.py"), *(ROOT / "shared").rglob("*.*"), *ROOT.glob("*_vae/*.py")]
     sources += [*(ROOT / "tests").glob("*.py"), *(ROOT / "benchmarks").glob("*.py")]
     sources += (ROOT / "notebooks" / name for name in ("tools.py", "execute.py"))
@@ -74,7 +75,7 @@ def test_no_file_is_longer_than_one_can_hold_in_mind():
     assert {p: n for p, n in lengths.items() if n > limits.get(p, 300)} == {}
 
 
-def test_matplotlib_has_one_room_and_keras_vae_one_door_to_tensorflow():
+def test_only_some_files_import_matplotlib_and_tensorflow():
     for path in [*ROOT.glob("*.py"), *ROOT.glob("*_vae/*.py"), *(ROOT / "shared").rglob("*.py")]:
         assert "matplotlib" not in imports(path) or path in DRAWING, path
     for path in (ROOT / "keras_vae").glob("*.py"):
@@ -88,7 +89,7 @@ def test_matplotlib_has_one_room_and_keras_vae_one_door_to_tensorflow():
 
 
 @pytest.mark.parametrize("name", PAIRS)
-def test_twins(name):
+def test_the_implementations_have_the_same_functions(name):
     import importlib
 
     ours, theirs = (importlib.import_module(f"{p}.{name}") for p in ("keras_vae", "tf_vae"))
@@ -103,7 +104,7 @@ def test_twins(name):
     order = [defined(inspect.getsource(module)) for module in (ours, theirs)]
     shared = [each for each in order[0] if each in order[1]]
     assert shared == [each for each in order[1] if each in order[0]]
-    # What is not defined in both stands once, in `shared`.
+    # What is not defined in both is defined once, in `shared`.
     once = set(ours.__all__) - set(shared)
     assert all(getattr(ours, each) is getattr(theirs, each) for each in once)
     assert all(getattr(ours, each).__module__.startswith("shared.") for each in once)
@@ -121,7 +122,7 @@ def defined(source):
 
 
 @pytest.mark.parametrize("name", ("model", "train"))
-def test_blocks_carry_the_same_headings(name):
+def test_blocks_have_the_same_headings(name):
     headings = [
         re.findall(r"^ *# ([a-z]+)$", (ROOT / package / f"{name}.py").read_text(), re.MULTILINE)
         for package in ("keras_vae", "tf_vae")

@@ -1,4 +1,4 @@
-"""What TensorBoard reads back of a run is what the run wrote for itself."""
+"""TensorBoard reads the same values as the run wrote to its own files."""
 
 import importlib.util
 import io
@@ -13,10 +13,10 @@ from shared.run.folder import read_history
 from shared.show.tensorboard import check_installed
 
 
-def test_a_missing_package_is_named_before_anything_is_done(monkeypatch, capsys, tmp_path):
-    found = importlib.util.find_spec
+def test_a_missing_package_is_reported_before_anything_is_written(monkeypatch, capsys, tmp_path):
+    find_spec = importlib.util.find_spec
     monkeypatch.setattr(
-        importlib.util, "find_spec", lambda name: None if name == "tensorboard" else found(name)
+        importlib.util, "find_spec", lambda name: None if name == "tensorboard" else find_spec(name)
     )
     with pytest.raises(UsageError, match=r"pip install -r requirements-extras\.txt"):
         check_installed()
@@ -42,7 +42,7 @@ def test_scalars_figures_and_latents(package, data, data_path, tmp_path):
     for tag, column in (("loss/train", "loss"), ("loss/test", "val_loss"), ("kl/test", "val_kl")):
         scalars = [(event.step, event.value) for event in events.Scalars(tag)]
         assert [step for step, _ in scalars] == [row["step"] for row in history] == [4, 8, 12]
-        # Events hold float32, the CSV nine digits.
+        # Events have float32 values, the CSV has nine digits.
         values = [value for _, value in scalars]
         np.testing.assert_allclose(values, [row[column] for row in history], rtol=1e-6)
     picture = events.Images("latent_epoch_003")[0].encoded_image_string

@@ -1,4 +1,4 @@
-"""Training: what the first loss must be, what a history says, where an epoch ends."""
+"""Training: the first loss, the history, and the ends of epochs."""
 
 import dataclasses
 
@@ -21,7 +21,7 @@ CONFIG = recipe(
 
 @pytest.fixture(scope="module")
 def trained(implementations, data, tmp_path_factory):
-    """{implementation: (model, run)} of CONFIG, in a folder of its own."""
+    """{implementation: (model, run)} of CONFIG, each in its own folder."""
     folder = tmp_path_factory.mktemp("trained")
     return {
         name: implementation.train(CONFIG, data, folder / name, verbose=0)
@@ -47,7 +47,7 @@ def test_with_zero_output_weights_the_first_likelihood_is_784_ln_2(implementatio
     assert loss == pytest.approx(784 * np.log(2) + 3 * kl.mean(), rel=1e-6)
 
 
-def test_a_history_is_that_of_its_objective(implementation, data, trained):
+def test_a_history_agrees_with_its_objective(implementation, data, trained):
     other = dataclasses.replace(CONFIG, beta=4.0)
     runs = {
         1.0: trained[implementation.name],
@@ -57,10 +57,10 @@ def test_a_history_is_that_of_its_objective(implementation, data, trained):
         config = run.config
         assert [tuple(row) for row in run.history] == [COLUMNS] * 4
         for row in run.history:
-            for prefix in ("", "val_"):  # one objective in training and in validation
+            for prefix in ("", "val_"):  # the same objective in training and validation
                 loss = beta * row[f"{prefix}kl"] - row[f"{prefix}log_likelihood"]
                 assert row[f"{prefix}loss"] == pytest.approx(loss, abs=1e-4)  # float32 means
-        # Validation is the test set at the noise of sample 0: what `evaluate` measures again.
+        # Validation uses the test set with the noise of sample 0, as `evaluate` does.
         measured = implementation.evaluate(model, data.x_test, config)
         for name in ("log_likelihood", "kl"):
             assert run.history[-1][f"val_{name}"] == pytest.approx(measured[name], rel=1e-5)
@@ -84,7 +84,7 @@ def test_every_step_is_counted_where_the_batch_does_not_divide_the_data(implemen
     losses = read_step_losses(run.directory)
     assert losses == run.step_losses and len(losses) == 20
     for epoch, row in enumerate(run.history):
-        # The epoch's loss weighs every image alike: the last batch counts for its 44.
+        # The epoch's loss weights all images equally, those of the small last batch too.
         mean = np.average(losses[5 * epoch : 5 * epoch + 5], weights=[64] * 4 + [44])
         assert row["loss"] == pytest.approx(mean, rel=1e-6)
     with np.load(run.directory / "checkpoints" / "last.npz") as checkpoint:
@@ -100,7 +100,7 @@ def test_a_length_in_steps_ends_inside_an_epoch(implementation, data, trained):
 
 
 def test_one_seed_gives_one_run_and_two_give_two(implementation, data, trained, tmp_path):
-    """A second run of two epochs ends in the weights that the first one kept at epoch 2."""
+    """A second run of two epochs ends with the weights that the first one saved after epoch 2."""
     for name, seed in (("same", CONFIG.seed), ("other", 1)):
         config = dataclasses.replace(CONFIG, epochs=2, seed=seed)
         implementation.train(config, data, tmp_path / name, verbose=0)
@@ -111,7 +111,7 @@ def test_one_seed_gives_one_run_and_two_give_two(implementation, data, trained, 
 
 
 def test_evaluation_samples_the_posterior(implementation, data, trained):
-    """An ELBO is a mean over z ~ q(z|x): every sample draws noise, and z = z_mean is another."""
+    """An ELBO is a mean over z ~ q(z|x): samples differ from each other and from z = z_mean."""
     import oracle
 
     config, (model, _) = CONFIG, trained[implementation.name]
@@ -139,7 +139,7 @@ def test_images_are_probabilities_and_not_logits(implementation, trained):
 
 
 def test_the_ten_lines_of_the_readme(data_path, tmp_path, monkeypatch):
-    """The README's example, run as it stands but for its data and its folder."""
+    """Runs the README's example, with other data and another folder."""
     from pathlib import Path
 
     text = (Path(__file__).parent.parent / "README.md").read_text()

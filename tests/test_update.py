@@ -1,4 +1,4 @@
-"""One training step of the loop, `tf_vae.train.update`, called by itself, against the oracle."""
+"""One training step of the loop, `tf_vae.train.update`, compared with the oracle."""
 
 import keras
 import numpy as np
@@ -28,7 +28,7 @@ NOISE_SEED = 3
 
 
 def one_step(data, step=0, **changes):
-    """What `update` makes of 20 images at a step: config, start, end, optimizer, trackers, x, ε."""
+    """Calls `update` on 20 images at a step: config, start, end, optimizer, trackers, x, ε."""
     config = recipe("post-keras", **{**CONFIG, **changes})
     model = build(config, data.input_dim)
     optimizer = build_optimizer(config, len(data.x_train), model.trainable_variables)
@@ -42,20 +42,20 @@ def one_step(data, step=0, **changes):
 
 
 @pytest.mark.parametrize("step, beta", [(0, 0.2), (6, 1.4), (9, 2.0), (600, 2.0)])
-def test_a_step_is_the_loss_and_its_gradient(data, step, beta):
-    """At a step of the warm-up, and with the noise of that step.
+def test_a_step_applies_the_gradient_of_the_loss(data, step, beta):
+    """Tests a step of the warm-up, with the noise of that step.
 
-    By SGD at a rate of 1024 the difference of the weights holds all digits of the gradient.
+    With SGD at a learning rate of 1024, the change of a weight has all digits of the gradient.
     """
     config, start, end, optimizer, trackers, x, epsilon = one_step(
         data, step, optimizer="sgd", learning_rate=1024.0
     )
     expected = oracle.gradient(start, x, epsilon, config.activation, beta)
     for name, gradient in expected.items():
-        found = (np.float64(start[name]) - end[name]) / 1024
-        # Against the largest entry of the same weight: float32 keeps seven digits of that.
+        ours = (np.float64(start[name]) - end[name]) / 1024
+        # Relative to the largest entry of the same weight, of which float32 has seven digits.
         atol = 1e-5 * np.abs(gradient).max()
-        np.testing.assert_allclose(found, gradient, rtol=0, atol=atol, err_msg=name)
+        np.testing.assert_allclose(ours, gradient, rtol=0, atol=atol, err_msg=name)
     assert int(optimizer.iterations) == step + 1
 
     # The log: the loss that was minimised, and the terms without a weight.
@@ -87,13 +87,13 @@ def test_the_optimizers_are_those_of_keras(data, name, epsilon):
             "adam": g / (np.sqrt(g**2) + e / np.sqrt(1 - 0.999)),
         }[name]
         clear = np.abs(g) > 1e-4  # below, an error of float32 in g changes the step
-        found = (np.float64(start[weight]) - end[weight])[clear]
-        # 2e-3: an error of 1e-7 in a gradient of 1e-4, as it stands in the ratio.
-        np.testing.assert_allclose(found, rate * step[clear], rtol=2e-3, atol=1e-6, err_msg=weight)
+        moved = (np.float64(start[weight]) - end[weight])[clear]
+        # 2e-3: an error of 1e-7 in a gradient of 1e-4, which is in the ratio.
+        np.testing.assert_allclose(moved, rate * step[clear], rtol=2e-3, atol=1e-6, err_msg=weight)
 
 
 def test_a_compiled_step_by_hand_is_that_of_train(data):
-    """Whoever calls the model in a compiled step of their own gets the bits of `train`."""
+    """A user's own compiled step that calls the model has the same bits as `train`."""
     config = recipe("post-tf", steps=1, hidden_dims=(24,), latent_dim=5)
     model = build(config, data.input_dim)
     optimizer = build_optimizer(config, len(data.x_train), model.trainable_variables)

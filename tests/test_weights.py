@@ -57,7 +57,7 @@ def test_the_initial_bias_is_the_logit_of_the_mean_image():
     assert name == "decoder/logits/bias" and not others
     assert bias.shape == (6,) and bias.dtype == np.float32
     mean = x.astype(np.float64).sum(axis=0) / 50
-    # Half a count in 50 images instead of none: 1/100, and 99/100 instead of all.
+    # The mean is at least half an image in 50, which is 1/100, and at most 99/100.
     mean[:2] = 0.01, 0.99
     # 1e-7: the result is rounded to float32.
     np.testing.assert_allclose(bias, np.log(mean) - np.log1p(-mean), rtol=1e-7)
@@ -69,9 +69,9 @@ def test_the_mean_image_is_summed_in_float64():
     x[::2] = 0.3
     bias = initial_bias(recipe("nats"), x)["decoder/logits/bias"]
     mean = (float(np.float32(0.1)) + float(np.float32(0.3))) / 2
-    # A float32 sum along the images would err by some 1e-5 of it.
+    # A float32 sum over the images would have a relative error of about 1e-5.
     np.testing.assert_allclose(bias, np.log(mean / (1 - mean)), rtol=1e-7)
 
 
-def test_a_bias_of_zero_is_no_entry():
+def test_a_bias_of_zero_gives_no_entry():
     assert initial_bias(recipe("post-keras"), np.zeros((4, 6), np.float32)) == {}

@@ -1,4 +1,4 @@
-"""The feed: an epoch's images and their order, gathered batch by batch inside the compiled loop."""
+"""Images and their order for training, which the compiled loop gathers, and evaluation batches."""
 
 import tensorflow as tf
 
@@ -9,16 +9,19 @@ __all__ = ["evaluation_batches", "training_batches"]
 
 
 def training_batches(x, config, step=0):
-    """Images and order of every epoch, f(seed, epoch), from step `step` on, without end.
+    """Returns the images and their order in every epoch from step `step` on, without end.
+
+    The order of the examples is a function of seed and epoch (shared.seeds.epoch_order).
 
     Args:
-        x: (n, input_dim) float32.
+        x: (n, input_dim) float32 in [0, 1].
         config: shared.config.Config.
-        step: steps already done.
+        step: number of steps already done.
     Returns:
-        generator of (n, input_dim) float32 images and a list of (batches, batch) int32 orders, each
-        row the indices of a batch: the whole batches, and the last one where it is smaller. One
-        pair per epoch; the first lacks what is done.
+        generator with one pair per epoch: (n, input_dim) float32 images, and a list of
+        (batches, batch) int32 orders, in which each row holds the indices of a batch. The list has
+        the whole batches and, if it is smaller, the last batch. The batches of the first epoch that
+        are already done are left out.
     """
     n, per_epoch = len(x), config.steps_per_epoch(len(x))
     epoch, done = step // per_epoch + 1, step % per_epoch
@@ -34,13 +37,14 @@ def training_batches(x, config, step=0):
 
 
 def evaluation_batches(x, config):
-    """The images of a set in their own order, every one of them, as an evaluation sees them.
+    """Returns the batches of an evaluation: all images, in their own order.
 
     Args:
-        x: (n, input_dim) float32, grey; where the config binarizes, it is drawn here, once for all.
+        x: (n, input_dim) float32 in [0, 1], grey; if the config binarizes, this function draws the
+            binary pixels, which are the same in every evaluation.
         config: shared.config.Config.
     Returns:
-        tf.data.Dataset of (batch, input_dim); the last batch holds what is left.
+        tf.data.Dataset of (batch, input_dim); the last batch holds the remaining examples.
     """
     images = evaluation_images(x, config)
     return (

@@ -1,4 +1,4 @@
-"""Gather and assign the variables of a model and its optimizer by canonical name."""
+"""Gathers and assigns the variables of a model and its optimizer by canonical name."""
 
 from shared.run.variables import assign, gather, load_with, named_variables, restore, snapshot
 from tf_vae.model import build

@@ -1,4 +1,4 @@
-"""The ELBO on held-out images, by a compiled function over batches."""
+"""Evaluates the ELBO on held-out images, by a compiled function per batch."""
 
 import numpy as np
 import tensorflow as tf
@@ -13,13 +13,13 @@ __all__ = ["elbo_terms", "evaluate", "log_weights"]
 
 
 def elbo_terms(model, x, config, sample=0):
-    """The terms of the ELBO of each image, at one sample of q(z|x).
+    """Computes the terms of the ELBO of each image, at one sample of q(z|x).
 
     Args:
         model: VAE.
         x: (n, input_dim) float32 in [0, 1].
-        config: shared.config.Config; its seed gives the noise.
-        sample: which sample: 0 is the one that validation draws.
+        config: shared.config.Config; the noise depends on its seed.
+        sample: the number of the sample; validation during training uses sample 0.
     Returns:
         log_likelihood, kl: (n,) float32 arrays, nats.
     """
@@ -36,26 +36,26 @@ evaluate = evaluate_with(elbo_terms)
 
 
 def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
-    """Log importance weights of samples of q(z|x), for images as many as one batch holds.
+    """Computes the log importance weights of samples of q(z|x), for one batch of images.
 
     Args:
         model: VAE.
         x: (batch, input_dim) float32 in [0, 1].
-        z_mean, z_log_var: (batch, latent_dim) float32, as `encode` gives them for x.
-        noise_seed: integer in [0, 2^31) that the noise is a function of.
-        count: samples an image; every other count and batch size is compiled anew.
+        z_mean, z_log_var: (batch, latent_dim) float32, as `encode` returns them for x.
+        noise_seed: integer in [0, 2^31), which determines the noise.
+        count: samples per image; each new count or batch size is compiled again.
     Returns:
         (count, batch) float32 array, nats.
     Source: Burda et al., arXiv:1509.00519, section 3.
     """
-    # Drawn before the compiled part: XLA draws other numbers, and takes ten times as long.
+    # Drawn outside the compiled part: XLA draws other numbers, and takes ten times as long.
     epsilon = tf.random.stateless_normal((count * len(x), z_mean.shape[1]), [noise_seed, 0])
     inputs = [tf.convert_to_tensor(each) for each in (x, z_mean, z_log_var)]
     return _WEIGH[model.jit_compile](model, *inputs, epsilon, count).numpy()
 
 
 def _weigh(model, x, z_mean, z_log_var, epsilon, count):
-    """The body of `log_weights`: every image in `count` rows, sample by sample."""
+    """Computes `log_weights`; the batch is repeated for each sample."""
     x, z_mean, z_log_var = (tf.tile(each, (count, 1)) for each in (x, z_mean, z_log_var))
 
     # sample

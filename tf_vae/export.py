@@ -1,4 +1,4 @@
-"""Encoder and decoder as files that serve without this project: SavedModel and ONNX."""
+"""Exports encoder and decoder to files that do not need this project: SavedModel and ONNX."""
 
 import tensorflow as tf
 
@@ -8,12 +8,12 @@ __all__ = ["export", "load_exported"]
 
 
 def export(model, directory, onnx=False):
-    """Write `encoder` (x to z_mean and z_log_var, no noise) and `decoder` (z to the mean image).
+    """Writes `encoder` (x to z_mean and z_log_var, without noise) and `decoder` (z to mean image).
 
     Args:
         model: VAE.
-        directory: a folder; each part is a folder in it, or with `onnx` a file.
-        onnx: write .onnx files; needs the package tf2onnx.
+        directory: pathlib.Path of a folder, in which each part is a folder or, with `onnx`, a file.
+        onnx: whether to write .onnx files instead of SavedModels; needs the package tf2onnx.
     """
     for name, part in _parts(model).items():
         if onnx:
@@ -26,13 +26,13 @@ def export(model, directory, onnx=False):
 
 
 def _parts(model):
-    """The two deterministic functions, their outputs by name."""
+    """Returns the two deterministic functions, with named outputs."""
     config = model.config
 
     # encode
     @tf.function(input_signature=[tf.TensorSpec((None, model.input_dim), name="x")])
     def encoder(x):
-        # A delta posterior has z_mean alone.
+        # A delta posterior has only z_mean.
         return dict(zip(("z_mean", "z_log_var"), model.encoder(x), strict=False))
 
     # decode
@@ -44,12 +44,12 @@ def _parts(model):
 
 
 def load_exported(path):
-    """The function in an exported SavedModel: from an array to {output name: array}."""
+    """Loads an exported SavedModel as a function from an array to {output name: array}."""
     module = tf.saved_model.load(path)
     function = module.signatures["serving_default"]
     (name,) = function.structured_input_signature[1]
 
-    def call(inputs, module=module):  # which the function does not keep alive by itself
+    def call(inputs, module=module):  # the default value keeps the module alive
         outputs = function(**{name: tf.constant(inputs)})
         return {key: output.numpy() for key, output in outputs.items()}
 

@@ -1,7 +1,7 @@
 """The VAE as a `tf.Module` of variables and matrix products.
 
-x → encoder → (z_mean, z_log_var) → sampling → z → decoder → heads → objective. The call ends in
-the two terms of the ELBO and takes the noise's seed, so the loop decides what is drawn.
+x → encoder → (z_mean, z_log_var) → sampling → z → decoder → heads → objective. A call returns the
+two terms of the ELBO. The seed of the noise is an argument, so the loop decides what is drawn.
 """
 
 import math
@@ -19,13 +19,13 @@ __all__ = ["VAE", "assemble", "build", "decode", "encode"]
 
 
 def build(config, input_dim):
-    """A VAE with the initial weights of `config.seed`.
+    """Builds the config's dense VAE, with the initial weights of `config.seed`.
 
     Args:
         config: shared.config.Config.
-        input_dim: pixels of an image.
+        input_dim: pixels per image, times channels.
     Returns:
-        VAE: maps x (batch, input_dim) and a noise seed (2,) to {"log_likelihood", "kl"}, each
+        VAE; it maps x (batch, input_dim) and a noise seed (2,) to {"log_likelihood", "kl"}, each
         (batch,) nats.
     """
     weights = {
@@ -58,27 +58,29 @@ def build(config, input_dim):
 
 
 def assemble(encoder, decoder, config, input_dim, jit_compile=True):
-    """A VAE of any encoder and decoder, with the shared objective and the same rule of noise.
+    """Assembles a VAE from any encoder and decoder, with the shared objective and noise.
 
-    The initial weights are the caller's. `gather` and `assign` number the weights of each part,
-    "encoder/0/kernel", "encoder/1/bias", …, whatever its layers are called. `train` takes the
-    model as `model`, without a run folder, since a folder is loaded by its config.
+    The networks keep their initial weights. `gather` and `assign` ignore the names of layers and
+    number the weights of each part: "encoder/0/kernel", "encoder/1/bias", …. `train` trains the
+    model without a run folder, because a folder's model is built from its config alone.
 
     Args:
-        encoder: maps x (batch, input_dim) to [z_mean, z_log_var], each (batch, latent_dim), or to
-            [z_mean] for a delta posterior. A Keras model, or another callable: on symbolic Keras
-            tensors for keras_vae, on tensors for tf_vae, which also takes a tf.Module.
-        decoder: likewise; maps z (batch, latent_dim) to the dict of heads that the likelihood
-            takes, e.g. {"logits": (batch, input_dim)} (shared.weights.head_widths).
-        config: shared.config.Config; what describes the dense network is ignored.
+        encoder: network that maps x (batch, input_dim) to [z_mean, z_log_var], each
+            (batch, latent_dim), or to [z_mean] for a delta posterior: a Keras model or another
+            callable, of symbolic tensors for keras_vae and of tensors for tf_vae (a tf.Module).
+        decoder: network of the same kind that maps z (batch, latent_dim) to a dict of the heads in
+            shared.weights.head_widths, e.g. {"logits": (batch, input_dim)}.
+        config: shared.config.Config; the fields that describe the dense network are ignored.
         input_dim: pixels per image, times channels.
-        jit_compile: compile with XLA. Its convolutions on a CPU are slow: False is for them, and
-            then the two implementations agree closely, not in every bit.
+        jit_compile: whether to compile with XLA. Give False for convolutions on a CPU, which are
+            slow in XLA; the two implementations then agree closely, but not in every bit.
     Returns:
         VAE, as `build` returns it. Its weights are the trainable variables that the two networks
-        read; both are called without `training`.
+        read. Both are called without the argument `training`.
     Raises:
-        UsageError: the network returns other outputs, or outputs of other shapes.
+        UsageError: a network returns other outputs, or outputs of other shapes.
+    Example:
+        model = assemble(encoder, decoder, recipe("post-keras", latent_dim=8), 28 * 28)
     """
     q, encoder_weights = _first_call("encoder", encoder, input_dim)
     check_posterior(config, q)
@@ -90,15 +92,15 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=True):
 
 
 def _first_call(name, network, width):
-    """What a network returns for one example, and the (name, variable) of each weight it reads."""
-    with tf.GradientTape() as tape:  # it watches each trainable variable that is read
+    """Returns a network's outputs for one example, and (name, variable) of each weight it reads."""
+    with tf.GradientTape() as tape:  # records each trainable variable that is read
         outputs = network(tf.zeros((1, width)))
     variables = tape.watched_variables()
     return outputs, [(v.name.removesuffix(":0").removeprefix(f"{name}/"), v) for v in variables]
 
 
 class VAE(tf.Module):
-    """An encoder, a decoder, and the computation from x to the terms of the ELBO."""
+    """Holds an encoder and a decoder, and computes the terms of the ELBO from x."""
 
     def __init__(self, encoder, decoder, config, input_dim, named_weights, jit_compile):
         super().__init__(name="vae")
@@ -108,21 +110,30 @@ class VAE(tf.Module):
         self.input_dim = input_dim
         self.named_weights = named_weights
         self.jit_compile = jit_compile
-        # For calls from outside; a training step compiles its own use of the plain functions.
+        # For calls from outside; a training step compiles the plain functions as a part of itself.
         x = tf.TensorSpec((None, input_dim), name="x")
         z = tf.TensorSpec((None, config.latent_dim), name="z")
         self.compiled = {
             "encoder": tf.function(encoder, [x], jit_compile=jit_compile),
             "decoder": tf.function(decoder, [z], jit_compile=jit_compile),
-            # Traced for each length of a batch: where that is open, a step that calls the model is
+            # Traced for each batch size: with an unknown size, a step that calls the model would be
             # compiled to other sums than a step of `fit`.
             "terms": tf.function(self.terms, jit_compile=jit_compile),
         }
 
     def __call__(self, x, noise_seed):
+        """Computes `terms` in a compiled function."""
         return self.compiled["terms"](x, noise_seed)
 
     def terms(self, x, noise_seed):
+        """Computes the terms of the ELBO of each example, at one sample of q(z|x).
+
+        Args:
+            x: (batch, input_dim) float32 in [0, 1].
+            noise_seed: (2,) int32, which determines the noise.
+        Returns:
+            {"log_likelihood", "kl"}: (batch,) nats.
+        """
         # sample
         q = self.encoder(x)
         if len(q) == 1:
@@ -134,21 +145,21 @@ class VAE(tf.Module):
 
         # objective
         given_z = log_likelihood(self.config, x, self.decoder(z))
-        # A delta posterior has no density, and the autoencoder's objective no KL.
+        # A delta posterior has no density, and the objective of an autoencoder has no KL.
         kl = kl_to_standard_normal(*q) if len(q) == 2 else tf.zeros_like(given_z)
         return {"log_likelihood": given_z, "kl": kl}
 
 
 def dense(h, kernel, bias):
-    """h · kernel + bias, added as Keras adds it."""
+    """Computes h · kernel + bias, with the same operations as Keras."""
     h = tf.matmul(h, kernel)
-    # `bias_add`, but `+` for a single unit. Their gradients are two different sums to XLA, which
-    # adds up in another order.
+    # `bias_add`, but `+` for a single unit, as Keras does. XLA sums their gradients in different
+    # orders.
     return tf.nn.bias_add(h, bias) if bias.shape[0] > 1 else h + bias
 
 
 def _initial(config, name, shape):
-    """The initial value of a weight: f(seed, name)."""
+    """Returns the initial value of a weight, which depends on the seed and the weight's name."""
     if name.endswith("/bias"):
         return tf.zeros(shape)
     seed = [seed_of(config.seed, "weights", name), 0]
@@ -159,26 +170,30 @@ def _initial(config, name, shape):
 
 
 def encode(model, x):
-    """The posterior q(z|x) of each image.
+    """Computes the parameters of the posterior q(z|x) of each image.
 
     Args:
         model: VAE.
         x: (n, input_dim) float32 in [0, 1].
     Returns:
-        z_mean, z_log_var: (n, latent_dim) float32 arrays; of a delta posterior z_log_var is -inf.
+        z_mean, z_log_var: (n, latent_dim) float32 arrays; z_log_var of a delta posterior is -inf.
+    Example:
+        z_mean, z_log_var = encode(model, data.x_test)
     """
     q = _predict(model.compiled["encoder"], x)
     return (*q, np.full_like(q[0], -np.inf))[:2]
 
 
 def decode(model, z):
-    """The mean image of p(x|z) at each z, for pictures.
+    """Computes the mean image of p(x|z) at each z, for figures.
 
     Args:
         model: VAE.
         z: (n, latent_dim) float32.
     Returns:
-        (n, input_dim) float32 array; in [0, 1] but for a Gaussian.
+        (n, input_dim) float32 array, in [0, 1] except for a Gaussian likelihood.
+    Example:
+        reconstructions = decode(model, encode(model, data.x_test)[0])
     """
     heads = _predict(model.compiled["decoder"], z)
     heads = {name: tf.constant(head) for name, head in heads.items()}

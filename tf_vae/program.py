@@ -1,4 +1,4 @@
-"""The program that XLA is handed for one training step of the loop."""
+"""Returns the program that XLA compiles for one training step of the loop."""
 
 import tensorflow as tf
 
@@ -12,14 +12,14 @@ __all__ = ["step_program"]
 
 
 def step_program(config, n, input_dim, batch, stage="before"):
-    """The training step as this implementation hands it to XLA.
+    """Returns the program of the training step that this implementation passes to XLA.
 
     Args:
         config: shared.config.Config.
-        n: number of training examples, on which a falling step size depends.
-        input_dim: pixels of an image.
-        batch: examples in the batch of this step.
-        stage: "before" XLA optimizes, or "after".
+        n: number of training examples, on which a decaying learning rate depends.
+        input_dim: pixels per image.
+        batch: number of examples in the batch of this step.
+        stage: "before" or "after" the optimizations of XLA.
     Returns:
         shared.measure.programs.Program
     """

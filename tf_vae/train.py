@@ -1,4 +1,4 @@
-"""Training by `tf.GradientTape`: the loop is ours, and up to 128 steps are one compiled call."""
+"""Trains with `tf.GradientTape`, in a loop of compiled calls of up to 128 steps each."""
 
 import dataclasses
 import time
@@ -22,7 +22,7 @@ from tf_vae.model import build
 
 __all__ = ["step_losses", "train"]
 
-TERMS = ("loss", "log_likelihood", "kl")  # the running means of a log, in the order of its columns
+TERMS = ("loss", "log_likelihood", "kl")  # the logged running means, in the order of the columns
 
 
 def train(
@@ -35,22 +35,25 @@ def train(
     on_epoch=None,
     model=None,
 ):
-    """Train a VAE, or finish training it.
+    """Trains a VAE, or continues an interrupted training.
 
     Args:
         config: shared.config.Config.
         data: shared.data.Data.
-        out: folder of the run (shared/run/run.py), or None to write nothing.
-        resume: go on from the folder's last finished epoch.
-        overwrite: replace the run in the folder.
-        verbose: 1 for a progress bar, 0 for silence.
+        out: folder of the run (shared/run/run.py), or None to write no files.
+        resume: whether to continue from the last finished epoch in the folder.
+        overwrite: whether to replace the run in the folder.
+        verbose: 1 for a progress bar, 0 for no output.
         on_epoch: called with each new row of the history, a dict with the keys of folder.COLUMNS.
-        model: VAE of `assemble` or `build` to train from the weights that it has, without `out`;
-            None builds the config's dense network.
+        model: VAE from `assemble` or `build`, whose present weights are the initial ones, for a
+            training without `out`; None builds the config's dense network.
     Returns:
         model, run: the trained VAE, and its shared.run.run.Run, which holds the history.
     Raises:
-        UsageError: the folder can't be used as asked, or the model does not fit the rest.
+        UsageError: the folder cannot be used as requested, or the model does not fit the other
+            arguments.
+    Example:
+        model, run = train(recipe("post-keras", epochs=1), load_data("mnist-5k"))
     """
     if model is not None:
         check_model(model, config, data, out)
@@ -80,15 +83,15 @@ def train(
 
 
 def step_losses(config, data, seeds, on_seed=None):
-    """The training loss of every step, for several seeds, by one compiled function.
+    """Computes the training loss of every step for several seeds, compiling only once.
 
     Args:
-        config: shared.config.Config; its own seed is passed over.
+        config: shared.config.Config; its own seed is ignored.
         data: shared.data.Data.
-        seeds: the seeds.
-        on_seed: called with each seed that is done.
+        seeds: list of seeds.
+        on_seed: called with each seed after its training.
     Returns:
-        (len(seeds), steps) float32 array, nats an image.
+        (len(seeds), steps) float32 array, nats per image.
     """
     # build
     config = dataclasses.replace(config, step_losses=True)
@@ -114,14 +117,14 @@ def step_losses(config, data, seeds, on_seed=None):
 
 
 def update(model, optimizer, trackers, x, noise_seed):
-    """One training step: the loss of a batch, its gradients, and what the optimizer makes of them.
+    """Does one training step: computes the loss of a batch and its gradients, and applies them.
 
     Args:
         model: VAE.
         optimizer: a Keras optimizer built on `model.trainable_variables`; it counts the steps.
-        trackers: keras.metrics by name, as in `compiled_steps`.
+        trackers: {name: keras.metrics.Metric}, as in `compiled_steps`; they are updated.
         x: (batch, input_dim) float32 in [0, 1].
-        noise_seed: () int32; the noise is a function of it and of the step.
+        noise_seed: () int32; the noise depends on it and on the step.
     """
     config, step = model.config, optimizer.iterations
     weights = list(model.named_weights.values())
@@ -136,11 +139,11 @@ def update(model, optimizer, trackers, x, noise_seed):
 
 
 def validate(model, trackers, x, noise_seed):
-    """The loss of a batch of held-out images, without a warm-up, into the trackers.
+    """Computes the loss of a batch of held-out images, without a warm-up, for the trackers.
 
     Args:
         model, trackers, x: as for `update`.
-        noise_seed: (2,) int32 that the noise is a function of.
+        noise_seed: (2,) int32, which determines the noise.
     """
     terms = model.terms(x, noise_seed)
     loss = negative_elbo(**terms, beta=model.config.beta)
@@ -153,25 +156,25 @@ def _track(trackers, x, loss, terms):
 
 
 def compiled_steps(model, optimizer):
-    """What XLA compiles: the loop over training steps, and one step of validation.
+    """Returns the compiled functions: a loop over training steps, and one step of validation.
 
-    The step stands in the loop as if it stood alone: the body of the loop takes its batch as it
-    lies in memory and fetches the next one, so nothing of the feed is fused into the step; and the
-    number of steps is known only when it runs, so XLA cannot unroll a loop of a single step.
+    XLA compiles the step in the loop as it would compile it alone. Each iteration starts with its
+    batch in memory and ends with gathering the next one, so no gather is fused into the step. The
+    number of steps is an argument, so XLA cannot unroll a loop of a single step.
 
     Returns:
-        Compiled: its functions, and the trackers that they write into.
+        Compiled
     """
     trackers, xla = {name: keras.metrics.Mean(name) for name in TERMS}, model.jit_compile
     if model.config.step_losses:
         trackers["step_loss"] = StepLosses()
-    # The length of a batch is open, so that each function is traced once, as in `fit`.
+    # The batch size is unknown, so that each function is traced once, as in `fit`.
     images, number = tf.TensorSpec((None, model.input_dim)), tf.TensorSpec((), tf.int32)
     order, seed = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((2,), tf.int32)
 
     @tf.function(jit_compile=xla, input_signature=[images, order, number, number, number])
     def run_steps(images, order, first, end, noise_seed):
-        """The steps on the batches `first` to `end` of `order`, whose rows are batches."""
+        """Trains on rows `first` to `end` - 1 of `order`; each row has the indices of a batch."""
         batch, last = first, end - 1
         x = tf.gather(images, tf.gather(order, batch))
         while batch < end:
@@ -187,7 +190,7 @@ def compiled_steps(model, optimizer):
 
 
 class Compiled(NamedTuple):
-    """The compiled functions of a model and what they log into."""
+    """Holds the compiled functions of a model, and the trackers that they update."""
 
     run_steps: Callable
     validation_step: Callable
@@ -198,12 +201,12 @@ class Compiled(NamedTuple):
 
 
 def _loop(compiled, config, data, step, verbose, validated=True):
-    """Run the epochs still to run after `step` steps; yields each one's row and step losses."""
+    """Trains the remaining epochs after `step` steps; yields the row and step losses of each."""
     n = len(data.x_train)
     noise_seed = tf.constant(seed_of(config.seed, "noise"))
     feed = training_batches(data.x_train, config, step)
-    held_out = evaluation_batches(data.x_test, config) if validated else ()  # drawn once for all
-    shown_as_given = [*TERMS, *(f"val_{name}" for name in TERMS)]  # the bar would average them
+    held_out = evaluation_batches(data.x_test, config) if validated else ()
+    shown_as_given = [*TERMS, *(f"val_{name}" for name in TERMS)]  # otherwise the bar averages them
     for epoch, start, end in config.epoch_ends(n, step):
         images, orders = next(feed)
         if verbose:
@@ -211,7 +214,7 @@ def _loop(compiled, config, data, step, verbose, validated=True):
             progress = keras.utils.Progbar(end - start, stateful_metrics=shown_as_given)
 
         started, losses, done = time.perf_counter(), [], start
-        for order in orders:  # whole batches, and the last one where it has a shape of its own
+        for order in orders:  # the whole batches, then a smaller last batch
             count = min(len(order), end - done)
             for first in range(0, count, StepLosses.CAPACITY):
                 last = min(first + StepLosses.CAPACITY, count)
@@ -224,7 +227,7 @@ def _loop(compiled, config, data, step, verbose, validated=True):
                     )
             done += count
         row = {"epoch": epoch, "step": end, **_logs(compiled, reset=True)}
-        seconds = time.perf_counter() - started  # of training alone, not of validation
+        seconds = time.perf_counter() - started  # without the validation
 
         if validated:
             seed = seed_of(config.seed, "evaluation", 0)
@@ -239,7 +242,7 @@ def _loop(compiled, config, data, step, verbose, validated=True):
 
 
 def _logs(compiled, reset=False):
-    """The running means so far; with `reset` they begin again."""
+    """Returns the present running means; with `reset` they are then set to zero."""
     means = {name: compiled.trackers[name] for name in TERMS}
     logs = {name: float(mean.result()) for name, mean in means.items()}
     if reset:

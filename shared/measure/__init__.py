@@ -1,1 +1,1 @@
-"""What is measured of a model: bounds, diagnostics, parity of bits and of programs."""
+"""Measurements of a model: bounds, diagnostics, and the parity of bits and of programs."""

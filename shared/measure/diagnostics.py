@@ -1,8 +1,8 @@
 """Diagnostics of a trained VAE: bounds on log p(x), the use of z and of the hidden units, labels.
 
-Pure functions from arrays to numbers. What an implementation computes is passed in as a function,
-and a long computation calls `on_progress(done, total)`. Everything is computed in float64, except
-inside that function.
+These are pure functions from arrays to numbers. What an implementation computes is passed in as a
+function, and long computations call `on_progress(done, total)`. Everything is computed in float64,
+except inside the function of an implementation.
 """
 
 import math
@@ -35,17 +35,17 @@ CHUNK = 100  # samples per image in one call of `log_weights`
 
 
 def elbo_estimate(terms):
-    """The mean ELBO of a set of images, with its standard errors.
+    """Computes the mean ELBO of a set of images, with its standard errors.
 
     Args:
         terms: (samples, n) nats: the ELBO of each image at each sample of q(z|x).
     Returns:
         {"mean", "standard_error", "noise_error"}: nats per image. `standard_error` is the standard
         deviation of the mean over test sets of n images, with new samples of z. `noise_error` is
-        that over new samples of z for the same images, for comparing two models on the same
-        images; it is NaN for one sample.
+        the standard deviation over new samples of z for the same images, for comparing two models
+        on the same images; it is NaN for one sample.
     Raises:
-        UsageError: fewer than two images, which have no standard error.
+        UsageError: there are fewer than two images, which have no standard error.
     """
     terms = np.asarray(terms, np.float64)
     if terms.ndim != 2 or terms.shape[1] < 2:
@@ -63,11 +63,11 @@ def elbo_estimate(terms):
 def importance_bounds(
     log_weights, x, z_mean, z_log_var, seed, samples=(1, 10, 100, 5000), batch=100, on_progress=None
 ):
-    """The importance bound of each image at several K, in one pass over the same samples.
+    """Computes the importance bound of each image at several K, in one pass over the same samples.
 
-    The K weights are never in memory together: they are added to a running log-sum-exp in chunks.
-    The noise is a function of the seed, the first image and the first sample of the chunk, so the
-    bound at one K does not depend on the other K in `samples`.
+    The K weights are not in memory together: they are added to a running log-sum-exp in chunks. The
+    noise depends on the seed, the first image of the batch and the first sample of the chunk, so
+    the bound at one K does not depend on the other K in `samples`.
 
     Args:
         log_weights: function from x, z_mean, z_log_var, noise_seed and count to (count, batch)
@@ -76,8 +76,8 @@ def importance_bounds(
         z_mean, z_log_var: (n, latent_dim), q(z|x) of each image.
         seed: the run's seed.
         samples: the values of K.
-        batch: images per call. With 784 pixels, 100 x CHUNK rows were the fastest on two cores and
-            need less than 1 GiB. The noise depends on it.
+        batch: images per call, on which the noise depends. With 784 pixels, 100 x CHUNK rows were
+            the fastest on two cores, and they need less than 1 GiB.
         on_progress: called with (batches done, total batches).
     Returns:
         {K: (n,) float64 nats}; the expectation grows with K.
@@ -97,7 +97,7 @@ def importance_bounds(
         total = np.full(len(inputs[0]), -np.inf)
         for first in range(0, wanted[-1], CHUNK):
             noise_seed = seed_of(seed, "importance", f"{start}/{first}")
-            # Always a whole chunk, even where K ends inside it: one shape is compiled once.
+            # Always a whole chunk, even if K ends inside it, so that only one shape is compiled.
             weights = np.asarray(log_weights(*inputs, noise_seed, CHUNK), np.float64)
             before = 0
             for k in [k for k in wanted if first < k <= first + CHUNK]:
@@ -115,12 +115,12 @@ def importance_bounds(
 
 
 def kl_per_dimension(z_mean, z_log_var):
-    """Mean over images of the KL of each latent dimension.
+    """Computes the mean over images of the KL of each latent dimension.
 
     Args:
         z_mean, z_log_var: (n, latent_dim).
     Returns:
-        (latent_dim,) float64 nats, >= 0; the sum is the KL of the ELBO.
+        (latent_dim,) float64 nats, >= 0; their sum is the KL of the ELBO.
     """
     columns = [np.asarray(each, np.float64).reshape(-1, 1) for each in (z_mean, z_log_var)]
     kl = ops.convert_to_numpy(kl_to_standard_normal(*columns))
@@ -128,7 +128,7 @@ def kl_per_dimension(z_mean, z_log_var):
 
 
 def active_units(z_mean, threshold=0.01):
-    """Which latent dimensions are active: those whose posterior mean varies over images.
+    """Returns which latent dimensions are active: those whose posterior mean varies over images.
 
     Args:
         z_mean: (n, latent_dim).
@@ -141,10 +141,10 @@ def active_units(z_mean, threshold=0.01):
 
 
 def aggregate_log_density(z, z_mean, z_log_var):
-    """log q(z) of the aggregate posterior: the mean over images of the densities q(z|x).
+    """Computes log q(z) of the aggregate posterior, the mean over images of the densities q(z|x).
 
-    Where it is far below the density of the prior, the prior draws z that the decoder was never
-    trained on.
+    Where it is far below the density of the prior, samples of the prior are values of z on which
+    the decoder was not trained.
 
     Args:
         z: (points, latent_dim).
@@ -157,7 +157,7 @@ def aggregate_log_density(z, z_mean, z_log_var):
     """
     z, mean, log_var = (np.asarray(each, np.float64) for each in (z, z_mean, z_log_var))
     if np.isneginf(log_var).any():
-        raise UsageError("z_log_var is -inf; a delta posterior has no density: use z_mean alone")
+        raise UsageError("z_log_var is -inf; a delta posterior has no density: use only z_mean")
     constant = -0.5 * (LOG_2PI * mean.shape[1] + log_var.sum(axis=1)) - np.log(len(mean))
     values = np.empty(len(z))
     for start in range(0, len(z), CHUNK):
@@ -167,7 +167,7 @@ def aggregate_log_density(z, z_mean, z_log_var):
 
 
 def dead_units(weights, activation, x, z):
-    """Which relu units are dead: zero for every image (encoder) or every z (decoder).
+    """Returns which relu units are dead: zero for every image (encoder) or every z (decoder).
 
     A dead unit has no gradient, so training on these inputs cannot change it.
 
@@ -194,7 +194,7 @@ def dead_units(weights, activation, x, z):
 
 
 def hidden64(weights, part, inputs, activation):
-    """Compute the hidden layers of the encoder or decoder in float64.
+    """Computes the hidden layers of the encoder or decoder in float64.
 
     Args:
         weights: {canonical name: array}.
@@ -217,14 +217,14 @@ def hidden64(weights, part, inputs, activation):
 
 
 def knn_accuracy(z_train, y_train, z_test, y_test, k=5):
-    """The accuracy of a k-nearest-neighbours classifier of the labels on the latents.
+    """Computes the accuracy of a k-nearest-neighbours classifier of the labels on the latents.
 
     Args:
         z_train, z_test: (n, latent_dim), latent means.
         y_train, y_test: (n,) labels.
         k: number of neighbours, by Euclidean distance.
     Returns:
-        the share of test images that are classified correctly, in [0, 1].
+        float in [0, 1], the share of test images that are classified correctly.
     Raises:
         UsageError: k is not between 1 and the number of training latents.
     """
@@ -236,11 +236,11 @@ def knn_accuracy(z_train, y_train, z_test, y_test, k=5):
 
 
 def silhouette(z, labels, seed=0, points=2000):
-    """The mean silhouette coefficient of the labels in latent space, over a sample of points.
+    """Computes the mean silhouette coefficient of the labels in latent space, on sampled points.
 
     A silhouette compares the distances to points of other labels with those to points of the same
     label. It is not defined for a sample in which all labels are equal or all are different, which
-    a rare label can lead to; the result is then NaN.
+    can happen with a rare label; the result is then NaN.
 
     Args:
         z: (n, latent_dim), latent means.
@@ -267,10 +267,10 @@ def silhouette(z, labels, seed=0, points=2000):
 
 
 def nearest_distance(images, references):
-    """The distance of each image to the most similar reference image.
+    """Computes the distance of each image to the most similar reference image.
 
-    With samples of the model and its training images, a small distance shows a sample that copies a
-    training image.
+    Between samples of a model and its training images, a small distance shows that a sample copies
+    a training image.
 
     Args:
         images: (n, input_dim).

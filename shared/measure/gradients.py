@@ -1,4 +1,4 @@
-"""Two estimators of the gradient of an expectation, with and without reparameterization."""
+"""Estimates the gradient of an expectation, with and without reparameterization."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ __all__ = ["gradient_estimators"]
 
 
 def gradient_estimators(value, gradient, z_mean, z_log_var, samples, seed=0, baseline=0.0):
-    """Estimate the gradient of E_q[f(z)] by reparameterization and by the score function.
+    """Estimates the gradient of E_q[f(z)] by reparameterization and by the score function.
 
     Args:
         value: function from z (samples, latent_dim) to f, (samples,).
@@ -22,9 +22,10 @@ def gradient_estimators(value, gradient, z_mean, z_log_var, samples, seed=0, bas
     Returns:
         {"z_mean": estimates, "z_log_var": estimates}, each a dict of (latent_dim,) arrays:
         "reparameterized" and "score", the two estimates; "reparameterized_error" and "score_error",
-        their standard errors; "variance_ratio", the variance of score over the other.
+        their standard errors; "variance_ratio", the variance of "score" divided by that of
+        "reparameterized".
     Raises:
-        UsageError: fewer than two samples.
+        UsageError: there are fewer than two samples.
     Source: Kingma & Welling, arXiv:1312.6114, section 2.4; Williams 1992.
     """
     if samples < 2:
@@ -43,7 +44,7 @@ def gradient_estimators(value, gradient, z_mean, z_log_var, samples, seed=0, bas
     result = {}
     for name, (path, score) in pairs.items():
         variances = path.var(axis=0, ddof=1), score.var(axis=0, ddof=1)
-        with np.errstate(divide="ignore"):  # a linear f has a constant gradient: infinite
+        with np.errstate(divide="ignore"):  # infinite for a linear f, which has a constant gradient
             ratio = variances[1] / variances[0]
         result[name] = {
             "reparameterized": path.mean(axis=0),

@@ -1,9 +1,9 @@
-"""What is measured of a finished run, and metrics.json, which holds it.
+"""Measures a finished run, and writes the metrics to metrics.json.
 
-Each `measure` function returns metrics; `write_metrics` writes those of one command together. The
-functions of an implementation come as one argument (run.implementation), since nothing in
-`shared` imports an implementation. shared/elbo.py and diagnostics.py load Keras, whose settings a
-command checks first, so they are imported where they are used.
+Each `measure` function returns metrics, and `write_metrics` writes those of one command together.
+The functions of an implementation are an argument, because nothing in `shared` imports an
+implementation. shared/elbo.py and diagnostics.py import Keras, whose settings a command checks
+first, so they are imported inside the functions.
 """
 
 import functools
@@ -33,23 +33,23 @@ NATS = "nats per image"
 
 
 def measure(directory, implementation, model, data, samples=1, on_progress=None):
-    """Loss, log-likelihood and KL of test and training images.
+    """Measures the loss, log-likelihood and KL of test and training images.
 
     Args:
         directory: folder of the run.
         implementation: functions of an implementation; `elbo_terms` is used.
         model: the run's model, at its end.
-        data: shared.data.Data; the run's own, or others of the same size.
+        data: shared.data.Data; that of the run, or another with images of the same size.
         samples: samples of q(z|x) per image.
-        on_progress: called with (samples done, samples in all).
+        on_progress: called with (samples done, total samples).
     Returns:
-        {name: metric}, a metric being a dict with value, unit, n, samples and seconds.
+        {name: metric}, where a metric is a dict with value, unit, n, samples and seconds.
     """
     from shared.elbo import mean_terms
     from shared.measure.diagnostics import elbo_estimate
 
     config = from_dict(read_config(directory))
-    found, done = {}, 0
+    measured, done = {}, 0
     for part, x in (("test", data.x_test), ("train", _trained_on(data, config))):
         started, terms = time.perf_counter(), []
         for sample in range(samples):
@@ -60,8 +60,8 @@ def measure(directory, implementation, model, data, samples=1, on_progress=None)
         common = {"unit": NATS, "n": len(x), "samples": samples}
         common["seconds"] = time.perf_counter() - started
         for name, value in mean_terms(np.asarray(terms)).items():
-            found[f"{part}_{name}"] = {"value": value, **common}
-        loss, errors = found[f"{part}_loss"], {}
+            measured[f"{part}_{name}"] = {"value": value, **common}
+        loss, errors = measured[f"{part}_loss"], {}
         if len(x) > 1:
             terms = np.asarray(terms, np.float64)
             errors = elbo_estimate(terms[:, 0] - terms[:, 1])
@@ -71,39 +71,39 @@ def measure(directory, implementation, model, data, samples=1, on_progress=None)
             scale = math.log(2) * data.input_dim
             bits = {name: error / scale for name, error in errors.items()}
             bits = {**common, "value": loss["value"] / scale, "unit": _bits_unit(config), **bits}
-            found[f"{part}_bits_per_pixel"] = bits
-    return found
+            measured[f"{part}_bits_per_pixel"] = bits
+    return measured
 
 
 def _trained_on(data, config):
-    """The training images as metrics use them: of a fixed binarization, the pixels trained on.
+    """Returns the training images to measure: with fixed binarization, the pixels of the training.
 
-    Grey otherwise: an implementation draws the pixels that it measures, and what is binary already
-    stays as it is drawn.
+    Otherwise they are grey, and an implementation draws the pixels that it measures; drawing does
+    not change pixels that are already binary.
     """
     fixed = config.binarization == "fixed"
     return training_images(data.x_train, config, epoch=1) if fixed else data.x_train
 
 
 def _bits_unit(config):
-    """The unit of a loss in bits, or None where it bounds no code length or log density."""
+    """Returns the unit of a loss in bits, or None if it bounds no code length or log density."""
     if config.posterior == "delta" or (
         config.likelihood == "bernoulli" and config.binarization == "none"
     ):
         return None
     if config.likelihood in ("gaussian", "continuous-bernoulli"):
-        # Of a grey value in 256 levels, spread evenly over its step of 1/256, it is 8 bits more.
+        # For grey values in 256 levels, with uniform noise within a level, it is 8 bits more.
         return "bits per pixel, of a density over [0, 1]"
     return "bits per pixel"
 
 
 def measure_z(directory, implementation, data, on_progress=None):
-    """The use of z: KL and activity of its dimensions, hidden units that died, clusters by label.
+    """Measures the use of z: KL and activity of its dimensions, dead units, clusters by label.
 
     Args:
         directory, data: as for `measure`.
         implementation: functions of an implementation; `load`, `encode` and `gather` are used.
-        on_progress: called with (pictured epochs done, pictured epochs in all).
+        on_progress: called with (pictured epochs done, total pictured epochs).
     Returns:
         {name: metric}, as `measure` returns them.
     """
@@ -115,36 +115,36 @@ def measure_z(directory, implementation, data, on_progress=None):
         evaluation_images(x, config) for x in (data.x_test, _trained_on(data, config))
     )
     common = {"n": len(x_test), "samples": 0}
-    found, epochs = {}, config.pictured(values["data"]["n_train"])
+    measured, epochs = {}, config.pictured(values["data"]["n_train"])
     for done, epoch in enumerate(epochs, start=1):
         started = time.perf_counter()
         model = implementation.load(directory, epoch)[0]
         z_mean, z_log_var = implementation.encode(model, x_test)
-        # Without labels, or with a label of its own for each image, there is nothing to find.
+        # If all labels are equal, or almost all are different, there are no clusters by label.
         if 1 < len(np.unique(data.y_test)) < min(len(x_test), len(data.y_train)) / 2:
             z_train = implementation.encode(model, x_train)[0]
             accuracy = diagnostics.knn_accuracy(z_train, data.y_train, z_mean, data.y_test)
-            found[f"test_knn_accuracy_epoch_{epoch:03d}"] = {
+            measured[f"test_knn_accuracy_epoch_{epoch:03d}"] = {
                 "value": accuracy,
                 "unit": "share of test images, by 5 nearest training latents",
             }
             silhouette = diagnostics.silhouette(z_mean, data.y_test, config.seed)
-            if not math.isnan(silhouette):  # undefined where its sample lacks labels or repeats
-                found[f"test_silhouette_epoch_{epoch:03d}"] = {
+            if not math.isnan(silhouette):  # it is not defined for every sample
+                measured[f"test_silhouette_epoch_{epoch:03d}"] = {
                     "value": silhouette,
                     "unit": "-1 to 1",
                 }
-        for name in found:
-            found[name] = {"seconds": time.perf_counter() - started, **found[name]}
+        for name in measured:
+            measured[name] = {"seconds": time.perf_counter() - started, **measured[name]}
         if on_progress:
             on_progress(done, len(epochs))
     started = time.perf_counter()
     if config.posterior == "gaussian":
-        found["test_kl_per_dimension"] = {
+        measured["test_kl_per_dimension"] = {
             "value": diagnostics.kl_per_dimension(z_mean, z_log_var).tolist(),
             "unit": NATS,
         }
-    found["active_units"] = {
+    measured["active_units"] = {
         "value": int(diagnostics.active_units(z_mean).sum()),
         "unit": f"of {config.latent_dim} latent dimensions",
     }
@@ -153,16 +153,16 @@ def measure_z(directory, implementation, data, on_progress=None):
         z = z_mean + np.exp(z_log_var / 2) * random.standard_normal(z_mean.shape)
         dead = diagnostics.dead_units(implementation.gather(model), config.activation, x_test, z)
         for layer, units in dead.items():
-            found[f"dead_units_{layer.replace('/', '_')}"] = {
+            measured[f"dead_units_{layer.replace('/', '_')}"] = {
                 "value": int(units.sum()),
                 "unit": f"of {len(units)} hidden units, zero for every test image",
             }
     seconds = time.perf_counter() - started
-    return {name: {**common, "seconds": seconds, **metric} for name, metric in found.items()}
+    return {name: {**common, "seconds": seconds, **metric} for name, metric in measured.items()}
 
 
 def check_bound(config, samples):
-    """Refuse, by UsageError, an importance bound that can't be: K < 1, or q without a density."""
+    """Raises UsageError if there is no importance bound: K < 1, or q without a density."""
     if samples < 1:
         raise UsageError(f"--importance-samples is {samples}; expected an integer >= 1")
     if config.posterior == "delta":
@@ -170,17 +170,17 @@ def check_bound(config, samples):
 
 
 def measure_bound(directory, implementation, model, data, samples, on_progress=None):
-    """The importance bound of the test images.
+    """Measures the importance bound of the test images.
 
     Args:
         directory, model, data: as for `measure`.
         implementation: functions of an implementation; `encode` and `log_weights` are used.
         samples: K, the importance samples per image.
-        on_progress: called with (batches done, batches in all).
+        on_progress: called with (batches done, total batches).
     Returns:
         {name: metric}, as `measure` returns them.
     Raises:
-        UsageError: as `check_bound` says.
+        UsageError: as in `check_bound`.
     """
     from shared.measure.diagnostics import importance_bounds
 
@@ -204,30 +204,30 @@ def measure_bound(directory, implementation, model, data, samples, on_progress=N
 
 
 def check_exact(config, count):
-    """Refuse, by UsageError, what no quadrature in the plane gives."""
+    """Raises UsageError if log p(x) cannot be computed by quadrature in the plane."""
     if count < 1:
         raise UsageError(f"--exact-images is {count}; expected an integer >= 1")
     for name, wanted in (("latent_dim", 2), ("posterior", "gaussian"), ("likelihood", "bernoulli")):
-        found = getattr(config, name)
-        if found != wanted:
+        value = getattr(config, name)
+        if value != wanted:
             raise UsageError(
-                f"--exact-images: the run has {name} {found}; quadrature needs {wanted}:"
+                f"--exact-images: the run has {name} {value}; quadrature needs {wanted}:"
                 " use --importance-samples"
             )
 
 
 def measure_exact(directory, implementation, model, data, count, on_progress=None):
-    """log p(x) of the first test images by quadrature, and what the ELBO lacks of it.
+    """Measures log p(x) of the first test images by quadrature, and its difference to the ELBO.
 
     Args:
         directory, model, data: as for `measure`.
         implementation: functions of an implementation; `encode` and `gather` are used.
-        count: test images, about two seconds each.
-        on_progress: called with (images done, images in all).
+        count: number of test images; about two seconds per image.
+        on_progress: called with (images done, total images).
     Returns:
         {name: metric}, as `measure` returns them.
     Raises:
-        UsageError: as `check_exact` says.
+        UsageError: as in `check_exact`.
     """
     from shared.measure.quadrature import bernoulli_on_grid, decoder64, posterior_identity
 
@@ -238,7 +238,7 @@ def measure_exact(directory, implementation, model, data, count, on_progress=Non
     q = implementation.encode(model, x)
     identity = posterior_identity(bernoulli_on_grid(decode), x, *q, on_progress=on_progress)
     common = {"unit": NATS, "n": len(x), "samples": 0, "seconds": time.perf_counter() - started}
-    found = {
+    measured = {
         f"test_exact_{name}": {
             "value": identity[name].mean(),
             "standard_error": _standard_error(identity[name]),
@@ -248,12 +248,13 @@ def measure_exact(directory, implementation, model, data, count, on_progress=Non
     }
     residual = float(np.abs(identity["residual"]).max())
     largest = {"value": residual, "unit": "nats, the largest of any image"}
-    found["test_exact_residual"] = {**common, **largest}
-    # Above 1 the log p(x) is too small; below it the encoder has missed a part of the posterior.
+    measured["test_exact_residual"] = {**common, **largest}
+    # A mass above 1 shows a log p(x) that is too small. A mass below 1 shows that q, and with it
+    # the lattice around it, does not cover the whole posterior.
     mass = np.exp(identity["log_mass"])
     share = {"value": mass.mean(), "largest": mass.max(), "unit": "of p(z|x) within 7 sigma of q"}
-    found["test_exact_mass"] = {**common, **share}
-    return found
+    measured["test_exact_mass"] = {**common, **share}
+    return measured
 
 
 def _standard_error(values):
@@ -261,14 +262,14 @@ def _standard_error(values):
 
 
 def write_metrics(directory, data, *measured):
-    """Add what one command measured to metrics.json, all of it at once.
+    """Adds the metrics of one command to metrics.json, in a single write.
 
-    Metrics of a shorter run, from before it was extended, are left out.
+    Old metrics from before the run was extended are removed.
 
     Args:
         directory: folder of the run.
         data: shared.data.Data that was measured.
-        measured: what the `measure` functions returned.
+        measured: results of the `measure` functions.
     Returns:
         the dict in metrics.json.
     """
@@ -278,7 +279,7 @@ def write_metrics(directory, data, *measured):
     own = data.sha256 == values["data"]["sha256"]
     metrics = {name: m for name, m in read_metrics(directory).items() if m["step"] == step}
     for name, metric in (pair for each in measured for pair in each.items()):
-        # JSON knows neither NumPy's numbers nor NaN, which is an error that one sample can't show.
+        # JSON has neither NumPy's numbers nor NaN, which is the standard error of one value.
         metric = {
             key: None if isinstance(entry, float) and math.isnan(entry) else entry
             for key, entry in metric.items()

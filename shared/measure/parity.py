@@ -1,4 +1,4 @@
-"""The proof: two sets of weights compared bit by bit, and what parity.json says of them."""
+"""Compares two sets of weights bit by bit, and composes the contents of parity.json."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ IDENTICAL = "every weight bit-identical"
 
 
 def compare(weights, others):
-    """How two sets of weights differ, per canonical name.
+    """Compares two sets of weights, by canonical name.
 
     Args:
         weights, others: {canonical name: array}, of the same names and shapes.
@@ -28,14 +28,15 @@ def compare(weights, others):
 
 
 def compare_runs(directories, config, n):
-    """Every weight of two runs of one config, at their end and at every pictured epoch.
+    """Compares every weight of two runs of one config, at their end and at each pictured epoch.
 
     Args:
         directories: the two folders.
         config: shared.config.Config of both.
         n: number of training examples.
     Returns:
-        dict with steps, and as `compare` gives them weights (at the end) and epochs (by epoch).
+        dict with "steps", "numbers" (how many there are), and two results of `compare`: "weights"
+        at the end, and "epochs", a dict by pictured epoch.
     """
     ends = [read_run_weights(directory)[1] for directory in directories]
     return {
@@ -50,15 +51,15 @@ def compare_runs(directories, config, n):
 
 
 def all_identical(compared):
-    """Whether every weight agrees in every bit, in what `compare_runs` returned."""
+    """Returns whether every weight is bit-identical in a result of `compare_runs`."""
     return not _differing(compared["weights"], *compared["epochs"].values())
 
 
 def verdict(*comparisons):
-    """One phrase about what `compare` returned: IDENTICAL, or the weights that differ.
+    """Returns a phrase about comparisons: IDENTICAL, or the names of the weights that differ.
 
     Args:
-        comparisons: dicts as `compare` returns them.
+        comparisons: results of `compare`.
     """
     differing = _differing(*comparisons)
     if not differing:
@@ -77,18 +78,18 @@ def _differing(*comparisons):
 
 
 def parity_report(out, configs, data, seed, relay=None):
-    """The contents of parity.json.
+    """Composes the contents of parity.json from the files of the runs.
 
     Args:
-        out: folder of the results, which holds a run of each recipe by each implementation.
+        out: folder of the results, with a run of each recipe by each implementation.
         configs: {recipe: shared.config.Config}.
         data: shared.data.Data.
-        seed: of the runs.
-        relay: what `compare` gives for a run of four epochs, two by each implementation, and
-            one that nothing disturbed.
+        seed: seed of the runs.
+        relay: result of `compare` for a run of four epochs, two by each implementation, and an
+            uninterrupted run of one implementation.
     Returns:
         dict with bit_identical (of everything), lines (the same in words), data, seed, versions,
-        and of each recipe what `compare_runs` gives.
+        and the result of `compare_runs` for each recipe.
     """
     report = {"bit_identical": True, "lines": [], "data": data.name, "seed": seed}
     report["versions"] = versions()
@@ -104,7 +105,7 @@ def parity_report(out, configs, data, seed, relay=None):
         report["relay"], text = relay, verdict(relay)
         report["lines"].append(
             f"epochs 1 to 2 by keras_vae, 3 to 4 by tf_vae: {text}"
-            " (against a run that nothing disturbed)"
+            " (compared with an uninterrupted run)"
         )
         report["bit_identical"] &= text == IDENTICAL
     return report

@@ -1,10 +1,10 @@
-"""The program that XLA is handed for one training step, in a form that can be compared.
+"""Extracts the program that XLA compiles for one training step, in a form that can be compared.
 
-Equal bits of two runs are an experiment. That XLA is handed the same step by both implementations,
-and makes the same instructions of it, is the reason: the same instructions on the same numbers give
-the same bits. A `Program` is a step without what does not matter for its numbers: names, the order
-of independent instructions, copies. Whole numbers that depend on whole numbers alone (the seed of
-the noise, counters) are left out too: their arithmetic is exact however it is written.
+That two runs have equal bits is an observation. Its reason is that XLA gets the same step from both
+implementations and compiles it to the same instructions, which give the same bits on the same
+numbers. A `Program` is a step without everything that does not affect its numbers: names, the order
+of independent instructions, copies. Integers that depend only on integers (the seed of the noise,
+counters) are left out too, because their arithmetic is exact in any form.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ __all__ = ["Program", "differences", "program"]
 
 STAGES = {"before": "hlo_serialized", "after": "optimized_hlo_serialized"}
 WHOLE = "whole numbers"
-# Of an instruction, what says nothing about its result: who it is, and for whom it was made.
+# The fields of an instruction that do not affect its result: its identity and its origin.
 IDENTITY = (
     "name",
     "metadata",
@@ -38,12 +38,12 @@ WHOLES = {
 
 @dataclass(frozen=True)
 class Program:
-    """One training step.
+    """Holds the instructions of one training step.
 
     Attributes:
-        results: {variable: digest} of each number that the step leaves in a variable. Two equal
+        results: {variable: digest} of each value that the step writes to a variable. Two equal
             digests mean the same instructions on the same inputs.
-        instructions: {digest: Instruction} of all that the results are made of.
+        instructions: {digest: Instruction} of all instructions on which the results depend.
     """
 
     results: dict[str, str]
@@ -52,7 +52,7 @@ class Program:
 
 @dataclass(frozen=True)
 class Instruction:
-    """What one instruction computes, from what, and for which operation of TensorFlow."""
+    """Holds an instruction: its text, its operands' digests, and its TensorFlow operation."""
 
     text: str
     operands: tuple[str, ...]
@@ -60,13 +60,13 @@ class Instruction:
 
 
 def program(function, arguments, variables, stage="before"):
-    """The step in a compiled function.
+    """Extracts the training step from a compiled function.
 
     Args:
-        function: tf.function with jit_compile=True; either one step, or a loop whose body is one.
-        arguments: what it is called with: {name: tensor}, in order; "x" is the batch of a step.
+        function: tf.function with jit_compile=True; either one step, or a loop over steps.
+        arguments: {name: tensor}, its arguments in order; "x" is the batch of a step.
         variables: {name: tf.Variable} that it may read and write.
-        stage: "before" XLA optimizes, or "after".
+        stage: "before" or "after" the optimizations of XLA.
     Returns:
         Program
     """
@@ -80,19 +80,19 @@ def program(function, arguments, variables, stage="before"):
 
 
 def differences(ours, theirs):
-    """Where two programs part, as lines; none where they are one.
+    """Lists where two programs differ first.
 
     Args:
         ours, theirs: Program.
     Returns:
-        list of text: each instruction that only one of them has, of those whose inputs both have,
-        with the operation of TensorFlow that it comes from.
+        list of lines, empty for equal programs: each instruction that only one of them has and
+        whose inputs both have, with the TensorFlow operation that it comes from.
     """
     names = sorted(ours.results.keys() & theirs.results.keys())
-    parted = [name for name in names if ours.results[name] != theirs.results[name]]
+    different = [name for name in names if ours.results[name] != theirs.results[name]]
     lines = []
     for sign, one, other in (("-", ours, theirs), ("+", theirs, ours)):
-        needed, waiting = set(), [one.results[name] for name in parted]
+        needed, waiting = set(), [one.results[name] for name in different]
         while waiting:
             digest = waiting.pop()
             if digest in needed or digest not in one.instructions:
@@ -106,11 +106,11 @@ def differences(ours, theirs):
             )
             if digest in needed and digest not in other.instructions and inputs_shared:
                 lines.append(f"{sign} {instruction.text}  {instruction.operation}")
-    return lines or [f"! {name} differs" for name in parted]
+    return lines or [f"! {name} differs" for name in different]
 
 
 class _Reader:
-    """Reads one module: every instruction's value becomes a digest, a tuple of them for a tuple."""
+    """Reads an XLA module; an instruction's value is a digest, or a tuple of digests."""
 
     def __init__(self, module):
         self.module = module
@@ -129,7 +129,7 @@ class _Reader:
         if loops:
             loop = max(loops, key=lambda each: len(each.shape.tuple_shapes))
             return self._body(loop, values[loop.operand_ids[0]], inputs)
-        # Which output is which variable: each is written where the variable lay.
+        # An output is written to the memory of its variable, which is a parameter.
         outputs = {
             alias.output_shape_index[0]: inputs[alias.parameter_number]
             for alias in self.module.input_output_alias.entries
@@ -137,7 +137,7 @@ class _Reader:
         return self._results(outputs, values[entry.root_id])
 
     def _body(self, loop, start, inputs):
-        """The body of a loop as a program of its own, on the state that it is given."""
+        """Returns the body of a loop, applied to its initial state, as a program of its own."""
         body = max(
             (self.computations[each] for each in loop.called_computation_ids),
             key=lambda each: len(each.instructions),
@@ -152,8 +152,8 @@ class _Reader:
             if name is not None and tokens[index] != after[index]:
                 outputs[index] = name
             elif tokens[index] != after[index] and shape.element_type not in WHOLES:
-                value = _digest("input", "x")  # the batch: fetched by the step before
-            # Otherwise whole numbers, or what was made before the loop once for all steps.
+                value = _digest("input", "x")  # the batch, which the previous step gathered
+            # Otherwise it is an integer, or was computed once before the loop.
             given.append(value if shape.element_type not in WHOLES else _input(shape, ""))
         self.instructions = {}
         return self._results(outputs, self._values(body, {0: tuple(given)})[body.root_id])
@@ -166,7 +166,7 @@ class _Reader:
         )
 
     def _values(self, computation, parameters):
-        """{instruction id: value}; a computation lists what an instruction needs before it."""
+        """Returns {instruction id: value}; operands are listed before their instruction."""
         values, shapes = {}, {}
         for each in computation.instructions:
             shapes[each.id] = list(each.shape.dimensions)
@@ -177,7 +177,7 @@ class _Reader:
             elif each.opcode == "tuple":
                 value = tuple(operands)
             elif each.opcode == "get-tuple-element":
-                whole = operands[0]  # without its parts where a function takes a tuple
+                whole = operands[0]  # one digest if a function takes a tuple
                 index = each.tuple_index
                 value = whole[index] if isinstance(whole, tuple) else _digest(whole, str(index))
             elif each.opcode == "copy" or (
@@ -188,7 +188,7 @@ class _Reader:
             elif each.opcode in ("call", "fusion"):
                 value = self._values(inner[0], dict(enumerate(operands)))[inner[0].root_id]
                 if each.opcode == "fusion":
-                    # What one kernel computes: within it XLA may round a · b + c once.
+                    # A fusion is one kernel, in which XLA may round a · b + c only once.
                     parts = value if isinstance(value, tuple) else (value,)
                     parts = tuple(self._note(each, [part], b"") for part in parts)
                     value = parts if isinstance(value, tuple) else parts[0]
@@ -198,7 +198,7 @@ class _Reader:
         return values
 
     def _function(self, computation):
-        """The digest of a function that an instruction applies, as a sum does `add`."""
+        """Returns the digest of a function of an instruction, as `add` of a reduction."""
         parameters = {
             each.parameter_number: _digest("parameter", str(each.parameter_number))
             for each in computation.instructions
@@ -207,7 +207,7 @@ class _Reader:
         return repr(self._values(computation, parameters)[computation.root_id]).encode()
 
     def _note(self, each, operands, functions):
-        """The digest of an instruction; notes down what it says."""
+        """Stores an instruction, and returns its digest."""
         operands = tuple(_flat(operands))
         whole = each.shape.element_type in WHOLES
         if whole and all(operand.startswith(WHOLE) for operand in operands):
@@ -226,7 +226,7 @@ class _Reader:
 
 
 def _input(shape, name):
-    """The value of an input: its name, or only its shape where it holds whole numbers."""
+    """Returns the value of an input: a digest of its name, or the shape of an integer input."""
     if shape.element_type in WHOLES:
         return f"{WHOLE} {shape.element_type} {list(shape.dimensions)}"
     return _digest("input", name)

@@ -1,4 +1,4 @@
-"""log p(x) of a VAE with a 2-D z by quadrature, in NumPy float64."""
+"""Computes log p(x) of a VAE with a 2-D z by quadrature, in NumPy float64."""
 
 import numpy as np
 from keras import ops
@@ -15,11 +15,11 @@ __all__ = [
     "posterior_identity",
 ]
 
-GRID_CHUNK = 4096  # points per decoder call: smaller products do not keep two cores busy
+GRID_CHUNK = 4096  # points per decoder call; smaller matrix products do not use two cores fully
 
 
 def decoder64(weights, activation):
-    """The decoder of Bernoulli logits in NumPy float64, from the weights in weights.npz.
+    """Returns the decoder of Bernoulli logits in NumPy float64, from the weights in weights.npz.
 
     Args:
         weights: {canonical name: array}.
@@ -32,13 +32,13 @@ def decoder64(weights, activation):
 
 
 def bernoulli_on_grid(logits):
-    """log p(x|z) of every image at every point of a grid, from a decoder of Bernoulli pixels.
+    """Returns log p(x|z) of Bernoulli pixels as a function of images and grid points.
 
     Args:
         logits: function from z (points, latent_dim) to logits (points, input_dim), e.g. decoder64.
     Returns:
         function from x (n, input_dim) and z (points, latent_dim) to (n, points) nats; it decodes
-        each point once for all images.
+        each point only once for all images.
     """
 
     def log_likelihood(x, z):
@@ -54,19 +54,19 @@ def bernoulli_on_grid(logits):
 
 
 def log_evidence(log_likelihood, x, spacing=0.005, half_width=8.0, on_progress=None):
-    """log p(x), the log of the integral of p(x|z) p(z) over a square that covers the prior.
+    """Computes log p(x), the log of the integral of p(x|z) p(z) over a square around the origin.
 
-    Midpoint rule on square cells. Their side is halved three times, from 8 x spacing to spacing,
-    where the integrand of some image is near its peak; q is not used. The first cells must be small
-    enough to find the peak (a side of about 3 of its standard deviations). What is outside the
-    square is not counted.
+    It uses the midpoint rule on square cells. Cells in which the integrand of an image is near its
+    peak are halved three times, from a side of 8 x spacing to spacing; q is not used. The first
+    cells must be small enough to find the peak (a side of about 3 of its standard deviations). The
+    integral outside the square is left out.
 
     Args:
         log_likelihood: function from x (n, input_dim), z (points, 2) to (n, points) nats.
         x: (n, input_dim).
         spacing: side of the smallest cells.
         half_width: half the side of the square.
-        on_progress: called with (points done, total points) within each of the four sizes of cells.
+        on_progress: called with (points done, total points) for each of the four sizes of cells.
     Returns:
         (n,) float64 nats.
     """
@@ -75,8 +75,8 @@ def log_evidence(log_likelihood, x, spacing=0.005, half_width=8.0, on_progress=N
     cells = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     peak, total = np.full(len(x), -np.inf), np.full(len(x), -np.inf)
     quarters = np.array([(-1, -1), (-1, 1), (1, -1), (1, 1)]) / 4
-    # A cell is split if it is at most `depth` nats below the peak. The first depth is large since
-    # the peak may be between the centres; at 14 nats the cells not split hold a share of 1e-6.
+    # A cell is split if it is at most `depth` nats below the peak. The first depth is large because
+    # the peak may be between the centres; at 14 nats the other cells hold a share of 1e-6.
     for width, depth in ((8 * spacing, 40), (4 * spacing, 25), (2 * spacing, 14), (spacing, -1)):
         finer = []
         for start in range(0, len(cells), GRID_CHUNK):
@@ -97,7 +97,7 @@ def log_evidence(log_likelihood, x, spacing=0.005, half_width=8.0, on_progress=N
 def posterior_identity(
     log_likelihood, x, z_mean, z_log_var, refine=1, spacing=0.005, half_width=8.0, on_progress=None
 ):
-    """log p(x) = KL(q(z|x) || p(z|x)) + ELBO, each term by an integration of its own, for 2-D z.
+    """Computes each term of log p(x) = KL(q(z|x) || p(z|x)) + ELBO by its own integral, for 2-D z.
 
     log p(x) is computed by `log_evidence`; the KL on a lattice around q, with p(z|x) = p(x|z) p(z)
     / p(x); the ELBO from the closed-form KL to the prior and E_q[log p(x|z)] on a second, rotated
@@ -115,7 +115,7 @@ def posterior_identity(
     Returns:
         {"log_px", "kl_to_posterior", "elbo", "residual", "log_mass"}: (n,) float64 nats.
     Raises:
-        UsageError: z is not 2-D.
+        UsageError: latent_dim is not 2.
     """
     mean, log_var = np.asarray(z_mean, np.float64), np.asarray(z_log_var, np.float64)
     if mean.ndim != 2 or mean.shape[1] != 2:
@@ -158,11 +158,11 @@ def posterior_identity(
 
 
 def _lattice(spacing, angle):
-    """Nodes and weights of the trapezoid rule for N(0, I) in the plane, within 7 sigma (e^-24).
+    """Returns nodes and weights of the trapezoid rule for N(0, I) in the plane, within 7 sigma.
 
-    u = sinh(v), with v equally spaced. The error at a kink is the square of the local spacing times
-    the density, so the nodes are densest where the density is largest; equal spacing would need
-    seven times as many.
+    Outside 7 sigma is a share of e^-24. The nodes are u = sinh(v), with v equally spaced. The error
+    at a kink is the square of the local spacing times the density, so the nodes are densest where
+    the density is largest; equal spacing would need seven times as many nodes.
     """
     axis = np.arange(-np.floor(np.arcsinh(7) / spacing), np.arcsinh(7) / spacing) * spacing
     v = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)

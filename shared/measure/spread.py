@@ -1,4 +1,4 @@
-"""The spread over seeds: the loss of every step of the 2018 TensorFlow recipe and a steady one."""
+"""Trains the 2018 TensorFlow recipe, and a more stable variant, with several seeds."""
 
 import dataclasses
 
@@ -9,20 +9,21 @@ from shared.run.folder import read_step_losses
 
 __all__ = ["STEADY", "read_seeds", "train_seeds"]
 
-# The 2018 TensorFlow recipe with initial weights and a step size that train every seed.
+# Changes of the 2018 TensorFlow recipe with which every seed trains: Keras' default initializer and
+# Adam's default learning rate.
 STEADY = {"initializer": "glorot_uniform", "learning_rate": 1e-3}
 
 
 def train_seeds(out, seeds, config, data, implementation, on_progress):
-    """Train every seed and write the losses to seeds.npz.
+    """Trains every seed with both variants, and writes the losses to seeds.npz.
 
     Args:
         out: folder of the results.
-        seeds: the seeds.
+        seeds: list of seeds.
         config: shared.config.Config of post-tf.
         data: shared.data.Data.
         implementation: functions of an implementation; `step_losses` is used.
-        on_progress: called with a line of text for each seed that is done.
+        on_progress: called with a line of text after each seed.
     Returns:
         {"recipe", "steady"}: (seeds, steps) float32 nats per image, and "seeds".
     """
@@ -38,11 +39,11 @@ def train_seeds(out, seeds, config, data, implementation, on_progress):
 
 
 def read_seeds(out, seeds):
-    """What `train_seeds` wrote, or None where it is missing or of another job.
+    """Reads the result of `train_seeds`; returns None if it is missing or of other runs.
 
     Args:
         out: folder of the results.
-        seeds: the seeds; the losses of the first are those of the run in tf/post-tf.
+        seeds: list of seeds; the losses of the first must be those of the run in tf/post-tf.
     """
     path = out / "seeds.npz"
     if not path.exists():

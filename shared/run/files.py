@@ -1,7 +1,7 @@
-"""Files of a run, written whole or not at all, and the one reader of .npz files.
+"""Writes the files of a run, each completely or not at all, and reads .npz files.
 
-An .npz of a run says which training step it is of, in the comment of the archive: programs that
-read the arrays with NumPy alone do not see it, and a file of another step is never mistaken.
+An .npz of a run stores its training step in the comment of the zip archive. NumPy ignores the
+comment, and a file of another step is recognised without reading its arrays.
 """
 
 import csv
@@ -27,7 +27,7 @@ __all__ = [
     "write_npz",
 ]
 
-# What a damaged, encrypted or foreign archive raises while it is opened or read; zipfile raises
+# The exceptions while a damaged, encrypted or unknown archive is opened or read: zipfile raises
 # RuntimeError for an encrypted member and NotImplementedError for an unknown compression.
 DAMAGE = (
     OSError,
@@ -41,33 +41,32 @@ DAMAGE = (
 
 
 def read_npz(path, shapes):
-    """The arrays of an .npz: exactly those that `shapes` names, float32 and finite.
+    """Reads the arrays of an .npz, which must be those in `shapes`, float32 and finite.
 
     Names, shapes and dtypes are checked in the headers, before any array is read.
 
     Args:
-        path: of the file.
-        shapes: {name: shape}; an array named "step" is an int64.
+        path: path of the file.
+        shapes: {name: shape}; an array named "step" must be int64.
     Returns:
         {name: array}, in the order of `shapes`.
     Raises:
-        UsageError: the file cannot be read, or holds something else.
+        UsageError: the file cannot be read, or holds other arrays.
     """
     try:
         with zipfile.ZipFile(path) as file:
-            found = {}
+            headers = {}
             for member in file.namelist():
                 with file.open(member) as stream:
-                    found[member.removesuffix(".npy")] = _header(stream)
+                    headers[member.removesuffix(".npy")] = _header(stream)
     except DAMAGE as error:
         raise UsageError(f"cannot read {path}: {_one_line(error)}") from error
-    for name in [*shapes, *found]:
+    for name in [*shapes, *headers]:
         dtype = np.dtype(np.int64 if name == "step" else np.float32)
         expected = (tuple(shapes[name]), dtype) if name in shapes else "no such array"
-        if found.get(name, "missing") != expected:
-            raise UsageError(
-                f"{path}: {name} is {_text(found.get(name, 'missing'))}; expected {_text(expected)}"
-            )
+        actual = headers.get(name, "missing")
+        if actual != expected:
+            raise UsageError(f"{path}: {name} is {_text(actual)}; expected {_text(expected)}")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in shapes}
@@ -80,20 +79,20 @@ def read_npz(path, shapes):
 
 
 def _header(stream):
-    """Shape and dtype of an array in an archive, from its header alone."""
+    """Reads the shape and dtype of an array in an archive from its header."""
     version = np.lib.format.read_magic(stream)
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
         (2, 0): np.lib.format.read_array_header_2_0,
     }
     if version not in readers:
-        raise ValueError(f"an array in format {version}")
+        raise ValueError(f"an array has the unknown format {version}")
     shape, _, dtype = readers[version](stream)
     return shape, dtype
 
 
-def _text(found):
-    return found if isinstance(found, str) else f"{found[1]} of shape {found[0]}"
+def _text(header):
+    return header if isinstance(header, str) else f"{header[1]} of shape {header[0]}"
 
 
 def _one_line(error):
@@ -101,7 +100,7 @@ def _one_line(error):
 
 
 def step_of(path):
-    """The training step that an archive says it is of, or None where it says none."""
+    """Returns the training step that is stored in an archive, or None if there is none."""
     try:
         with zipfile.ZipFile(path) as file:
             name, _, step = file.comment.partition(b" ")
@@ -111,10 +110,16 @@ def step_of(path):
 
 
 def write_atomically(path, content):
-    """Write bytes to `path`, whole or not at all, and onto the disk before this returns.
+    """Writes bytes to `path`, completely or not at all, and to the disk before it returns.
 
-    The bytes go to a new file beside it, which then takes its name. Its own name is random and it
-    is created, never opened: a link that lies there already is not followed.
+    The bytes are written to a new file in the same folder, which is then renamed. The new file has
+    a random name and must not exist before, so that an existing link is not followed.
+
+    Args:
+        path: path of the file; missing folders are created.
+        content: bytes.
+    Raises:
+        OSError: the file cannot be written; `path` is then unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -128,14 +133,14 @@ def write_atomically(path, content):
     except OSError:
         partial.unlink(missing_ok=True)
         raise
-    if os.name == "posix":  # the new name itself must reach the disk; Windows has no such call
+    if os.name == "posix":  # writes the new name to the disk; Windows has no such call
         folder = os.open(path.parent, os.O_RDONLY)
         os.fsync(folder)
         os.close(folder)
 
 
 def write_archive(path, content, step):
-    """Write the bytes of a zip archive (.npz, .keras) atomically, with its step in the comment."""
+    """Writes the bytes of a zip archive (.npz, .keras) atomically, with its step in the comment."""
     buffer = io.BytesIO(content)
     with zipfile.ZipFile(buffer, "a") as file:
         file.comment = f"step {step}".encode()
@@ -143,12 +148,12 @@ def write_archive(path, content, step):
 
 
 def write_npz(path, arrays, step=None):
-    """Write named arrays as .npz, atomically; equal arrays give equal bytes.
+    """Writes named arrays as .npz, atomically; equal arrays give equal bytes.
 
     Args:
-        path: of the file.
+        path: path of the file.
         arrays: {name: array}.
-        step: the training step that the arrays are of, if any.
+        step: the training step of the arrays, if any.
     """
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
@@ -159,12 +164,12 @@ def write_npz(path, arrays, step=None):
 
 
 def write_json(path, values):
-    """Write a dict as indented JSON, atomically."""
+    """Writes a dict as indented JSON, atomically."""
     write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())
 
 
 def write_csv(path, header, rows):
-    """Write rows below a header as CSV, atomically."""
+    """Writes a header and rows as CSV, atomically."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)

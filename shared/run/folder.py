@@ -1,4 +1,4 @@
-"""The files of a run directory: their names, how each is read, and what a finished run holds."""
+"""Names and reads the files of a run directory, and checks which files of a run are missing."""
 
 import contextlib
 import csv
@@ -57,14 +57,16 @@ DATA_FIELDS = {
 
 @contextlib.contextmanager
 def locked(directory):
-    """Hold the lock of a folder, which is made if it is missing; within one thread it nests.
+    """Holds the lock of a folder, which is created if it is missing.
+
+    Within one thread the same lock can be taken several times.
 
     Raises:
-        UsageError: another process holds it.
+        UsageError: another process holds the lock.
     """
     directory = Path(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    # A singleton counts how often it is held: a command holds it around training, which takes it.
+    # A singleton counts how often it is held: a command holds it while `train` takes it again.
     lock = filelock.FileLock(directory / ".lock", timeout=0, is_singleton=True)
     try:
         lock.acquire()
@@ -77,28 +79,28 @@ def locked(directory):
 
 
 def epoch_weights(epoch):
-    """The name of the weights file of a pictured epoch."""
+    """Returns the name of the weights file of a pictured epoch."""
     return f"weights_epoch_{epoch:03d}.npz"
 
 
 def figure_name(kind, epoch):
-    """The name of a figure of a pictured epoch; `kind` is e.g. "latent"."""
+    """Returns the name of a figure of a pictured epoch; `kind` is e.g. "latent"."""
     return f"{kind}_epoch_{epoch:03d}.png"
 
 
 def figure_names(config, n):
-    """The names of the figures of a finished run on `n` training examples."""
+    """Returns the names of the figures of a finished run on `n` training examples."""
     kinds = ("latent", "manifold") if config.latent_dim == 2 else ("samples", "reconstructions")
     names = [figure_name(kind, epoch) for epoch in config.pictured(n) for kind in kinds]
     return [*names, "loss.png"]
 
 
 def missing_products(directory, config, n):
-    """The files of a finished run that a folder lacks, or holds of another step.
+    """Returns the files of a finished run that are missing in a folder or are of another step.
 
     Args:
         directory: folder of the run.
-        config: its shared.config.Config.
+        config: shared.config.Config of the run.
         n: number of training examples.
     Returns:
         list of names within the folder; empty for a run that is complete.
@@ -117,10 +119,10 @@ def missing_products(directory, config, n):
 
 
 def read_config(directory):
-    """The dict in config.json.
+    """Reads and checks the dict in config.json.
 
     Raises:
-        UsageError: the folder holds no run.
+        UsageError: the folder holds no run, or its config.json is damaged.
     """
     path = Path(directory) / "config.json"
     try:
@@ -141,10 +143,15 @@ def read_config(directory):
 
 
 def read_run_weights(directory, epoch=None):
-    """(config dict, {canonical name: array}) of a run at the end of `epoch`, or at its end.
+    """Reads the config and the weights of a run.
 
+    Args:
+        directory: folder of the run.
+        epoch: a pictured epoch, or None for the end of the run.
+    Returns:
+        the dict in config.json, {canonical name: float32 array}
     Raises:
-        UsageError: no run there, or it has no such weights.
+        UsageError: the folder holds no run, or the weights are missing, damaged or of another step.
     """
     values = read_config(directory)
     config, n = from_dict(values), values["data"]["n_train"]
@@ -162,8 +169,10 @@ def read_run_weights(directory, epoch=None):
 
 
 def read_history(directory):
-    """The rows of history.csv as dicts of numbers; empty where there is none yet.
+    """Reads the rows of history.csv.
 
+    Returns:
+        list of dicts {column: number}; empty if the file does not exist yet.
     Raises:
         UsageError: the file is not the history of a run.
     """
@@ -182,15 +191,17 @@ def read_history(directory):
 
 
 def read_step_losses(directory):
-    """The losses in steps.csv, step 1 first; empty where there is none yet.
+    """Reads the losses in steps.csv.
 
+    Returns:
+        list of floats, nats per image, from step 1 on; empty if the file does not exist yet.
     Raises:
-        UsageError: the file is not the losses of a run's steps.
+        UsageError: the file does not hold the losses of a run's steps.
     """
     path = Path(directory) / "steps.csv"
     try:
         rows = [(int(row["step"]), row["loss"]) for row in _read_csv(path, ("step", "loss"))]
-        # By way of float32: the text has nine digits, the loss had 24 bits.
+        # Rounded to float32, nine decimal digits are the loss in every bit.
         losses = [float(np.float32(loss)) for _, loss in rows]
     except (ValueError, TypeError) as error:
         raise UsageError(f"{path} does not hold the losses of a run's steps: {error}") from error
@@ -214,7 +225,7 @@ def _read_csv(path, columns):
 
 
 def read_metrics(directory):
-    """The dict in metrics.json; empty where there is none yet.
+    """Reads the dict in metrics.json; it is empty if the file does not exist yet.
 
     Raises:
         UsageError: the file does not hold the metrics of a run.
@@ -234,7 +245,7 @@ def read_metrics(directory):
 
 
 def versions():
-    """What a number depends on beside its config: the machine's kind and the packages' versions."""
+    """Returns the versions of Python and the packages, and the machine type, as a dict of texts."""
     packages = {name: _version(name) for name in ("tensorflow", "keras", "numpy")}
     return {"python": platform.python_version(), "machine": platform.machine(), **packages}
 
@@ -242,6 +253,6 @@ def versions():
 def _version(name):
     try:
         return metadata.version(name)
-    except metadata.PackageNotFoundError:  # the module may come by another name: tensorflow-cpu
+    except metadata.PackageNotFoundError:  # the package may have another name, as tensorflow-cpu
         distributions = metadata.packages_distributions().get(name, [])
         return metadata.version(distributions[0]) if distributions else "unknown"

@@ -1,4 +1,4 @@
-"""Loading an implementation (keras_vae or tf_vae), quietly."""
+"""Imports an implementation (keras_vae or tf_vae), without TensorFlow's messages."""
 
 import contextlib
 import importlib
@@ -12,14 +12,22 @@ from shared.backend import check_backend, keep_freed_memory
 
 __all__ = ["IMPLEMENTATIONS", "import_implementation", "quiet"]
 
-# By the name of their folder in the results of reproduce.py.
+# The keys are the names of their folders in the results of reproduce.py.
 IMPLEMENTATIONS = {"keras": "keras_vae", "tf": "tf_vae"}
 
 
 def import_implementation(package):
-    """The functions of an implementation; this is where TensorFlow is loaded."""
+    """Imports an implementation, and with it TensorFlow, and returns its functions.
+
+    Args:
+        package: "keras_vae" or "tf_vae".
+    Returns:
+        types.SimpleNamespace
+    Raises:
+        UsageError: Keras is set to another backend or floatx.
+    """
     check_backend(("tensorflow",))
-    keep_freed_memory()  # before TensorFlow's threads take memory of their own
+    keep_freed_memory()  # before TensorFlow's threads allocate memory
     with quiet():
         modules = {
             name: importlib.import_module(f"{package}.{name}")
@@ -46,24 +54,24 @@ def import_implementation(package):
 
 @contextlib.contextmanager
 def quiet():
-    """Keep TensorFlow's notes on the machine from the user: it writes them past Python's stderr.
+    """Hides TensorFlow's messages about the machine, which are not written by Python's stderr.
 
-    What is written while the import fails is shown after all.
+    If the import fails, the messages are shown.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # a note for each new model it traces
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # hides tracing warnings
     sys.stderr.flush()
     stderr = os.dup(2)
-    with tempfile.TemporaryFile() as notes:
-        os.dup2(notes.fileno(), 2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
         try:
             yield
             import keras
 
-            keras.ops.zeros(())  # the first tensor looks for a GPU, and says so
+            keras.ops.zeros(())  # TensorFlow looks for a GPU when it creates the first tensor
         except BaseException:
-            notes.seek(0)
-            os.write(stderr, notes.read())
+            messages.seek(0)
+            os.write(stderr, messages.read())
             raise
         finally:
             os.dup2(stderr, 2)

@@ -1,9 +1,9 @@
 """The state of a run: what its directory holds, and what each finished epoch adds to it.
 
-Every file is written whole or not at all, and the checkpoint of an epoch last of what the epoch
-writes: whenever the process ends, the folder says which epoch was finished, and a resumed run
-continues from there to the same bits. The files are shared; each implementation only gathers and
-assigns its variables, so either can finish what the other began.
+Each file is written completely or not at all, and the checkpoint is the last file that an epoch
+writes. Whenever the process ends, the folder therefore shows which epoch was finished last, and a
+resumed run continues from there to the same bits. The files are shared; an implementation only
+gathers and assigns its variables, so that either of them can continue a run of the other.
 """
 
 import contextlib
@@ -29,26 +29,26 @@ from shared.run.folder import (
 
 __all__ = ["Run", "read_checkpoint"]
 
-# What the end of a run leaves behind; of another step it is stale. `figures/` and the weights of
-# pictured epochs belong to it too.
+# The files that the end of a run writes, beside `figures/` and the weights of pictured epochs.
+# They are stale as soon as the run is continued.
 PRODUCTS = ("weights.npz", "model.keras", "metrics.json", "samples.png", "samples.npz")
-LENGTH = {"epochs", "steps"}  # a resumed run may be longer than it was begun
+LENGTH = {"epochs", "steps"}  # the fields that may change when a run is resumed
 
 
 class Run:
-    """One training run and, where `directory` is given, its folder.
+    """Holds the state of one training run and, if `directory` is given, writes its folder.
 
-    The constructor only reads and checks, so that a command can refuse before it loads
-    TensorFlow. `with run:` takes the folder's lock and reads again, since another process may
-    have trained in between; `begin` writes first, after the model has been restored.
+    The constructor only reads and checks, so that a command can report bad input before it loads
+    TensorFlow. `with run:` takes the folder's lock and reads again, because another process may
+    have trained in the meantime. `begin`, after the model has been restored, is the first to write.
 
     Attributes:
-        step: steps already done (0 for a new run).
-        history: a dict per finished epoch, with the keys of COLUMNS.
-        step_losses: the loss of each step done, where the config asks for them.
-        complete: the folder already holds the whole run: weights, figures and metrics.
+        step: number of steps already done (0 for a new run).
+        history: list of one dict per finished epoch, with the keys of COLUMNS.
+        step_losses: list of the loss of each step, if the config asks for them.
+        complete: whether the folder holds the whole run: weights, figures and metrics.
     Raises:
-        UsageError: the folder can't be used as asked.
+        UsageError: the folder cannot be used as requested.
     """
 
     def __init__(self, directory, config, data, implementation, resume=False, overwrite=False):
@@ -60,7 +60,7 @@ class Run:
         self._lock = contextlib.ExitStack()
         self._read()
 
-    # ---- what is there
+    # ---- reading
 
     def _read(self):
         self.step = 0
@@ -87,7 +87,7 @@ class Run:
             raise UsageError(
                 f"{folder} already holds a run; give --resume, --overwrite or another --out"
             )
-        # Also before --overwrite: what is no run is not ours to clear.
+        # Checked for --overwrite too: a folder that is not a run must not be cleared.
         written = read_config(folder)
         if self._resume:
             self._check_resume(written)
@@ -98,13 +98,13 @@ class Run:
             old, new = getattr(begun, field.name), getattr(wanted, field.name)
             if old != new and field.name not in LENGTH:
                 raise UsageError(
-                    f"{folder} was begun with {field.name} {old}, not {new};"
-                    " resume it as it was begun, or give another --out"
+                    f"{folder} was started with {field.name} {old}, not {new};"
+                    " resume it with the same settings, or give another --out"
                 )
         if written["data"]["sha256"] != self.data.sha256:
             raise UsageError(
-                f"{folder} was begun on {written['data']['name']}, other data than"
-                f" {self.data.name}; resume it on its own data"
+                f"{folder} was started on {written['data']['name']}, other data than"
+                f" {self.data.name}; resume it on its own data, or give another --out"
             )
         if not (folder / CHECKPOINT).exists():
             return
@@ -116,7 +116,8 @@ class Run:
             )
         self._check_length(begun, step)
         self.step = step
-        # A crash may have come between an epoch's rows and its checkpoint: keep what it covers.
+        # If the process was killed after it wrote the rows of an epoch and before its checkpoint,
+        # the rows after the checkpoint are dropped.
         self.history = [row for row in read_history(folder) if row["step"] <= step]
         if not self.history or self.history[-1]["step"] != step:
             raise UsageError(f"{folder}: history.csv lacks the row of step {step}")
@@ -130,7 +131,7 @@ class Run:
             end = wanted.end_of_epoch(epoch, n)
             if end <= step and step_of(folder / epoch_weights(epoch)) != end:
                 raise UsageError(
-                    f"{folder} has lost {epoch_weights(epoch)}, which only training again can"
+                    f"{folder} lacks {epoch_weights(epoch)}, which only a new training can"
                     " restore; give --overwrite or another --out"
                 )
         if step < total and self.implementation not in before:
@@ -139,18 +140,19 @@ class Run:
         self.complete = step == total and not missing_products(folder, wanted, n)
 
     def _check_length(self, begun, step):
-        """Refuse a length that the run, which has done `step` steps, cannot have."""
+        """Raises UsageError if a run that has done `step` steps cannot have the config's length."""
         folder, wanted, n = self.directory, self.config, len(self.data.x_train)
         total, per_epoch = wanted.total_steps(n), wanted.steps_per_epoch(n)
         if step > total:
             raise UsageError(
-                f"{folder} has run {step} steps, more than the {total} asked for;"
+                f"{folder} has run {step} steps, more than the requested {total};"
                 " give a longer run or another --out"
             )
         if begun.total_steps(n) != total and wanted.learning_rate_decay != 1:
             raise UsageError(
-                f"{folder} was begun for {begun.total_steps(n)} steps, over which its step size"
-                f" falls, not for {total}; resume it as it was begun, or give another --out"
+                f"{folder} was started for {begun.total_steps(n)} steps, over which its learning"
+                f" rate falls, not for {total}; resume it with the same length, or give another"
+                " --out"
             )
         if step < total and step % per_epoch:
             raise UsageError(
@@ -160,10 +162,10 @@ class Run:
 
     @property
     def checkpoint(self):
-        """Path of the checkpoint file to continue from, or None at step 0."""
+        """Path of the checkpoint from which training continues, or None at step 0."""
         return self.directory / CHECKPOINT if self.step else None
 
-    # ---- what is written
+    # ---- writing
 
     def __enter__(self):
         if self.directory is not None:
@@ -179,11 +181,11 @@ class Run:
         self._lock.close()
 
     def begin(self):
-        """Write config.json and remove what the steps to come make stale.
+        """Writes config.json, and removes the files that further training makes stale.
 
-        Call it when everything that training needs has been read: until then the folder is as it
-        was. Cleared for `overwrite`, the checkpoint goes first and config.json is replaced last:
-        a folder caught in between still holds a run, of no step.
+        Until this is called, the folder is unchanged; call it after everything that training needs
+        has been read. With `overwrite`, the checkpoint is removed first and config.json is replaced
+        last, so that a folder in which this was interrupted is a run at step 0.
         """
         if self.directory is None:
             return
@@ -204,16 +206,16 @@ class Run:
         write_json(self.directory / "config.json", self.describe())
 
     def _files(self, pattern):
-        """The files of a pattern, but for those in a folder that is a link to another place."""
-        found = self.directory.glob(pattern)
-        return [p for p in found if p.parent == self.directory or not p.parent.is_symlink()]
+        """Returns the files of a pattern, except those in a folder that is a symbolic link."""
+        paths = self.directory.glob(pattern)
+        return [p for p in paths if p.parent == self.directory or not p.parent.is_symlink()]
 
     def _remove(self, *names):
         for name in names:
             (self.directory / name).unlink(missing_ok=True)
 
     def describe(self):
-        """What config.json holds: every config field, the data, who trained, with what."""
+        """Returns the contents of config.json: config, data, implementations and versions."""
         return {
             **dataclasses.asdict(self.config),
             "data": self.data.describe(),
@@ -222,12 +224,12 @@ class Run:
         }
 
     def finish_epoch(self, row, step_losses, weights, checkpoint):
-        """Record one finished epoch.
+        """Records one finished epoch.
 
         Args:
             row: dict with the keys of COLUMNS.
-            step_losses: the loss of each of its steps; kept where the config asks for them.
-            weights: {canonical name: array}; kept where the epoch is to be pictured.
+            step_losses: the loss of each step of the epoch; kept if the config asks for them.
+            weights: {canonical name: array}; written if the epoch is pictured.
             checkpoint: {name: array}: weights, optimizer slots and step.
         """
         self.step = row["step"]
@@ -240,22 +242,22 @@ class Run:
             write_npz(self.directory / epoch_weights(row["epoch"]), weights, self.step)
         write_csv(self.directory / "history.csv", COLUMNS, map(_formatted, self.history))
         if self.config.step_losses:
-            # Nine digits bring every float32 back.
+            # Nine decimal digits determine every float32.
             rows = ((step, f"{loss:.9g}") for step, loss in enumerate(self.step_losses, start=1))
             write_csv(self.directory / "steps.csv", ("step", "loss"), rows)
         write_npz(self.directory / CHECKPOINT, checkpoint, self.step)
 
     def finish(self, weights, save=None):
-        """Write the weights of the finished run, and the model where the framework can.
+        """Writes the weights of the finished run, and its model if the framework can.
 
         Args:
             weights: {canonical name: array}.
-            save: function that writes the model to a path ending in .keras, if there is one.
+            save: function that writes the model to a path ending in .keras, or None.
         """
         if self.directory is None:
             return
         last = epoch_weights(self.config.pictured(len(self.data.x_train))[-1])
-        if step_of(self.directory / last) != self.step:  # lost since the epoch was recorded
+        if step_of(self.directory / last) != self.step:  # removed after the epoch was recorded
             write_npz(self.directory / last, weights, self.step)
         write_npz(self.directory / "weights.npz", weights, self.step)
         if save is not None:
@@ -268,8 +270,13 @@ class Run:
 
 
 def read_checkpoint(path, shapes):
-    """The arrays of a checkpoint of either implementation: the variables in `shapes`, and "step".
+    """Reads a checkpoint of either implementation.
 
+    Args:
+        path: path of the file.
+        shapes: {name: shape} of its variables.
+    Returns:
+        {name: array} with these names and "step".
     Raises:
         UsageError: the file cannot be read, or holds other variables.
     """
@@ -280,6 +287,6 @@ def read_checkpoint(path, shapes):
 
 
 def _formatted(row):
-    """A row of the history as text: 9 digits bring a float32 back, time needs no more than ms."""
+    """Formats a row of the history: 9 digits determine a float32, times are in ms."""
     texts = [f"{row[column]:.9g}" for column in COLUMNS[2:-1]]
     return (row["epoch"], row["step"], *texts, f"{row['seconds']:.3f}")

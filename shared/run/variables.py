@@ -1,7 +1,7 @@
-"""Reading and assigning the variables of a model and its optimizer by name.
+"""Reads and assigns the variables of a model and its optimizer by name.
 
 The model of either implementation has `named_weights`, a dict from canonical names to its
-variables; all else here is the same for both.
+variables; everything else in this module is the same for both.
 """
 
 import math
@@ -17,26 +17,30 @@ __all__ = ["assign", "gather", "load_with", "named_variables", "restore", "snaps
 
 
 def gather(model):
-    """{canonical name: array} of a model's weights, in the order of the computation."""
+    """Returns {canonical name: array} of a model's weights, in the order of the computation."""
     return {name: np.array(variable) for name, variable in model.named_weights.items()}
 
 
 def assign(model, weights):
-    """Give a model the weights {canonical name: array}."""
+    """Assigns the weights {canonical name: array} to a model."""
     for name, variable in model.named_weights.items():
         variable.assign(weights[name])
 
 
 def snapshot(model, optimizer, step):
-    """Everything that training goes on from after `step` steps: {name: array}."""
+    """Returns the state from which training continues after `step` steps, {name: array}."""
     slots = optimizer_slots(model, optimizer)
     slots = {name: np.array(variable) for name, variable in slots.items()}
     return {"step": np.int64(step), **gather(model), **slots}
 
 
 def restore(model, optimizer, path):
-    """Assign a checkpoint of either implementation.
+    """Assigns a checkpoint of either implementation to a model and its optimizer.
 
+    Args:
+        model: VAE.
+        optimizer: its optimizer, as `build_optimizer` returns it.
+        path: path of the checkpoint.
     Raises:
         UsageError: the file lacks a variable or holds one of another shape.
     """
@@ -48,12 +52,14 @@ def restore(model, optimizer, path):
 
 
 def named_variables(model, optimizer, trackers=()):
-    """{name: variable} of all that a training step reads and writes.
+    """Returns all variables that a training step reads and writes.
 
     Args:
         model: VAE.
         optimizer: its optimizer.
         trackers: keras.metrics that the step updates.
+    Returns:
+        {name: variable}
     """
     named = {**model.named_weights, **optimizer_slots(model, optimizer)}
     named |= {v.name: v for v in optimizer.variables if v.name in NO_SLOTS}
@@ -61,15 +67,18 @@ def named_variables(model, optimizer, trackers=()):
 
 
 def load_with(build):
-    """The function `load` of an implementation whose `build` makes the models."""
+    """Returns the function `load` of an implementation, given its `build`."""
 
     def load(directory, epoch=None):
-        """The model of a run, of either implementation, at the end of `epoch` or of the run.
+        """Loads the model of a run, which either implementation may have trained.
 
+        Args:
+            directory: folder of the run.
+            epoch: a pictured epoch, or None for the end of the run.
         Returns:
             model, config
         Raises:
-            UsageError: no run there, or it has no such weights.
+            UsageError: the folder holds no run, or it has no such weights.
         """
         values, weights = read_run_weights(directory, epoch)
         config = from_dict(values)

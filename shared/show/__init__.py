@@ -1,1 +1,1 @@
-"""What is shown: plots, pictures, the page, TensorBoard, exported models."""
+"""Outputs for the user: figures, the results page, TensorBoard, exported models."""

@@ -1,4 +1,4 @@
-"""The latent plane, epoch by epoch, as an animated GIF."""
+"""Draws the latent plane, epoch by epoch, as an animated GIF."""
 
 import dataclasses
 import tempfile
@@ -14,15 +14,15 @@ from shared.show.report import caption
 __all__ = ["animate"]
 
 FRAMES = 50
-POINTS = 2500  # test images: more make a larger file and no clearer picture
-POINT = 10.0  # square points: seen at a frame's low resolution
+POINTS = 2500  # test images; more make the file larger and the picture no clearer
+POINT = 10.0  # area of a point in square points, visible at the low resolution of a frame
 
 
 def animate(path, implementation, config, data, on_epoch=None):
-    """Train once more, keep the weights of every epoch for a while, and draw where they put z.
+    """Trains a run in a temporary folder, and draws the latents of test images after each epoch.
 
     Args:
-        path: of the GIF.
+        path: path of the GIF.
         implementation: functions of an implementation; `train`, `load` and `encode` are used.
         config: shared.config.Config with a 2-D latent space.
         data: shared.data.Data.
@@ -38,7 +38,8 @@ def animate(path, implementation, config, data, on_epoch=None):
         implementation.train(config, data, run, verbose=0, on_epoch=on_epoch)
         z_means = {e: implementation.encode(implementation.load(run, e)[0], x)[0] for e in epochs}
         values = read_config(run)
-    # The first epochs may throw points far out, and the clusters would move in a corner.
+    # In the first epochs some points can be so far out that all later clusters would look tiny, so
+    # the axes are chosen for the epochs after the first fifth.
     limit = plots.latent_limit(*(z for epoch, z in z_means.items() if epoch > last / 5))
     figures = (
         plots.latent_scatter(z_mean, labels, limit, caption(values, epoch), POINT)

@@ -1,4 +1,4 @@
-"""What every picture is made of: figures with a caption, colours, points, tiles."""
+"""The elements of every figure: captions, colours, points, tiles of images."""
 
 import numpy as np
 from matplotlib import color_sequences
@@ -24,20 +24,21 @@ __all__ = [
 ]
 
 INK = "#222222"
-# Petroff's ten, told apart by the colour-blind (arXiv:2107.02270).
+# Petroff's ten colours, which colour-blind people can distinguish (arXiv:2107.02270).
 LINE_COLOURS = [to_hex(colour) for colour in color_sequences["petroff10"]]
 TRAIN, TEST = LINE_COLOURS[:2]
-# The same ten, given to the digits so that those which mix in the latent plane of MNIST differ
-# most. Two digits mix where more than 4 % of the 15 nearest points of one belong to the other
+# The same ten colours, in an order in which digits that overlap in the latent plane of MNIST have
+# different colours. Two overlap if more than 4 % of the 15 nearest points of one are of the other
 # (mean of both directions and of four runs of post-keras): 4-9, 5-8, 7-9, 3-5, 3-8, 2-6, 2-3,
 # 4-7, 0-6, 2-5, 4-8, 4-5, 2-8 and 7-8, the most frequent first. Of all 10! orders, this one has
 # the largest minimum of the CIEDE2000 difference over these pairs and over normal and simulated
-# colour-blind vision: 26.5, against 13.4 in the order of the palette. Marker shapes would not
-# help: a point of 10,000 is three pixels wide.
+# colour-blind vision: 26.5, compared with 13.4 in the order of the palette. Marker shapes would not
+# help, because each of 10,000 points is only three pixels wide.
 CLASS_COLOURS = [LINE_COLOURS[number] for number in (7, 5, 2, 3, 9, 1, 0, 6, 4, 8)]
 
 
 def new_figure(size, caption):
+    """Returns a figure of this size in inches, and its axes."""
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.add_subplot()
     write_caption(figure, caption)
@@ -45,7 +46,7 @@ def new_figure(size, caption):
 
 
 def new_panels(size, caption, rows, columns, **options):
-    """A figure of several axes, as lists of rows."""
+    """Returns a figure of this size in inches, and its axes as a list of rows."""
     figure = Figure(figsize=size, layout="constrained")
     axes = figure.subplots(rows, columns, squeeze=False, **options)
     write_caption(figure, caption)
@@ -53,16 +54,16 @@ def new_panels(size, caption, rows, columns, **options):
 
 
 def write_caption(figure, caption, **place):
-    """Write the caption above a figure."""
-    # A dollar sign in the name of a data file is no formula.
+    """Writes the caption above a figure."""
+    # A dollar sign in the name of a data file does not start a formula.
     figure.suptitle(caption, fontsize=9.5, color=INK, parse_math=False, **place)
 
 
 def scatter(axes, z_mean, labels, limit, point=None):
-    """Points in the plane, one colour a class, and each class's label at its median."""
+    """Draws points in the plane, one colour per class, and each label at its class' median."""
     colours = CLASS_COLOURS
     classes = np.unique(labels)
-    # In one shuffled call: drawn class by class, the last class would hide the others.
+    # In random order: drawn class by class, the last class would hide the others.
     order = np.random.RandomState(0).permutation(len(z_mean))
     index = np.searchsorted(classes, labels) % len(colours)
     axes.scatter(
@@ -87,7 +88,7 @@ def scatter(axes, z_mean, labels, limit, point=None):
 
 
 def ellipse(radius, centre=(0, 0), sigma=(1, 1)):
-    """Where a diagonal Gaussian in the plane is `radius` standard deviations from its mean."""
+    """Returns x and y of the ellipse at `radius` standard deviations of a diagonal Gaussian."""
     turn = np.linspace(0, 2 * np.pi, 200)
     return (
         centre[0] + radius * sigma[0] * np.cos(turn),
@@ -96,23 +97,23 @@ def ellipse(radius, centre=(0, 0), sigma=(1, 1)):
 
 
 def filled_up(images, columns):
-    """(n, input_dim) images, and zeros up to a multiple of `columns`.
+    """Appends zeros to (n, input_dim) images, up to a multiple of `columns` images.
 
-    A picture of zeros is black, or transparent where pixels have an alpha.
+    An image of zeros is black, or transparent if it has an alpha channel.
     """
     missing = -len(images) % columns
     return np.concatenate([images, np.zeros((missing, images.shape[1]), images.dtype)])
 
 
 def tiled(images, columns, image_shape):
-    """Images as one picture, `columns` of them in each row.
+    """Joins images to one picture, with `columns` images per row.
 
     Args:
         images: (n, input_dim), n a multiple of `columns`.
         columns: images per row.
         image_shape: (rows, columns) or (rows, columns, channels) of an image.
     Returns:
-        (rows of pixels, columns of pixels), and the channels after them where images have any.
+        (height, width) or (height, width, channels) array, like an image.
     """
     height, width, *channels = image_shape
     rows = len(images) // columns
@@ -121,15 +122,15 @@ def tiled(images, columns, image_shape):
 
 
 def draw_images(axes, picture, cmap="gray", interpolation=None):
-    """Draw a picture of images: grey values by the colour map, colours as they are."""
-    # A Gaussian mean can lie outside [0, 1], where matplotlib warns about colours.
+    """Draws a picture of images: grey values by the colour map, colours unchanged."""
+    # The mean of a Gaussian can be outside [0, 1], and matplotlib warns about such colours.
     picture = np.clip(picture, 0, 1)
     axes.imshow(picture, cmap, vmin=0, vmax=1, interpolation=interpolation, aspect="auto")
 
 
 def drawn_ratio(image_shape):
-    """Height by width of an image on paper: that of its pixels, from 1/8 to 8.
+    """Returns the ratio of height to width with which an image is drawn, from 1/8 to 8.
 
-    Flat images of a length that is no square are one row; undistorted, nobody would see them.
+    Flat images whose length is not a square are one row of pixels, which would be too thin to see.
     """
     return min(max(image_shape[0] / image_shape[1], 1 / 8), 8)

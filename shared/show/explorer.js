@@ -1,11 +1,11 @@
-// The explorer of results/index.html: its state, and what pointer and keys do. Nothing is fetched:
-// the page holds weights, latents and images in <script id="explorer-data">, packed by explorer.py.
-// explorer_model.js in this folder computes, explorer_pictures.js draws.
+// The explorer of results/index.html: its state, and the actions of pointer and keys. The page
+// contains weights, latents and images in <script id="explorer-data">, packed by explorer.py.
+// explorer_model.js in this folder has the computations, explorer_pictures.js the drawing.
 "use strict";
 
-const LENS = 4; // the magnified plane shows the mean of q(z|x) ± so many sigma
-const LABEL = 22; // pixels between the labels of two classes at least
-const MORPH = 700; // ms in which the points travel from one epoch to the other
+const LENS = 4; // half the side of the magnified plane, in sigma of q(z|x)
+const LABEL = 22; // least distance in pixels between the labels of two classes
+const MORPH = 700; // ms in which the points move from one epoch to the other
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
 
 const element = (id) => document.getElementById(id);
@@ -15,9 +15,9 @@ function explorer(data) {
   const table = float16Table();
   const epochs = data.epochs.map((packed) => unpackEpoch(packed, table, data.z_step));
   const labels = new Uint16Array(bytes(data.labels).buffer);
-  const scatter = document.createElement("canvas"); // the points, drawn once and not at every move
+  const scatter = document.createElement("canvas"); // the points, which are not drawn again at every move
   const state = { epoch: epochs.at(-1), z: [0, 0], held: false, x: null, strokes: [] };
-  let view; // of the plane, as large as it is drawn
+  let view; // the plane at its present size
 
   function drawScatter(zMeans, centres) {
     const [, side] = sharpen(element("plane")), context = scatter.getContext("2d");
@@ -68,7 +68,7 @@ function explorer(data) {
     drawPlane();
   }
 
-  // Show another image: that of a test image's button, which is marked, or a drawing.
+  // Shows a test image, whose button is marked, or a drawing.
   function load(x, button) {
     for (const each of element("tests").children) each.ariaPressed = String(each === button);
     show(x);
@@ -80,14 +80,14 @@ function explorer(data) {
       const image = imageData(decode(state.epoch.weights, [z0, ticks[last - row]]), shape);
       context.putImageData(image, column * shape[1], row * shape[0]);
     });
-    if (row < last) setTimeout(drawManifold, 0, row + 1); // all at once would stall the page
+    if (row < last) setTimeout(drawManifold, 0, row + 1); // all rows at once would block the page
   }
 
-  // The points on their way from one epoch to the other; what is decoded changes at once.
+  // Moves the points from one epoch to the other; the decoder changes immediately.
   function travel(from, to) {
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches, begin = performance.now();
     const step = (now) => {
-      if (state.epoch !== to) return; // chosen otherwise on the way
+      if (state.epoch !== to) return; // another epoch was chosen in the meantime
       const t = still ? 1 : Math.min(1, Math.max(0, (now - begin) / MORPH)), s = t * t * (3 - 2 * t);
       const between = (a, b) => a + s * (b - a);
       drawScatter(from.zMeans.map((a, i) => between(a, to.zMeans[i])),
@@ -108,7 +108,7 @@ function explorer(data) {
   }
 
   function redraw() {
-    if (!element("plane").clientWidth) return; // hidden just now
+    if (!element("plane").clientWidth) return; // the page is hidden
     drawScatter(state.epoch.zMeans, state.epoch.centres);
     moveTo(state.z);
     if (state.x) drawLens();
@@ -141,7 +141,7 @@ function explorer(data) {
 
   // ---- pointer and keys
 
-  // Of a pointer in a canvas: [0, 0] to [1, 1] from its upper left corner.
+  // Returns the place of a pointer in a canvas, from [0, 0] in the upper left corner to [1, 1].
   function place(event, canvas) {
     const box = canvas.getBoundingClientRect();
     return [(event.clientX - box.left) / box.width, (event.clientY - box.top) / box.height];
@@ -156,7 +156,7 @@ function explorer(data) {
       move(event);
     });
     canvas.addEventListener("pointermove", (event) => {
-      // Where a click holds z, only a drag that began on the plane moves it.
+      // After a click has fixed z, only a drag that began on the plane moves it.
       if (!state.held || canvas.hasPointerCapture(event.pointerId)) move(event);
     });
     canvas.addEventListener("dblclick", () => { state.held = false; });
@@ -166,7 +166,7 @@ function explorer(data) {
       else if (event.key === "Home") moveTo([0, 0]);
       else return;
       state.held = true;
-      event.preventDefault(); // the page stays where it is
+      event.preventDefault(); // the page must not scroll
     });
     element("manifold").addEventListener("click", (event) => {
       const last = ticks.length - 1, cell = (v) => Math.min(last, Math.floor(v * ticks.length));
@@ -206,7 +206,7 @@ function explorer(data) {
       draw(event);
     });
     canvas.addEventListener("pointermove", (event) => {
-      // Not a pointer that was pressed elsewhere and comes in: it has begun no stroke.
+      // A pointer that was pressed elsewhere and then enters the field has not begun a stroke.
       if (canvas.hasPointerCapture(event.pointerId)) draw(event);
     });
     element("clear").addEventListener("click", clear);
@@ -214,26 +214,26 @@ function explorer(data) {
 
   addEpochs();
   addTests();
-  if (shape[0] !== SIDE || shape[1] !== SIDE) // likeMnist makes MNIST's size alone
+  if (shape[0] !== SIDE || shape[1] !== SIDE) // likeMnist only makes images of MNIST's size
     for (const id of ["drawing", "how"]) element(id).hidden = true;
   followPlane();
   followPad();
   redraw();
-  element("tests").firstElementChild.click(); // every canvas is filled in from the start
+  element("tests").firstElementChild.click(); // so that every canvas has an image from the start
   const [height, width] = shape.map((pixels) => pixels * ticks.length);
   Object.assign(element("manifold"), { height, width });
   drawManifold();
-  window.addEventListener("resize", () => { // a phone's address bar resizes too, in height
+  window.addEventListener("resize", () => { // a phone's address bar also changes the height
     if (element("plane").clientWidth === view.side) return;
     redraw();
     drawPad();
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
-  // For the browser's console: vae.decode(vae.epochs[0].weights, [0, 0])
+  // For use in the browser's console: vae.decode(vae.epochs[0].weights, [0, 0])
   return { epochs, state, limit, zStep: data.z_step, encode, decode, likeMnist, moveTo };
 }
 
-// After the first paint: until then the page is text, and its weights are one long string.
+// After the first paint, so that the text of the page is displayed before the data are unpacked.
 requestAnimationFrame(() => setTimeout(() => {
   window.vae = explorer(JSON.parse(element("explorer-data").textContent));
 }));

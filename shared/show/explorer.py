@@ -1,7 +1,7 @@
-"""What the explorer of results/index.html runs on: weights, latents and images as compact text.
+"""Data of the explorer in results/index.html: weights, latents and images as compact text.
 
-The explorer itself is explorer.html, explorer.css and, beside this file, explorer_model.js (what it
-computes), explorer_pictures.js (how it draws) and explorer.js (its state, pointer and keys).
+The explorer itself consists of explorer.html, explorer.css, explorer_model.js (computations),
+explorer_pictures.js (drawing) and explorer.js (state, pointer and keys), in this folder.
 """
 
 import base64
@@ -21,12 +21,12 @@ MAX_TESTS = 20  # test images to load
 
 
 def explorable(config, data):
-    """Whether a page can run the models of a run: z in the plane, and not more than MAX_NUMBERS.
+    """Returns whether a page can run the models of a run: 2-D z, and at most MAX_NUMBERS weights.
 
-    The explorer knows grey images, relu, logits of a Bernoulli and a Gaussian posterior, as in
-    post-keras. Where this is False, the page shows the figures of the run instead.
+    The explorer supports grey images, relu, the Bernoulli likelihood and the Gaussian posterior, as
+    in post-keras. If this is False, the page shows the figures of the run instead.
     """
-    grey = len(data.image_shape) == 2  # no channels
+    grey = len(data.image_shape) == 2  # without channels
     numbers = 2 * data.input_dim * config.hidden_dims[0] * len(config.pictured(len(data.x_train)))
     known = (config.activation, config.likelihood, config.posterior)
     plane = config.latent_dim == 2 and numbers <= MAX_NUMBERS
@@ -34,19 +34,19 @@ def explorable(config, data):
 
 
 def explorer_data(directory, data, load, encode):
-    """The explorer's data, from a finished run's folder.
+    """Returns the explorer's data, from the folder of a finished run.
 
     Args:
-        directory: folder of the run; `explorable`.
-        data: the run's own data.
-        load, encode: the implementation's functions.
+        directory: folder of a run that is `explorable`.
+        data: shared.data.Data of the run.
+        load, encode: functions of an implementation.
     Returns:
         dict for JSON: image_shape, limit of both axes, ticks of the manifold, colours, classes;
         labels (uint16) and for each epoch z_mean (int16, in units of z_step), the centres of the
         classes and the weights (float16), all in base64 and little-endian; tests, some test
         images (uint8).
     """
-    # Shuffled: drawn class by class, the last class would hide the others.
+    # In random order: drawn class by class, the last class would hide the others.
     shown = np.random.RandomState(0).permutation(len(data.y_test))[:MAX_POINTS]
     classes, labels = np.unique(data.y_test[shown], return_inverse=True)
     config = from_dict(read_config(directory))
@@ -68,7 +68,7 @@ def explorer_data(directory, data, load, encode):
         }
         for epoch, z_mean in z_means.items()
     ]
-    # The first images of each class, one of each, then the next of each.
+    # The first image of each class, then the second of each, and so on.
     members = [np.flatnonzero(data.y_test == label) for label in classes[:MAX_TESTS]]
     rounds = max(1, MAX_TESTS // len(classes))
     tests = [(n, m[k]) for k in range(rounds) for n, m in enumerate(members) if k < len(m)]

@@ -1,9 +1,9 @@
-// What the explorer computes: its data unpacked, the encoder and the decoder, and a drawing converted
-// to an image like MNIST's. Nothing here touches the page: explorer.js in this folder shows it.
+// The computations of the explorer: unpacking its data, the encoder and the decoder, and converting
+// a drawing to an image like MNIST's. Nothing here accesses the page; explorer.js shows the results.
 "use strict";
 
-const PEN = 2.8; // pixels of 28: the median stroke of MNIST's ones (ink over length)
-const SIDE = 28, BOX = 20; // pixels: MNIST's images, and the box their ink fits
+const PEN = 2.8; // pixels of 28: the median stroke width of MNIST's ones (ink divided by length)
+const SIDE = 28, BOX = 20; // pixels: the side of MNIST's images, and of the box that their ink fits into
 
 // ---- unpacking
 
@@ -15,7 +15,7 @@ function bytes(base64) {
 
 const integers = (base64) => new Int16Array(bytes(base64).buffer);
 
-// The value of each of the 65,536 float16: not every browser has a Float16Array yet.
+// Returns the values of all 65,536 float16 numbers: not every browser has a Float16Array yet.
 function float16Table() {
   return Float32Array.from({ length: 65536 }, (_, bits) => {
     const sign = bits >> 15 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = (bits & 1023) / 1024;
@@ -37,11 +37,11 @@ function unpackEpoch(packed, table, zStep) {
 
 // ---- the model, in float64 on float16 weights
 
-// h · kernel + bias, row by row of the kernel, as it lies in memory.
+// Computes h · kernel + bias, row by row of the kernel, which is its order in memory.
 function dense(weights, name, h) {
   const kernel = weights[`${name}/kernel`], out = Float64Array.from(weights[`${name}/bias`]);
   for (let i = 0; i < h.length; i++) {
-    if (h[i] === 0) continue; // many are: black pixels, and what relu cut off
+    if (h[i] === 0) continue; // many are 0: black pixels, and hidden units after relu
     const row = i * out.length;
     for (let j = 0; j < out.length; j++) out[j] += h[i] * kernel[row + j];
   }
@@ -54,29 +54,29 @@ function hidden(weights, part, h) {
   return h;
 }
 
-// q(z|x): its mean, and the natural log of its variance.
+// Returns q(z|x): its mean, and the natural log of its variance.
 function encode(weights, x) {
   const h = hidden(weights, "encoder", x);
   const [zMean, zLogVar] = ["z_mean", "z_log_var"].map((n) => dense(weights, `encoder/${n}`, h));
   return { zMean, zLogVar };
 }
 
-// The probability of each pixel at z.
+// Returns the probability of each pixel at z.
 function decode(weights, z) {
   const logits = dense(weights, "decoder/logits", hidden(weights, "decoder", z));
   return logits.map((logit) => 1 / (1 + Math.exp(-logit)));
 }
 
-// KL(q(z|x) || N(0, I)), nats, as in shared/elbo.py: expm1(v) - v keeps the digits that
-// exp(v) - 1 - v loses next to the prior.
+// Returns KL(q(z|x) || N(0, I)) in nats, as in shared/elbo.py: expm1(v) - v keeps the digits that
+// exp(v) - 1 - v loses near the prior.
 function kl({ zMean, zLogVar }) {
   const terms = zMean.map((m, i) => Math.expm1(zLogVar[i]) - zLogVar[i] + m * m);
   return 0.5 * terms.reduce((sum, term) => sum + term, 0);
 }
 
-// ---- a drawing, made like MNIST
+// ---- from a drawing to an image like MNIST's
 
-// The image of lines of the pen: strokes of [x, y] in pixels, 0 to 28 from the upper left corner.
+// Returns the image of strokes of the pen, of [x, y] in pixels from 0 to 28 from the upper left.
 function ink(strokes) {
   const image = new Float64Array(SIDE * SIDE), reach = PEN / 2 + 0.5;
   for (const stroke of strokes)
@@ -86,10 +86,10 @@ function ink(strokes) {
       const columns = [Math.min(ax, bx) - reach, Math.max(ax, bx) + reach];
       for (let r = Math.max(0, Math.floor(rows[0])); r < Math.min(SIDE, rows[1]); r++)
         for (let c = Math.max(0, Math.floor(columns[0])); c < Math.min(SIDE, columns[1]); c++) {
-          const x = c + 0.5 - ax, y = r + 0.5 - ay; // of the pixel's centre
+          const x = c + 0.5 - ax, y = r + 0.5 - ay; // the pixel's centre
           const along = Math.min(1, Math.max(0, (x * dx + y * dy) / (dx * dx + dy * dy || 1)));
           const distance = Math.hypot(x - along * dx, y - along * dy);
-          // Anti-aliased: a pixel at the edge of the line is covered in part.
+          // Anti-aliasing: a pixel at the edge of the line is partly covered.
           const cover = Math.min(1, Math.max(0, reach - distance));
           image[r * SIDE + c] = Math.max(image[r * SIDE + c], cover);
         }
@@ -97,7 +97,7 @@ function ink(strokes) {
   return image;
 }
 
-// Strokes in any unit to an image: the ink fits 20 × 20 and its centre of mass is at pixel (14, 14).
+// Converts strokes in any unit to an image whose ink fits 20 × 20, with its centre of mass at (14, 14).
 function likeMnist(strokes) {
   const points = strokes.flat(), ends = [0, 1].map((axis) => {
     const along = points.map((point) => point[axis]);
@@ -109,7 +109,7 @@ function likeMnist(strokes) {
     point.map((value, axis) => (value - middle[axis]) * scale + SIDE / 2 + shift[axis]))));
   const image = placed([0, 0]), mass = image.reduce((sum, value) => sum + value, 0);
   const moment = (index) => image.reduce((sum, value, i) => sum + value * index(i), 0) / mass;
-  // Whole pixels, as MNIST has it: all its images have the centre of mass at 13.5 to 14.5.
+  // By whole pixels, as in MNIST: all its images have the centre of mass at 13.5 to 14.5.
   const centre = [moment((i) => i % SIDE), moment((i) => Math.floor(i / SIDE))];
   return placed(centre.map((value) => SIDE / 2 - Math.round(value)));
 }

@@ -1,5 +1,5 @@
-// How the explorer draws on its canvases: images, the plane's grid, points, labels and q(z|x).
-// explorer.js in this folder says what is drawn, and when.
+// The drawing of the explorer on its canvases: images, the plane's grid, points, labels and q(z|x).
+// explorer.js in this folder calls these functions.
 "use strict";
 
 function imageData(probs, [rows, columns]) {
@@ -14,7 +14,7 @@ function drawImage(canvas, probs, shape) {
   canvas.getContext("2d").putImageData(imageData(probs, shape), 0, 0);
 }
 
-// A canvas as sharp as the screen: its context, in CSS pixels, and its side.
+// Gives a canvas the resolution of the screen; returns its context and its side, in CSS pixels.
 function sharpen(canvas) {
   const ratio = window.devicePixelRatio || 1, side = canvas.clientWidth;
   canvas.width = canvas.height = Math.round(side * ratio);
@@ -25,7 +25,7 @@ function sharpen(canvas) {
 
 const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name);
 
-// From z to pixels of a square canvas and back; z[1] is upward.
+// Converts z to pixels of a square canvas and back; z[1] is upward.
 function plane(side, centre, half) {
   const unit = side / (2 * half);
   return {
@@ -65,7 +65,7 @@ function drawPoints(context, view, zMeans, labels, colours, radius) {
   context.globalAlpha = 0.65;
   for (let i = 0; i < labels.length; i++) {
     const [x, y] = view.at(zMeans[2 * i], zMeans[2 * i + 1]);
-    if (Math.min(x, y) < 0 || Math.max(x, y) > view.side) continue; // most, under the lens
+    if (Math.min(x, y) < 0 || Math.max(x, y) > view.side) continue; // outside: most points of a magnified plane
     context.fillStyle = colours[labels[i] % colours.length];
     context.beginPath();
     context.arc(x, y, radius, 0, 2 * Math.PI);
@@ -86,7 +86,7 @@ function drawPosterior(context, view, { zMean, zLogVar }) {
   }
 }
 
-// Points [x, y], those closer than `distance` moved apart: labels that would cover each other.
+// Moves points [x, y] that are closer than `distance` apart, so that labels do not cover each other.
 function apart(points, distance) {
   const moved = points.map((point) => [...point]);
   for (let round = 0; round < 50; round++)
@@ -94,7 +94,7 @@ function apart(points, distance) {
       let [dx, dy] = [a[0] - b[0], a[1] - b[1]];
       const length = Math.hypot(dx, dy), push = (distance - length) / 2;
       if (push <= 0) return;
-      // Equal points have no direction between them: each pair takes another.
+      // There is no direction between equal points, so each pair is moved in another one.
       if (length < 1e-6) [dx, dy] = [Math.cos(n + 10 * m), Math.sin(n + 10 * m)];
       else [dx, dy] = [dx / length, dy / length];
       [a[0], a[1], b[0], b[1]] = [a[0] + push * dx, a[1] + push * dy, b[0] - push * dx, b[1] - push * dy];
@@ -111,7 +111,7 @@ function drawMarker(context, view, z) {
   }
 }
 
-// Two decimals, with a minus sign where they are not all zero.
+// Formats a number with two decimals, and without a minus sign if all digits are zero.
 function shown(value) {
   const text = value.toFixed(2);
   return text === "-0.00" ? "0.00" : text.replace("-", "−");

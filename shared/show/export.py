@@ -1,4 +1,4 @@
-"""Export of a run's encoder and decoder, each checked against the model after it is read again."""
+"""Exports a run's encoder and decoder, and compares each exported file with the model."""
 
 import importlib.util
 import shutil
@@ -13,26 +13,27 @@ __all__ = ["export_run", "has_onnx"]
 
 ONNX_PACKAGES = ("tf2onnx", "onnxruntime")  # to write, and to check what was written
 CHECKED = 100  # images and points
-# The exported graphs are not compiled by XLA, so sums over 784 pixels run in another order: each
-# float32 error is about 1e-7 of a sum of terms of that size.
+# The exported graphs are not compiled by XLA, so their sums over 784 pixels are in another order.
+# Each float32 error is about 1e-7 of a sum of terms of that size.
 TOLERANCE = 1e-5
 
 
 def export_run(directory, implementation, model, input_dim):
-    """Write a model's encoder and decoder into `exported/` of its run, whole or not at all.
+    """Writes a model's encoder and decoder to `exported/` of its run, completely or not at all.
 
-    SavedModel always; ONNX where ONNX_PACKAGES are installed.
+    SavedModels are always written, ONNX files if ONNX_PACKAGES are installed.
 
     Args:
         directory: folder of the run.
         implementation: functions of an implementation; `encode`, `decode`, `export` and
             `load_exported` are used.
         model: the run's model.
-        input_dim: pixels of an image.
+        input_dim: pixels per image.
     Returns:
-        {path: largest difference to the model, relative where a value is above 1}, of each part.
+        {path: largest difference from the model} of each part: |a - b| / (1 + |b|), which is
+        relative for large values.
     Raises:
-        ArithmeticError: a part, read again, does not give what the model gives.
+        ArithmeticError: the outputs of an exported file differ from those of the model.
     """
     final, partial = (Path(directory) / folder for folder in EXPORTED)
     shutil.rmtree(partial, ignore_errors=True)
@@ -52,10 +53,10 @@ def export_run(directory, implementation, model, input_dim):
     differences = {}
     for part, function in parts.items():
         inputs, outputs = wanted[part.removesuffix(".onnx")]
-        found = function(inputs)
+        exported = function(inputs)
         differences[final / part] = max(
-            float(np.max(np.abs(found[name] - outputs[name]) / (1 + np.abs(outputs[name]))))
-            for name in found
+            float(np.max(np.abs(exported[name] - outputs[name]) / (1 + np.abs(outputs[name]))))
+            for name in exported
         )
         if not differences[final / part] < TOLERANCE:
             raise ArithmeticError(f"{part} differs from the model by {differences[final / part]}")
@@ -65,12 +66,12 @@ def export_run(directory, implementation, model, input_dim):
 
 
 def has_onnx():
-    """Whether the packages that write and check ONNX are installed."""
+    """Returns whether the packages that write and check ONNX files are installed."""
     return all(importlib.util.find_spec(name) for name in ONNX_PACKAGES)
 
 
 def _onnx(path):
-    """The function in an ONNX file: from an array to {output name: array}."""
+    """Loads an ONNX file as a function from an array to {output name: array}."""
     import onnxruntime
 
     session = onnxruntime.InferenceSession(path)

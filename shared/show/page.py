@@ -1,6 +1,6 @@
-"""results/index.html: everything that `reproduce.py` made, on one self-contained page.
+"""Composes results/index.html, a self-contained page with everything that `reproduce.py` produces.
 
-The template is page.html beside this file, with the blocks in page_blocks.html and page.css.
+The template is page.html in this folder, with page_blocks.html and page.css.
 """
 
 import base64
@@ -15,20 +15,20 @@ HERE = Path(__file__).parent
 
 
 def page(title, lines, good, sections):
-    """The text of a page that opens from a file, offline, with nothing fetched.
+    """Returns the HTML of a page that needs no other file and no network.
 
     Args:
-        title: of the page.
+        title: title of the page.
         lines: the lines of the proof, shown first.
-        good: whether every bit agrees; where not, the lines are red.
-        sections: [(heading, [block, …]), …], a block being one of
+        good: whether every bit agrees; otherwise the lines are red.
+        sections: [(heading, [block, …]), …], where a block is one of
             ("text", str), ("figures", [(path of a PNG, alternative text), …]),
-            ("table", (header, rows)), ("code", str), and once in a page
-            ("explorer", (dict of explorer_data, str, whether the str is good news)).
+            ("table", (header, rows)), ("code", str), and at most once on a page
+            ("explorer", (dict of explorer_data, str, whether the bits agree)).
     Returns:
-        HTML, every text escaped.
+        HTML in which every text is escaped.
     Raises:
-        jinja2.UndefinedError: a block is of none of these kinds.
+        jinja2.UndefinedError: a block is of another kind.
     """
     environment = Environment(
         loader=FileSystemLoader(HERE),
@@ -53,17 +53,17 @@ def page(title, lines, good, sections):
 
 
 def _source(name):
-    """The text of a style or script beside this file, which goes into the page as it is."""
+    """Returns the text of a style sheet or script in this folder, which is not escaped."""
     return Markup((HERE / name).read_text(encoding="utf-8"))
 
 
 def _base64(path):
-    """The content of a file in base64."""
+    """Returns the content of a file in base64."""
     return base64.b64encode(Path(path).read_bytes()).decode()
 
 
 def _numeric_columns(header, rows):
-    """Whether each column of a table holds only numbers, which are aligned at the right."""
+    """Returns, for each column of a table, whether it has only numbers and is aligned right."""
     return [all(map(_is_number, column)) for _, *column in zip(header, *rows, strict=True)]
 
 
@@ -71,5 +71,5 @@ def _is_number(cell):
     try:
         float(cell)
     except (TypeError, ValueError):
-        return cell == ""  # nothing to show for this row
+        return cell == ""  # a row without a value here
     return True

@@ -1,4 +1,4 @@
-"""Pictures of the mathematics, for notebooks and benchmarks: arrays in, matplotlib Figure out."""
+"""Draws figures for notebooks and benchmarks, from arrays to matplotlib Figures."""
 
 from itertools import cycle
 
@@ -37,15 +37,15 @@ __all__ = [
 
 
 def image_rows(rows, image_shape, caption):
-    """Rows of images with a name each, one below the other.
+    """Draws rows of images, one below the other, each with its name.
 
     Args:
-        rows: {name: (n, input_dim) in [0, 1]}, n the same for all.
+        rows: {name: (n, input_dim) in [0, 1]}, with the same n for all.
         image_shape: (rows, columns) or (rows, columns, channels) of an image.
         caption: implementation, recipe, data, seed.
     """
     n = len(next(iter(rows.values())))
-    # Inches, laid out by hand: a constrained layout cuts long names beside axes of a fixed aspect.
+    # In inches, without a constrained layout, which cuts off long names at axes of a fixed aspect.
     across, down = 0.5 * n, 0.5 * len(rows) * drawn_ratio(image_shape)
     lines = caption.split("\n")
     names, title = 0.085 * max(map(len, rows)), 0.085 * max(map(len, lines))
@@ -64,18 +64,18 @@ def image_rows(rows, image_shape, caption):
 
 
 def latent_panels(panels, labels, caption):
-    """Several models' latents of one set, each on axes of its own, with the prior's circle.
+    """Draws the latents of one set by several models, each with a circle of the prior.
 
     Args:
-        panels: {title: (n, 2)}, what each model's encoder gives.
+        panels: {title: (n, 2)}, the latent means of each model.
         labels: (n,) integers.
-        caption: of the whole.
+        caption: caption of the figure.
     """
     figure, rows = new_panels((4.4 * len(panels), 4.9), caption, 1, len(panels))
     for axes, (title, z_mean) in zip(rows[0], panels.items(), strict=True):
         limit = max(latent_limit(z_mean), 3.5)
         scatter(axes, z_mean, labels, limit)
-        # A standard normal in the plane lies within radius 3 with probability 1 - e^-4.5.
+        # A standard normal point in the plane is within radius 3 with probability 1 - e^-4.5.
         axes.plot(*ellipse(3), color=INK, linewidth=1.4, linestyle="--", zorder=5)
         axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
         axes.set_title(title, fontsize=10)
@@ -88,22 +88,22 @@ def latent_panels(panels, labels, caption):
 def curves(
     x, lines, caption, xlabel, ylabel, bands=None, levels=None, points=None, limits=None, log=()
 ):
-    """Lines over one axis, each in a colour of its own.
+    """Draws several lines over one axis.
 
     Args:
-        x: (n,), shared by all lines.
+        x: (n,), the same for all lines.
         lines: {label: (n,)}.
-        caption: of the whole.
-        xlabel, ylabel: what the axes hold, with the unit.
+        caption: caption of the figure.
+        xlabel, ylabel: names of the axes, with the unit.
         bands: {label of a line: (low, high)}, (n,) each, shaded in the line's colour.
-        levels: {label: number}, dashed horizontal lines.
-        points: {label: (x, y)}, marked.
+        levels: {label: number}, drawn as dashed horizontal lines.
+        points: {label: (x, y)}, drawn as markers.
         limits: (low, high) of the vertical axis.
-        log: the axes with a logarithmic scale, of "x" and "y".
+        log: the axes with a logarithmic scale: "x", "y" or both.
     """
     figure, axes = new_figure((6.8, 4.2), caption)
     colours = cycle(LINE_COLOURS)
-    marker = ".-" if len(x) < 20 else "-"  # a line of a few values shows where they are
+    marker = ".-" if len(x) < 20 else "-"  # markers if there are only a few values
     for label, values in lines.items():
         colour = next(colours)
         axes.plot(x, values, marker, color=colour, label=label)
@@ -127,13 +127,13 @@ def curves(
 
 
 def kl_areas(z, p, panels, caption):
-    """KL(q || p) in one dimension, seen as an area: that of q · log(q / p), signs and all.
+    """Draws KL(q || p) in one dimension as the signed area under q · log(q / p).
 
     Args:
         z: (n,), equally spaced.
         p: (n,), density of the prior.
-        panels: {title: (n,)}, density of each q; 0 where it vanishes.
-        caption: of the whole.
+        panels: {title: (n,)}, density of each q; it may be 0.
+        caption: caption of the figure.
     """
     figure, rows = new_panels((3.4 * len(panels), 4.6), caption, 2, len(panels), sharex=True)
     for column, (title, q) in enumerate(panels.items()):
@@ -143,7 +143,7 @@ def kl_areas(z, p, panels, caption):
         above.set_title(title, fontsize=10)
         with np.errstate(divide="ignore", invalid="ignore"):
             integrand = np.where(q > 0, q * np.log(q / p), 0.0)
-        # q log q → 0 where q → 0, so what is added and what is taken away are both finite.
+        # q log q → 0 where q → 0, so the positive and the negative area are both finite.
         for part, colour in ((integrand > 0, TRAIN), (integrand < 0, TEST)):
             below.fill_between(z, integrand, where=part, color=colour, alpha=0.55, linewidth=0)
         below.axhline(0, color=INK, linewidth=0.8)
@@ -164,20 +164,20 @@ def kl_areas(z, p, panels, caption):
 def posterior_contours(
     half_width, log_posteriors, z_mean, z_log_var, images, image_shape, titles, caption
 ):
-    """The exact p(z|x) of some images in the plane, and q(z|x) as ellipses over it.
+    """Draws the exact p(z|x) of some images in the plane, and ellipses of q(z|x) over it.
 
     Args:
-        half_width: half the side of the square window about each z_mean.
-        log_posteriors: (n, side, side), log p(z|x) on an even grid over each window, z[1] by
-            rows upward and z[0] by columns; a constant more or less changes nothing.
+        half_width: half the side of the square window around each z_mean.
+        log_posteriors: (n, side, side), log p(z|x) on an equally spaced grid over each window, with
+            z[1] by rows upward and z[0] by columns; an additive constant has no effect.
         z_mean, z_log_var: (n, 2), q of each image.
-        images: (n, input_dim) in [0, 1], drawn in the emptiest corner.
+        images: (n, input_dim) in [0, 1], drawn in the corner with the lowest density.
         image_shape: (rows, columns) or (rows, columns, channels) of an image.
-        titles: n texts.
-        caption: of the whole.
+        titles: list of n texts.
+        caption: caption of the figure.
     """
     n = len(images)
-    figure, rows = new_panels((max(3.1 * n, 6.2), 3.8), caption, 1, n)  # a caption needs its width
+    figure, rows = new_panels((max(3.1 * n, 6.2), 3.8), caption, 1, n)  # 6.2 for the caption
     for i, axes in enumerate(rows[0]):
         density = np.exp(log_posteriors[i] - np.max(log_posteriors[i]))
         ticks = np.linspace(-half_width, half_width, len(density))
@@ -212,14 +212,14 @@ def posterior_contours(
 
 
 def aggregate_posterior(half_width, log_density, z, caption):
-    """The aggregate posterior q(z) in the plane against the prior, and each of its latents alone.
+    """Draws the aggregate posterior q(z) and the prior, in the plane and for each latent alone.
 
     Args:
-        half_width: half the side of the square window about the origin.
-        log_density: (side, side), log q(z) on an even grid over the window, z[1] by rows upward
-            and z[0] by columns.
-        z: (n, 2), draws of q(z).
-        caption: of the whole.
+        half_width: half the side of the square window around the origin.
+        log_density: (side, side), log q(z) on an equally spaced grid over the window, with z[1] by
+            rows upward and z[0] by columns.
+        z: (n, 2), samples of q(z).
+        caption: caption of the figure.
     """
     figure, rows = new_panels((9.2, 4.6), caption, 1, 2)
     plane, lines = rows[0]
@@ -233,9 +233,9 @@ def aggregate_posterior(half_width, log_density, z, caption):
     edges = np.linspace(-half_width, half_width, 61)
     for latent, colour in ((0, TRAIN), (1, TEST)):
         share, _ = np.histogram(z[:, latent], edges)
-        density = share / len(z) / (edges[1] - edges[0])  # of all draws, those outside too
+        density = share / len(z) / (edges[1] - edges[0])  # of all samples, also those outside
         lines.stairs(
-            density, edges, color=colour, linewidth=1.4, label=f"draws of q(z): z[{latent}]"
+            density, edges, color=colour, linewidth=1.4, label=f"samples of q(z): z[{latent}]"
         )
     lines.plot(ticks, norm.pdf(ticks), color=INK, linestyle="--", label="prior N(0, 1)")
     lines.set(xlabel="z[0] or z[1]", ylabel="density")
@@ -245,14 +245,14 @@ def aggregate_posterior(half_width, log_density, z, caption):
 
 
 def kl_bars(panels, caption):
-    """KL of each latent dimension, the largest first, one panel a model on one scale.
+    """Draws the KL of each latent dimension, the largest first, in one panel per model.
 
     Args:
-        panels: {title: (kl, active)}, (latent_dim,) nats and (latent_dim,) bool; a bar of a
+        panels: {title: (kl, active)}, (latent_dim,) nats and (latent_dim,) bool; the bar of a
             dimension that is not active is pale.
-        caption: of the whole.
+        caption: caption of the figure.
     """
-    widths = [len(kl) + 4 for kl, _ in panels.values()]  # a panel of two bars holds its title
+    widths = [len(kl) + 4 for kl, _ in panels.values()]  # + 4 for the title
     size = 0.17 * sum(widths) + 1.2, 3.4
     figure, rows = new_panels(size, caption, 1, len(panels), sharey=True, width_ratios=widths)
     for axes, (title, (kl, active)) in zip(rows[0], panels.items(), strict=True):
@@ -269,24 +269,24 @@ def kl_bars(panels, caption):
 
 
 def evidence_split(x, elbo, log_px, chosen, caption, xlabel):
-    """log p(x) as the sum of the ELBO and of KL(q || p(z|x)), while q changes.
+    """Draws log p(x) as the sum of the ELBO and KL(q || p(z|x)), for different q.
 
     Args:
-        x: (n,), what is changed about q.
-        elbo: (n,) nats, of one image at each q.
-        log_px: nats, of that image.
-        chosen: the x of the q that training chose.
-        caption, xlabel: of the picture and of its axis.
+        x: (n,), the parameter in which the q differ.
+        elbo: (n,) nats, the ELBO of one image with each q.
+        log_px: log p(x) of that image, in nats.
+        chosen: x of the trained encoder's q.
+        caption, xlabel: caption of the figure and name of the horizontal axis.
     """
     figure, axes = new_figure((6.8, 4.2), caption)
     low = min(elbo) - 0.12 * ((log_px - min(elbo)) or 1.0)
-    axes.fill_between(x, low, elbo, color=TRAIN, alpha=0.3, linewidth=0, label="ELBO, up to here")
+    axes.fill_between(x, low, elbo, color=TRAIN, alpha=0.3, linewidth=0, label="ELBO")
     axes.fill_between(
         x, elbo, log_px, color=TEST, alpha=0.35, linewidth=0, label="KL(q(z|x) ‖ p(z|x))"
     )
     axes.plot(x, elbo, color=TRAIN)
-    axes.axhline(log_px, color=INK, linewidth=1.4, label="log p(x), whatever q is")
-    axes.axvline(chosen, color=INK, linewidth=1, linestyle=":", label="the trained encoder's q")
+    axes.axhline(log_px, color=INK, linewidth=1.4, label="log p(x), the same for every q")
+    axes.axvline(chosen, color=INK, linewidth=1, linestyle=":", label="q of the trained encoder")
     axes.set(xlabel=xlabel, ylabel="nats", ylim=(low, log_px + 0.08 * (log_px - low)))
     axes.margins(x=0)
     axes.legend(fontsize="small", loc="lower right", framealpha=0.9)

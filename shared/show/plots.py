@@ -1,4 +1,4 @@
-"""Pictures: arrays in, matplotlib Figure out. No model, no data, no files but in `save`."""
+"""Draws the figures of a run, from arrays to matplotlib Figures; only `save*` writes files."""
 
 import io
 from itertools import cycle
@@ -42,29 +42,29 @@ QUANTILES = (0.05, 0.95)
 
 
 def latent_limit(*z_means):
-    """Half the side of a square about the origin that holds 99.8 % of the points of every set.
+    """Returns half the side of a square around the origin with 99.8 % of the points of every set.
 
     Args:
         z_means: sets of points, (n, 2) each.
     Returns:
-        float > 0, with a margin of 5 %; 1.0 where every point is at the origin.
+        float > 0, with a margin of 5 %; 1.0 if every point is at the origin.
     """
-    # A point is inside where its larger coordinate is. The inverted CDF is the smallest side that
-    # holds the share; an interpolated quantile holds less of a small set.
+    # A point is inside if its larger coordinate is. The inverted CDF is the smallest side with this
+    # share of the points; an interpolated quantile would have a smaller share of a small set.
     larger = [np.abs(z_mean).max(axis=1) for z_mean in z_means]
     side = max(float(np.quantile(each, 0.998, method="inverted_cdf")) for each in larger)
     return 1.05 * side or 1.0
 
 
 def latent_scatter(z_mean, labels, limit, caption, point=None):
-    """The posterior means of a set in the plane, one colour a class.
+    """Draws the posterior means of a set in the plane, one colour per class.
 
     Args:
         z_mean: (n, 2).
         labels: (n,) integers.
-        limit: both axes run from -limit to limit, so that pictures of two epochs compare.
+        limit: both axes are from -limit to limit, so that figures of two epochs can be compared.
         caption: implementation, recipe, epoch, data, seed.
-        point: area of a point, square points; by the number of points where None.
+        point: area of a point in square points; None chooses it by the number of points.
     """
     figure, axes = new_figure((6.4, 6.6), caption)
     scatter(axes, z_mean, labels, limit, point)
@@ -75,10 +75,11 @@ def latent_scatter(z_mean, labels, limit, caption, point=None):
 
 
 def manifold_z():
-    """The grid of Gaussian quantiles that the manifold is decoded on.
+    """Returns the grid of Gaussian quantiles on which the manifold is decoded.
 
     Returns:
-        (225, 2): rows from the top (z[1] large) down, columns from z[0] small to large.
+        (225, 2) float32, row by row from the largest z[1] to the smallest, and within a row from
+        the smallest z[0] to the largest.
     """
     ticks = norm.ppf(np.linspace(*QUANTILES, MANIFOLD_SIDE))
     first, second = np.meshgrid(ticks, ticks[::-1])
@@ -86,7 +87,7 @@ def manifold_z():
 
 
 def manifold(images, image_shape, caption):
-    """The decoder's mean image at each z of `manifold_z`: z[0] to the right, z[1] upward.
+    """Draws the decoder's mean image at each z of `manifold_z`: z[0] to the right, z[1] upward.
 
     Args:
         images: (225, input_dim) in [0, 1].
@@ -98,28 +99,28 @@ def manifold(images, image_shape, caption):
     draw_images(axes, tiled(images, side, image_shape))
     axes.set_box_aspect(drawn_ratio(image_shape))
     ticks = norm.ppf(np.linspace(*QUANTILES, side))
-    shown = np.array([0, 2, 4, 7, 10, 12, 14])  # the outermost and z = 0 among them
+    shown = np.array([0, 2, 4, 7, 10, 12, 14])  # with the outermost and z = 0
     rows, columns = image_shape[:2]
     texts = [f"{abs(tick):.1f}" if tick > -0.05 else f"−{-tick:.1f}" for tick in ticks[shown]]
     axes.set_xticks((shown + 0.5) * columns - 0.5, texts)
-    axes.set_yticks((side - shown - 0.5) * rows - 0.5, texts)  # rows count downward, z[1] upward
+    axes.set_yticks((side - shown - 0.5) * rows - 0.5, texts)  # z[1] is upward, rows downward
     place = "at quantiles 0.05 to 0.95 of N(0, 1)"
     axes.set(xlabel=f"z[0], {place}", ylabel=f"z[1], {place}")
     return figure
 
 
 def image_grid(images, image_shape, caption, columns=15):
-    """Images in rows; the last row is filled up.
+    """Draws images in rows; black images fill up the last row.
 
     Args:
         images: (n, input_dim) in [0, 1], n >= 1.
         image_shape: (rows, columns) or (rows, columns, channels) of an image.
-        caption: of the whole.
+        caption: caption of the figure.
         columns: images per row.
     """
     images = filled_up(images, columns)
     rows = len(images) // columns
-    side = min(6.4 / columns, 1.2)  # inches: a few images are not blown up to the whole width
+    side = min(6.4 / columns, 1.2)  # inches; at most 1.2 for a few images
     height = side * rows * drawn_ratio(image_shape)
     figure, axes = new_figure((6.4, height + 0.25 + 0.17 * (1 + caption.count("\n"))), caption)
     draw_images(axes, tiled(images, columns, image_shape))
@@ -129,12 +130,12 @@ def image_grid(images, image_shape, caption, columns=15):
 
 
 def reconstructions(x, probs, image_shape, caption):
-    """Pairs of rows: images, and below each its reconstruction.
+    """Draws pairs of rows: images, and below each image its reconstruction.
 
     Args:
-        x, probs: (n, input_dim) in [0, 1], n >= 1; the last pair of rows is filled up.
+        x, probs: (n, input_dim) in [0, 1], n >= 1; black images fill up the last two rows.
         image_shape: (rows, columns) or (rows, columns, channels) of an image.
-        caption: of the whole.
+        caption: caption of the figure.
     """
     columns = min(15, len(x))
     parts = [filled_up(part, columns).reshape(-1, columns, part.shape[1]) for part in (x, probs)]
@@ -143,10 +144,10 @@ def reconstructions(x, probs, image_shape, caption):
 
 
 def loss_by_epoch(history, caption):
-    """Loss of the training set (a running mean) and of the test set after each epoch.
+    """Draws the loss of each epoch: the training set's running mean, and the test set's at the end.
 
     Args:
-        history: rows of a history (dicts with the keys of run.COLUMNS).
+        history: rows of a history, dicts with the keys of folder.COLUMNS.
         caption: implementation, recipe, data, seed.
     """
     figure, axes = new_figure((6.4, 4.4), caption)
@@ -165,13 +166,13 @@ def loss_by_epoch(history, caption):
 
 
 def loss_by_step(lines, bands, caption, limits=None):
-    """The training loss of every step.
+    """Draws the training loss of every step.
 
     Args:
-        lines: {label: (steps,)}, drawn thin.
-        bands: {label: (seeds, steps)}, drawn as the range over seeds about its median.
+        lines: {label: (steps,)}, drawn as thin lines.
+        bands: {label: (seeds, steps)}, drawn as the range over seeds and its median.
         caption: recipe, data, seeds.
-        limits: of the loss axis; the first steps of a run lie far above all others.
+        limits: (low, high) of the loss axis; the first losses of a run are far above all others.
     """
     figure, axes = new_figure((7.2, 4.8), caption)
     colours = cycle(LINE_COLOURS)
@@ -184,7 +185,7 @@ def loss_by_step(lines, bands, caption, limits=None):
         )
         axes.plot(steps, np.median(losses, axis=0), color=colour, label=label)
     for number, (label, losses) in enumerate(lines.items()):
-        # Two equal lines are both seen when the upper one is dashed.
+        # If two lines are equal, both are visible because the upper one is dashed.
         style = {"linestyle": (0, (4, 4)), "linewidth": 0.9} if number else {"linewidth": 0.9}
         colour = next(colours)
         axes.plot(np.arange(1, len(losses) + 1), losses, color=colour, label=label, **style)
@@ -197,28 +198,28 @@ def loss_by_step(lines, bands, caption, limits=None):
 
 
 def save(figure, path, dpi=DPI):
-    """Write a figure as PNG; equal figures give equal bytes."""
+    """Writes a figure as PNG; equal figures give equal bytes."""
     picture = _rendered(figure, dpi)
     if not any(np.ndim(image.get_array()) == 3 for image in figure.findobj(AxesImage)):
-        # 256 colours are enough where no image is in colour, and halve the file. The default
-        # method would merge the rare colours: labels would differ from the points of their class.
+        # If no image is in colour, 256 colours are enough and halve the file size. The default
+        # method would merge rare colours, and labels would differ from the points of their class.
         picture = picture.quantize(256, Image.Quantize.MAXCOVERAGE, 1, dither=Image.Dither.NONE)
     picture.save(path, format="PNG", optimize=True)
 
 
 def save_animation(figures, path, dpi=65, seconds=0.2):
-    """Write figures of one size as the frames of a GIF; the last stands still for two seconds.
+    """Writes figures of one size as the frames of a GIF; the last is shown for two seconds.
 
     Args:
-        figures: iterable of figures, drawn one by one.
-        path: of the GIF, written whole or not at all.
-        dpi: pixels an inch.
-        seconds: of a frame.
+        figures: iterable of figures, which are drawn one after another.
+        path: path of the GIF, which is written completely or not at all.
+        dpi: pixels per inch.
+        seconds: duration of each other frame.
     """
     frames = []
     for figure in figures:
         picture = _rendered(figure, dpi)
-        # One palette for all frames, or a class would change its colour.
+        # One palette for all frames, otherwise the colour of a class would change.
         palette = frames[0] if frames else picture.quantize(128, Image.Quantize.MAXCOVERAGE)
         frames.append(picture.quantize(palette=palette, dither=Image.Dither.NONE))
     buffer = io.BytesIO()
@@ -230,14 +231,14 @@ def save_animation(figures, path, dpi=65, seconds=0.2):
 
 
 def _rendered(figure, dpi):
-    """A figure as an RGB image."""
+    """Renders a figure as an RGB image."""
     buffer = io.BytesIO()
     figure.savefig(buffer, dpi=dpi, format="png")
     return Image.open(buffer).convert("RGB")
 
 
 def _smoothed(losses, window=10):
-    """A running mean over `window` steps: the range over seeds, not over batches."""
+    """Returns running means over `window` steps, so that bands show seeds and not batches."""
     if losses.shape[1] < window:
         return losses
     sums = np.cumsum(np.pad(losses.astype(np.float64), ((0, 0), (1, 0))), axis=1)

@@ -1,4 +1,4 @@
-"""One progress bar over work of several parts."""
+"""Shows one progress bar for several trainings."""
 
 import contextlib
 
@@ -10,10 +10,10 @@ __all__ = ["on_epoch_of", "progress"]
 
 @contextlib.contextmanager
 def progress(total):
-    """Show a bar with the remaining time on stderr.
+    """Shows a progress bar with the remaining time on stderr.
 
     Args:
-        total: steps in all.
+        total: total number of steps.
     Yields:
         advance(steps, text), which moves the bar, and say(line), which prints above it.
     """
@@ -35,12 +35,12 @@ def progress(total):
 
 
 def on_epoch_of(run, name, advance):
-    """A callback of `train` that moves the bar by the steps of each epoch.
+    """Returns a callback for `train` that moves the bar by the steps of each epoch.
 
     Args:
-        run: shared.run.run.Run, as it stands before the training.
-        name: what the bar calls it.
-        advance: of `progress`.
+        run: shared.run.run.Run before its training.
+        name: text beside the bar.
+        advance: the function that `progress` yields.
     """
     last = [run.step]
 

@@ -1,6 +1,6 @@
-"""The figures of a finished run and their captions.
+"""Draws the figures of a finished run, with their captions.
 
-The implementation comes as an argument, since nothing in `shared` imports one.
+The implementation is an argument, because nothing in `shared` imports one.
 """
 
 import dataclasses
@@ -31,10 +31,14 @@ NOT_IN_CAPTION = {"recipe", "seed", "epochs", "steps", "picture_epochs", "step_l
 
 
 def run_data(directory):
-    """The data a run was trained on, found again and checked by content.
+    """Loads the data on which a run was trained, and compares their hashes.
 
+    Args:
+        directory: folder of the run.
+    Returns:
+        shared.data.Data
     Raises:
-        UsageError: they are missing, or have changed since.
+        UsageError: the data are missing, or are not those of the training.
     """
     written = read_config(directory)["data"]
     data = load_data(written["source"])
@@ -44,11 +48,13 @@ def run_data(directory):
 
 
 def caption(values, epoch=None):
-    """The caption of a picture: implementation, recipe, epoch, data and seed, in lines that fit.
+    """Composes the caption of a figure: implementation, recipe, epoch, data and seed.
 
     Args:
         values: the dict in a run's config.json.
-        epoch: of the weights that are drawn, if any.
+        epoch: the epoch of the drawn weights, or None.
+    Returns:
+        str, with line breaks so that every line fits in the narrowest figure.
     """
     config, data = from_dict(values), values["data"]
     changes = [
@@ -63,23 +69,23 @@ def caption(values, epoch=None):
     rest = [] if epoch is None else [f"epoch {epoch}"]
     rest += [f"{data['name']} {sizes}", f"seed {config.seed}"]
     parts += [part.replace(" ", NO_BREAK) for part in rest]
-    # The spaces that are left stand after a comma or a dot: there a line may end.
+    # The remaining spaces are after a comma or a dot, where a line may end.
     text = f"{NO_BREAK}· ".join(parts)
     return textwrap.fill(text, CAPTION_WIDTH, break_on_hyphens=False).replace(NO_BREAK, " ")
 
 
 def draw_figures(directory, data, implementation):
-    """Draw every figure of a finished run into its `figures/`.
+    """Draws every figure of a finished run, and writes them to its `figures/`.
 
-    Latent scatter and manifold where z is in the plane, else samples and reconstructions; of each
-    pictured epoch, all scatters on the same axes; and the loss.
+    For each pictured epoch these are the latent scatter, on the same axes in all epochs, and the
+    manifold, if z is 2-D, and otherwise samples and reconstructions. The last figure is the loss.
 
     Args:
         directory: folder of the run.
-        data: the run's own data.
+        data: shared.data.Data of the run.
         implementation: functions of an implementation; `load`, `encode` and `decode` are used.
     Returns:
-        list of the paths written.
+        list of the paths of the files.
     """
     values = read_config(directory)
     config = from_dict(values)
@@ -123,13 +129,13 @@ def draw_figures(directory, data, implementation):
 
 
 def prior_samples(config, count, seed=None):
-    """z ~ N(0, I) for pictures: (count, latent_dim) float32, a function of the seed."""
+    """Draws z ~ N(0, I) for figures, (count, latent_dim) float32; it depends on the seed only."""
     state = np.random.RandomState(seed_of(config.seed if seed is None else seed, "sample"))
     return state.standard_normal((count, config.latent_dim)).astype(np.float32)
 
 
 def save_figure(figure, path):
-    """Save a figure as PNG, whole or not at all."""
+    """Writes a figure as PNG, completely or not at all."""
     buffer = io.BytesIO()
     plots.save(figure, buffer)
     write_atomically(path, buffer.getvalue())

@@ -1,4 +1,4 @@
-"""The table of the main job's results, its picture of many seeds, and results/index.html."""
+"""Composes the results of reproduce.py: the table, the figure of many seeds, and index.html."""
 
 import json
 
@@ -28,38 +28,43 @@ DIFFERENT = (
     "A BIT DIFFERS between the weights of keras_vae and tf_vae. Shown here are the weights of"
     " keras_vae, rounded to float16."
 )
-SAME_PICTURES = "Drawn by keras_vae; tf_vae's weights are bit-identical, and so are its pictures."
-LOTTERY = (
-    "Adam with a step size of 0.01 on initial weights of standard deviation 0.001 leaves some seeds"
-    " with dead hidden units and a KL near zero: z then carries no information about the image. The"
-    " recipe is kept as it was published; the second band shows Glorot's weights and Adam 1e-3."
+SAME_PICTURES = (
+    "These figures were drawn by keras_vae. The weights of tf_vae are bit-identical, so its figures"
+    " are the same."
+)
+SEED_DEPENDENCE = (
+    "Adam with a learning rate of 0.01 on initial weights of standard deviation 0.001 leaves some"
+    " seeds with dead hidden units and a KL near zero: z then has no information about the image."
+    " The recipe is kept as it was published; the second band shows the same with Glorot weights"
+    " and a learning rate of 0.001."
 )
 GREY = (
     "Nats per image; lower loss is better. The pixels are grey, so the Bernoulli likelihood is not"
-    " normalised: these numbers compare with each other and with the 2018 code, not with published"
-    " tables on binary MNIST. Train is a running mean over the epoch, test is measured at its end."
+    " normalised: these numbers can be compared with each other and with those of the 2018 code,"
+    " but not with published tables on binary MNIST. Train is a running mean over the epoch, test"
+    " is measured at its end."
 )
 
 
 def draw_seeds(out, losses, seeds, data, steps):
-    """Draw seeds.png: the loss of every step over several seeds, and of both implementations.
+    """Draws seeds.png: the loss of every step over several seeds, and of both implementations.
 
     Args:
-        out: folder of the results, which holds the runs of post-tf.
+        out: folder of the results, with the runs of post-tf.
         losses: {"recipe", "steady"}: (seeds, steps) nats per image.
-        seeds: the seeds; the first is that of the runs.
+        seeds: list of seeds; the first is that of the runs.
         data: shared.data.Data.
-        steps: length of the runs.
+        steps: number of steps of the runs.
     """
     bands = {
         f"post-tf, seeds {seeds[0]} to {seeds[-1]}: median and range": losses["recipe"],
-        "the same with Glorot weights and Adam 1e-3": losses["steady"],
+        "the same with Glorot weights and learning rate 0.001": losses["steady"],
     }
     lines = {
         f"{package}, seed {seeds[0]}": np.array(read_step_losses(out / name / "post-tf"))
         for name, package in IMPLEMENTATIONS.items()
     }
-    # The first steps start at 543 nats and would flatten all that follows.
+    # The loss starts at 543 nats; on axes up to that, later differences would not be visible.
     top = float(np.quantile(losses["recipe"][:, min(20, steps - 1) :], 0.995))
     bottom = min(float(losses[name].min()) for name in ("recipe", "steady"))
     text = f"post-tf · {data.name} · bands: running means over 10 steps"
@@ -68,7 +73,7 @@ def draw_seeds(out, losses, seeds, data, steps):
 
 
 def _rows(out, configs, data):
-    """Header and rows of the results table: each pictured epoch of each run."""
+    """Returns header and rows of the results table: each pictured epoch of each run."""
     header = ["recipe", "implementation", "epoch", "step"]
     header += [
         f"{part} {name}" for name in ("loss", "log-lik.", "KL") for part in ("train", "test")
@@ -91,7 +96,7 @@ def _rows(out, configs, data):
 
 
 def results_table(out, configs, data):
-    """The results as a table for the terminal: each pictured epoch of each run.
+    """Returns the results as a table for the terminal: each pictured epoch of each run.
 
     Args:
         out: folder of the results.
@@ -105,15 +110,15 @@ def results_table(out, configs, data):
 
 
 def write_page(out, configs, data, parity, implementation, seeds=None):
-    """Write index.html from the files of the runs.
+    """Writes index.html from the files of the runs.
 
     Args:
         out: folder of the results.
         configs: {recipe: shared.config.Config}.
         data: shared.data.Data.
         parity: the dict in parity.json.
-        implementation: the functions of keras_vae.
-        seeds: how many seeds seeds.png shows; None where there is no such picture.
+        implementation: functions of keras_vae; `load` and `encode` are used.
+        seeds: number of seeds in seeds.png, or None if there is no such figure.
     """
     sections = [
         _recipe_section(out, name, config, data, all_identical(parity[name]), implementation)
@@ -121,9 +126,9 @@ def write_page(out, configs, data, parity, implementation, seeds=None):
     ]
     if seeds is not None:
         steps = configs["post-tf"].total_steps(len(data.x_train))
-        figure = (out / "seeds.png", f"post-tf, every step of {steps}, over {seeds} seeds")
+        figure = (out / "seeds.png", f"post-tf: loss of each of {steps} steps, {seeds} seeds")
         heading = "The 2018 TensorFlow recipe depends on its seed"
-        sections.append((heading, [("text", LOTTERY), ("figures", [figure])]))
+        sections.append((heading, [("text", SEED_DEPENDENCE), ("figures", [figure])]))
     table = ("table", _rows(out, configs, data))
     sections.append(("Results", [("text", GREY), table]))
     weights = [
@@ -141,7 +146,7 @@ def write_page(out, configs, data, parity, implementation, seeds=None):
 
 
 def _recipe_section(out, name, config, data, same, implementation):
-    """The section of a recipe: its explorer or its figures, and the loss of both runs."""
+    """Returns the section of a recipe: its explorer or its figures, and the loss of both runs."""
     if explorable(config, data):
         text = f"{name}, {data.name}. {SAME if same else DIFFERENT}"
         contents = explorer_data(
@@ -149,7 +154,7 @@ def _recipe_section(out, name, config, data, same, implementation):
         )
         blocks = [("explorer", (contents, text, same))]
     else:
-        # Equal weights give equal pictures, which are shown once.
+        # Equal weights give equal figures, which are shown only once.
         pictured = {"keras": "keras_vae"} if same else IMPLEMENTATIONS
         names = sorted(figure_names(config, len(data.x_train))[:-1], key=lambda n: n.split("_")[0])
         figures = [
@@ -167,6 +172,6 @@ def _recipe_section(out, name, config, data, same, implementation):
 
 
 def _described(figure):
-    """What a figure shows, by its name: "latent_epoch_005.png" is "latent, epoch 5"."""
+    """Returns a description of a figure, e.g. "latent, epoch 5" for "latent_epoch_005.png"."""
     kind, _, epoch = figure.removesuffix(".png").split("_")
     return f"{kind}, epoch {int(epoch)}"

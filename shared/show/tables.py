@@ -1,21 +1,21 @@
-"""Tables in the terminal, by rich."""
+"""Prints tables in the terminal."""
 
 from rich.console import Console
 from rich.table import Table
 
 __all__ = ["metrics_table", "print_table", "text_table"]
 
-PIPE_WIDTH = 200  # characters: without a terminal, rich would cut every line at 80
+PIPE_WIDTH = 200  # characters; without a terminal, rich would cut every line at 80
 
 
 def text_table(title, header, rows, left=1):
-    """A table without rules.
+    """Returns a table without lines between its cells.
 
     Args:
         title: one line above it.
         header: names of the columns.
         rows: lists of cells, each as long as the header.
-        left: how many columns, from the first on, are aligned left.
+        left: number of columns, from the first, that are aligned left.
     Returns:
         rich.table.Table
     """
@@ -28,7 +28,7 @@ def text_table(title, header, rows, left=1):
 
 
 def metrics_table(metrics, title):
-    """The contents of metrics.json as a table.
+    """Returns the contents of metrics.json as a table.
 
     Args:
         metrics: the dict in metrics.json.
@@ -58,7 +58,7 @@ def _number(value):
 
 
 def print_table(table):
-    """Print a table as wide as it is; on a terminal, as wide as that."""
+    """Prints a table at the width of the terminal, or without a terminal at its own width."""
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = PIPE_WIDTH

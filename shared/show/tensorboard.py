@@ -1,6 +1,6 @@
-"""A run in TensorBoard: scalars of each epoch, the figures, and the latents for its projector.
+"""Writes a run for TensorBoard: scalars per epoch, the figures, and the latents for the projector.
 
-The event files are written with TensorBoard's own package, which TensorFlow no longer installs.
+This needs the package tensorboard, which TensorFlow no longer installs.
 """
 
 import importlib.util
@@ -16,11 +16,11 @@ from shared.run.files import write_atomically
 
 __all__ = ["Board", "check_installed"]
 
-PROJECTED = 2000  # latents; the projector's t-SNE takes minutes for more
+PROJECTED = 2000  # latents; with more, the projector's t-SNE takes minutes
 
 
 def check_installed():
-    """Refuse, by UsageError, to write for TensorBoard without its package."""
+    """Raises UsageError if the package tensorboard is not installed."""
     if importlib.util.find_spec("tensorboard") is None:
         raise UsageError(
             "--tensorboard needs the package tensorboard: pip install -r requirements-extras.txt"
@@ -28,10 +28,10 @@ def check_installed():
 
 
 class Board:
-    """Writes what TensorBoard shows of one run.
+    """Writes one run to event files for TensorBoard.
 
     Args:
-        directory: for `tensorboard --logdir`; a resumed run adds to what is there.
+        directory: folder for `tensorboard --logdir`; a resumed run adds to its files.
     """
 
     def __init__(self, directory):
@@ -41,7 +41,7 @@ class Board:
         self.writer = EventFileWriter(str(directory))
 
     def epoch(self, row):
-        """Add a row of the history: training and test curves share a chart by the tag's prefix."""
+        """Adds a row of the history; tags with one prefix are shown in one chart."""
         names = ("loss", "log_likelihood", "kl")
         scalars = {f"{name}/train": row[name] for name in names}
         scalars |= {f"{name}/test": row[f"val_{name}"] for name in names}
@@ -49,13 +49,13 @@ class Board:
             self._add(row["step"], tag=tag, simple_value=value)
 
     def finish(self, step, figures, z_mean, labels):
-        """Add the figures and the latents, and close the file.
+        """Adds the figures and the latents, and closes the file.
 
         Args:
-            step: steps of the run.
-            figures: paths of PNG files.
-            z_mean: (n, latent_dim), of test images.
-            labels: (n,).
+            step: number of steps of the run.
+            figures: list of paths of PNG files.
+            z_mean: (n, latent_dim), latent means of test images.
+            labels: (n,), labels of the same images.
         """
         from tensorboard.compat.proto.summary_pb2 import Summary
 
