@@ -32,11 +32,11 @@ TIMEOUT = 120  # seconds; a mutant that runs longer is killed
 # The tests of a run directory wait for the disk thousands of times; in memory they take seconds.
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
 TESTS = {
-    "shared/elbo.py": ("test_elbo.py", "test_densities.py", "test_exports.py"),
-    "shared/likelihoods.py": ("test_likelihoods.py", "test_exports.py"),
-    "shared/config.py": ("test_config.py", "test_exports.py"),
-    "shared/seeds.py": ("test_seeds.py", "test_exports.py"),
-    "shared/weights.py": ("test_weights.py", "test_exports.py"),
+    "shared/elbo.py": ("test_elbo.py", "test_densities.py", "test_public_names.py"),
+    "shared/likelihoods.py": ("test_likelihoods.py", "test_public_names.py"),
+    "shared/config.py": ("test_config.py", "test_public_names.py"),
+    "shared/seeds.py": ("test_seeds.py", "test_public_names.py"),
+    "shared/weights.py": ("test_weights.py", "test_public_names.py"),
     "shared/run/files.py": ("test_files.py", "test_run.py"),
     "shared/run/folder.py": ("test_run.py", "test_run_refusals.py"),
     "shared/run/run.py": ("test_run.py", "test_run_refusals.py"),

@@ -100,7 +100,16 @@ def test_seeds_that_were_trained_are_not_trained_again(results, tmp_path):
     # With another first seed or length, the losses are not those of this job.
     assert read_seeds(copy, range(1, 9)) is None
     with np.load(copy / "seeds.npz") as file:
-        write_npz(copy / "seeds.npz", {**file, "recipe": file["recipe"][:, :-1]})
+        losses = dict(file)
+    write_npz(copy / "seeds.npz", {**losses, "recipe": losses["recipe"][:, :-1]})
+    assert read_seeds(copy, range(8)) is None
+    write_npz(copy / "seeds.npz", losses)
+    assert read_seeds(copy, range(8)) is not None
+    # A damaged file is trained again.
+    content = (copy / "seeds.npz").read_bytes()
+    (copy / "seeds.npz").write_bytes(content[: len(content) // 2])
+    assert read_seeds(copy, range(8)) is None
+    (copy / "seeds.npz").unlink()
     assert read_seeds(copy, range(8)) is None
 
 

@@ -16,6 +16,7 @@ CONFIG = recipe(
     batch_size=64,
     picture_epochs=(2,),
     step_losses=True,
+    beta=4.0,
 )
 
 
@@ -48,24 +49,19 @@ def test_with_zero_output_weights_the_first_likelihood_is_784_ln_2(implementatio
 
 
 def test_a_history_agrees_with_its_objective(implementation, data, trained):
-    other = dataclasses.replace(CONFIG, beta=4.0)
-    runs = {
-        1.0: trained[implementation.name],
-        4.0: implementation.train(other, data, verbose=0),
-    }
-    for beta, (model, run) in runs.items():
-        config = run.config
-        assert [tuple(row) for row in run.history] == [COLUMNS] * 4
-        for row in run.history:
-            for prefix in ("", "val_"):  # the same objective in training and validation
-                loss = beta * row[f"{prefix}kl"] - row[f"{prefix}log_likelihood"]
-                assert row[f"{prefix}loss"] == pytest.approx(loss, abs=1e-4)  # float32 means
-        # Validation uses the test set with the noise of sample 0, as `evaluate` does.
-        measured = implementation.evaluate(model, data.x_test, config)
-        for name in ("log_likelihood", "kl"):
-            assert run.history[-1][f"val_{name}"] == pytest.approx(measured[name], rel=1e-5)
-        assert measured["loss"] == pytest.approx(measured["kl"] - measured["log_likelihood"])
-        assert run.history[-1]["loss"] < run.history[0]["loss"]
+    model, run = trained[implementation.name]
+    assert [tuple(row) for row in run.history] == [COLUMNS] * 4
+    for row in run.history:
+        for prefix in ("", "val_"):  # the same objective in training and validation
+            loss = 4 * row[f"{prefix}kl"] - row[f"{prefix}log_likelihood"]
+            assert row[f"{prefix}loss"] == pytest.approx(loss, abs=1e-4)  # float32 means
+    # Validation uses the test set with the noise of sample 0, as `evaluate` does.
+    measured = implementation.evaluate(model, data.x_test, CONFIG)
+    for name in ("log_likelihood", "kl"):
+        assert run.history[-1][f"val_{name}"] == pytest.approx(measured[name], rel=1e-5)
+    # `evaluate` always measures the bound, at beta = 1.
+    assert measured["loss"] == pytest.approx(measured["kl"] - measured["log_likelihood"])
+    assert run.history[-1]["loss"] < run.history[0]["loss"]
 
 
 def test_every_step_is_counted_where_the_batch_does_not_divide_the_data(implementation, trained):
@@ -99,15 +95,12 @@ def test_a_length_in_steps_ends_inside_an_epoch(implementation, data, trained):
     assert longer.step_losses[:12] == run.step_losses
 
 
-def test_one_seed_gives_one_run_and_two_give_two(implementation, data, trained, tmp_path):
+def test_one_seed_gives_one_run(implementation, data, trained, tmp_path):
     """A second run of two epochs ends with the weights that the first one saved after epoch 2."""
-    for name, seed in (("same", CONFIG.seed), ("other", 1)):
-        config = dataclasses.replace(CONFIG, epochs=2, seed=seed)
-        implementation.train(config, data, tmp_path / name, verbose=0)
+    implementation.train(dataclasses.replace(CONFIG, epochs=2), data, tmp_path, verbose=0)
     _, run = trained[implementation.name]
-    kept = (run.directory / "weights_epoch_002.npz").read_bytes()
-    assert kept == (tmp_path / "same" / "weights.npz").read_bytes()
-    assert kept != (tmp_path / "other" / "weights.npz").read_bytes()
+    saved = (run.directory / "weights_epoch_002.npz").read_bytes()
+    assert saved == (tmp_path / "weights.npz").read_bytes()
 
 
 def test_evaluation_samples_the_posterior(implementation, data, trained):

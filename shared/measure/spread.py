@@ -4,7 +4,8 @@ import dataclasses
 
 import numpy as np
 
-from shared.run.files import write_npz
+from shared.config import UsageError
+from shared.run.files import read_npz, write_npz
 from shared.run.folder import read_step_losses
 
 __all__ = ["STEADY", "read_seeds", "train_seeds"]
@@ -39,17 +40,18 @@ def train_seeds(out, seeds, config, data, implementation, on_progress):
 
 
 def read_seeds(out, seeds):
-    """Reads the result of `train_seeds`; returns None if it is missing or of other runs.
+    """Reads the result of `train_seeds`; returns None if it is missing, damaged or of other runs.
 
     Args:
         out: folder of the results.
         seeds: list of seeds; the losses of the first must be those of the run in tf/post-tf.
     """
-    path = out / "seeds.npz"
-    if not path.exists():
-        return None
-    with np.load(path, allow_pickle=False) as file:
-        losses = dict(file)
     first = np.array(read_step_losses(out / "tf" / "post-tf"), np.float32)
+    shape = (len(seeds), len(first))
+    try:
+        shapes = {"recipe": shape, "steady": shape, "seeds": shape[:1]}
+        losses = read_npz(out / "seeds.npz", shapes)
+    except UsageError:
+        return None  # the losses can be computed again, so the job does not stop
     same = losses["seeds"].tolist() == list(seeds)
     return losses if same and np.array_equal(losses["recipe"][0], first) else None

@@ -47,7 +47,7 @@ def read_npz(path, shapes):
 
     Args:
         path: path of the file.
-        shapes: {name: shape}; an array named "step" must be int64.
+        shapes: {name: shape}; arrays named "step" or "seeds" must be int64.
     Returns:
         {name: array}, in the order of `shapes`.
     Raises:
@@ -62,7 +62,7 @@ def read_npz(path, shapes):
     except DAMAGE as error:
         raise UsageError(f"cannot read {path}: {_one_line(error)}") from error
     for name in [*shapes, *headers]:
-        dtype = np.dtype(np.int64 if name == "step" else np.float32)
+        dtype = np.dtype(np.int64 if name in ("step", "seeds") else np.float32)
         expected = (tuple(shapes[name]), dtype) if name in shapes else "no such array"
         actual = headers.get(name, "missing")
         if actual != expected:

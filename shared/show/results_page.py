@@ -78,7 +78,8 @@ def _rows(out, configs, data):
     header += [
         f"{part} {name}" for name in ("loss", "log-lik.", "KL") for part in ("train", "test")
     ]
-    header += ["reference test loss"]
+    with_reference = data.name == "mnist"
+    header += ["reference test loss"] * with_reference
     rows = []
     for name, config in configs.items():
         for folder, package in IMPLEMENTATIONS.items():
@@ -90,8 +91,9 @@ def _rows(out, configs, data):
                     for key in ("loss", "log_likelihood", "kl")
                     for prefix in ("", "val_")
                 ]
-                reference = REFERENCE.get((name, row["epoch"]), "") if data.name == "mnist" else ""
-                rows.append([name, package, row["epoch"], row["step"], *values, reference])
+                if with_reference:
+                    values.append(REFERENCE.get((name, row["epoch"]), ""))
+                rows.append([name, package, row["epoch"], row["step"], *values])
     return header, rows
 
 
