@@ -40,7 +40,7 @@ def train(
         overwrite: whether to replace the run in the folder.
         verbose: 1 for a progress bar, 0 for no output.
         on_epoch: called with each new row of the history, a dict with the keys of folder.COLUMNS.
-        model: VAE from `assemble` or `build`, whose present weights are the initial ones, for a
+        model: VAE from `assemble` or `build`, whose current weights are the initial ones, for a
             training without `out`; None builds the config's dense network.
     Returns:
         model, run: the trained VAE, and its shared.run.run.Run, which holds the history.

@@ -165,7 +165,7 @@ def check_model(model, config, data, out):
         )
     if config.output_bias != "zero":
         raise UsageError(
-            f"output_bias is {config.output_bias} and a model is given, whose present weights are"
+            f"output_bias is {config.output_bias} and a model is given, whose current weights are"
             " the initial ones: leave out output_bias, and assign the bias from initial_bias"
         )
 

@@ -45,7 +45,7 @@ def train(
         overwrite: whether to replace the run in the folder.
         verbose: 1 for a progress bar, 0 for no output.
         on_epoch: called with each new row of the history, a dict with the keys of folder.COLUMNS.
-        model: VAE from `assemble` or `build`, whose present weights are the initial ones, for a
+        model: VAE from `assemble` or `build`, whose current weights are the initial ones, for a
             training without `out`; None builds the config's dense network.
     Returns:
         model, run: the trained VAE, and its shared.run.run.Run, which holds the history.
@@ -242,7 +242,7 @@ def _loop(compiled, config, data, step, verbose, validated=True):
 
 
 def _logs(compiled, reset=False):
-    """Returns the present running means; with `reset` they are then set to zero."""
+    """Returns the current running means; with `reset` they are then set to zero."""
     means = {name: compiled.trackers[name] for name in TERMS}
     logs = {name: float(mean.result()) for name, mean in means.items()}
     if reset:

@@ -287,6 +287,6 @@ def read_checkpoint(path, shapes):
 
 
 def _formatted(row):
-    """Formats a row of the history: 9 digits determine a float32, times are in ms."""
+    """Formats a row of the history: 9 digits determine a float32; seconds are rounded to 1 ms."""
     texts = [f"{row[column]:.9g}" for column in COLUMNS[2:-1]]
     return (row["epoch"], row["step"], *texts, f"{row['seconds']:.3f}")

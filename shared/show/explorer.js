@@ -17,7 +17,7 @@ function explorer(data) {
   const labels = new Uint16Array(bytes(data.labels).buffer);
   const scatter = document.createElement("canvas"); // the points, which are not drawn again at every move
   const state = { epoch: epochs.at(-1), z: [0, 0], held: false, x: null, strokes: [] };
-  let view; // the plane at its present size
+  let view; // the plane at its current size
 
   function drawScatter(zMeans, centres) {
     const [, side] = sharpen(element("plane")), context = scatter.getContext("2d");
