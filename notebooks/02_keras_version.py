@@ -126,7 +126,7 @@ for name, values in fitted.history.items():
 # and writes a folder with the weights of the epochs that we want to inspect.
 
 # %%
-folder = Path(tempfile.mkdtemp()) / "run"  # on your own machine, use a permanent folder, e.g. runs/mine
+folder = Path(tempfile.mkdtemp()) / "run"  # for your own run, e.g. runs/mine
 epochs = fast(300, 60)
 config = recipe("post-keras", epochs=epochs, picture_epochs=(1, 2, 5, 10, 20, 50, 100, 200, epochs))
 

@@ -3,16 +3,16 @@
 #
 # ## What you will learn
 #
-# - How to turn images of your own into the one file that this project reads, and what a bad file is
-#   answered.
-# - The mistake that *no* check can catch, and the one-line habit that does.
-# - How to train on it, by either implementation, from Python or from the command line.
+# - How to write your own images to the file format that this project reads, and which error messages a bad
+#   file causes.
+# - The mistake that *no* check can detect, and how to notice it.
+# - How to train on your file with either implementation, from Python or from the command line.
 # - How to choose a likelihood, and when two numbers in **bits per pixel** may be compared.
 # - How to read the diagnostics: two kinds of error, three bounds, used and unused units.
 #
-# Our "own" images are scikit-learn's 1,797 handwritten digits of 8 × 8 pixels. They are small and come
-# with a package that is installed anyway; nothing in this notebook knows that they are digits. Put
-# your own arrays in their place. It takes about two minutes on two cores.
+# Our example images are scikit-learn's 1,797 handwritten digits of 8 × 8 pixels. They are small and come
+# with a package that is installed anyway; nothing in this notebook depends on their being digits. Replace
+# them with your own arrays. The notebook takes about two minutes on two cores.
 
 # %%
 # Set-up. On your own machine: nothing to do, after `make setup`. On Colab: fill in the address.
@@ -56,25 +56,25 @@ from shared.show.report import draw_figures, prior_samples
 from tf_vae.evaluate import elbo_terms
 from tf_vae.model import decode, encode
 
-temporary = tempfile.TemporaryDirectory()  # it goes when the notebook is closed
-folder = Path(temporary.name)  # for what is yours, take a folder of your own
+temporary = tempfile.TemporaryDirectory()  # deleted when the notebook is closed
+folder = Path(temporary.name)  # for your own files, use a permanent folder
 
 # %% [markdown]
 # ## 1. The file
 #
-# An `.npz` with four arrays:
+# The file is an `.npz` with four arrays:
 #
 # | name | shape | type |
 # |---|---|---|
 # | `x_train`, `x_test` | (n, rows, columns), (n, rows, columns, channels) with 1, 3 or 4 channels, or (n, pixels) | `uint8` in [0, 255], or float in [0, 1] |
-# | `y_train`, `y_test` | (n,) | integers: a label an image |
+# | `y_train`, `y_test` | (n,) | integers: one label per image |
 #
-# Labels colour the pictures and are used to *describe* the codes afterwards. The model never sees
-# them. Without labels, write zeros.
+# Labels give the colours of the figures and are used to *describe* the latents after training. The model is
+# not trained on them. If you have no labels, write zeros.
 #
-# These digits are floats from 0 to 16, so they have to be divided by 16. And they come in the order in
-# which people wrote them, so we shuffle before we split, with a fixed seed: the test set should
-# differ from the training set in nothing but luck.
+# These digits are floats from 0 to 16, so they have to be divided by 16. They are stored in the order in
+# which people wrote them, so we shuffle them with a fixed seed before we split them: the test set should be a
+# random sample of the same distribution as the training set.
 
 # %%
 digits = load_digits()
@@ -98,12 +98,12 @@ print(
 )
 
 # %% [markdown]
-# **Look at it.** This is the habit that saves afternoons.
+# **Look at the images** before training. Section 2 shows why.
 
 
 # %%
 def framed(images):
-    """Images with a black border of one pixel: these digits fill theirs to the edge."""
+    """Adds a black border of one pixel, because these digits reach the edge of their images."""
     squares = np.reshape(images, (-1, *data.image_shape))
     return np.pad(squares, ((0, 0), (1, 1), (1, 1))).reshape(len(images), -1)
 
@@ -114,16 +114,16 @@ show(plots.image_grid(framed(data.x_test[:60]), shape, "digits.npz: the first 60
 # %% [markdown]
 # ## 2. Bad files
 #
-# A file that is wrong is refused in one line: what was found, what was wanted. From Python it is a
-# `UsageError`; on the command line the line alone, with exit status 2, before TensorFlow is even
-# loaded. Here is a collection.
+# A wrong file is refused with one line that says what was found and what was expected. In Python this is a
+# `UsageError`; on the command line, only the line is printed, with exit status 2, before TensorFlow is
+# imported. Here are some examples.
 
 # %%
 good = dict(np.load(folder / "digits.npz"))
 
 
-def answer_to(**changes):
-    """Write digits.npz with some arrays changed (None: left out); print what loading it says."""
+def try_to_load(**changes):
+    """Writes digits.npz with some arrays changed (None: left out) and prints the result of loading it."""
     arrays = {name: array for name, array in {**good, **changes}.items() if array is not None}
     np.savez(folder / "changed.npz", **arrays)
     try:
@@ -131,41 +131,41 @@ def answer_to(**changes):
     except UsageError as error:
         print("refused:", str(error).replace(f"{folder}{os.sep}", ""))
     else:
-        print(f"taken: pixels from {changed.x_train.min():.3f} to {changed.x_train.max():.3f}")
+        print(f"accepted: pixels from {changed.x_train.min():.3f} to {changed.x_train.max():.3f}")
         return changed
 
 
 torn = good["x_train"].copy()
 torn[17, 3, 3] = np.nan
-answer_to(x_train=good["x_train"] * 16)
-answer_to(x_train=(good["x_train"] * 16).astype(int))
-answer_to(x_train=torn)
-answer_to(x_test=good["x_test"][:, :6])
-answer_to(x_train=good["x_train"][0])
-answer_to(y_test=None)
-answer_to(y_test=good["y_test"][:-1])
-answer_to(y_train=good["y_train"] / 10)
+try_to_load(x_train=good["x_train"] * 16)
+try_to_load(x_train=(good["x_train"] * 16).astype(int))
+try_to_load(x_train=torn)
+try_to_load(x_test=good["x_test"][:, :6])
+try_to_load(x_train=good["x_train"][0])
+try_to_load(y_test=None)
+try_to_load(y_test=good["y_test"][:-1])
+try_to_load(y_train=good["y_train"] / 10)
 
 # %% [markdown]
-# Now the one that no check can catch. `uint8` means 0 to 255; a `uint8` array with values from 0 to 16 is
-# a perfectly legal, very dark picture.
+# The next mistake cannot be detected by a check. `uint8` means 0 to 255, and a `uint8` array with values from
+# 0 to 16 is a valid, very dark image.
 
 # %%
-dark = answer_to(
+dark = try_to_load(
     x_train=(good["x_train"] * 16).astype(np.uint8), x_test=(good["x_test"] * 16).astype(np.uint8)
 )
 show(plots.image_grid(framed(dark.x_test[:30]), shape, "The same digits as uint8 from 0 to 16"))
 
 # %% [markdown]
-# A model trains on this without complaint, reaches a loss that looks splendid (nearly black pixels are
-# cheap to predict), and has learned next to nothing. So: look at the pictures, and print minimum and
-# maximum.
+# A model trains on these images without an error and reaches a very low loss, because pixels that are nearly
+# black are easy to predict, but it has learned almost nothing. So look at the images, and print their minimum
+# and maximum.
 #
-# ## 3. Training, by either implementation
+# ## 3. Training with either implementation
 #
-# We take the post's recipe with smaller layers for smaller images. Pixels are drawn as 0 or 1 by
-# their grey value, anew at every epoch, so that "the probability of an image" means what it says. The
-# `out` folder keeps the run: config, history, weights, checkpoint.
+# We use the post's recipe with smaller layers for the smaller images. In each epoch, every pixel is drawn as
+# 0 or 1 with its grey value as the probability (dynamic binarization), so that the likelihood is the
+# probability of a binary image. The `out` folder holds the run: config, history, weights, checkpoint.
 
 # %%
 settings = {"hidden_dims": fast((128,), (16,)), "batch_size": 50, "epochs": fast(150, 7)}
@@ -180,20 +180,20 @@ print(f"{sum(equal)} of {len(equal)} weights are equal in every bit, in TensorFl
 print("files of the run:", *sorted(path.name for path in (folder / "runs" / "tf").glob("[!.]*")))
 
 # %% [markdown]
-# (On a CPU all of them should be equal; on a GPU expect agreement to rounding, and no further.)
+# (On a CPU all of them should be equal; on a GPU expect agreement up to rounding errors.)
 
 # %%
 text = f"{data.name}: loss after each epoch, x: binary"
 show(plots.loss_by_epoch(run.history, text))
 
 # %% [markdown]
-# The test loss is what to watch. It lies close above the training loss here and has nearly stopped to
-# fall: enough. Two latents, and pixels that are drawn anew at every epoch, leave little to learn by
-# heart. Where the test loss turns *upward* while the training loss still falls, stop earlier, get more
-# images, or take a smaller network.
+# Watch the test loss. Here it is slightly above the training loss and has nearly stopped falling, so the run
+# is long enough. With two latents and pixels that are drawn again in each epoch, the model can hardly overfit.
+# If the test loss *rises* while the training loss still falls, train for fewer epochs, get more images, or
+# use a smaller network.
 
 # %%
-x_test = evaluation_images(data.x_test, config)  # drawn once, the same for every run
+x_test = evaluation_images(data.x_test, config)  # binarized once, equally for all runs
 z_mean, z_log_var = encode(model, x_test)
 shown = slice(0, 12)
 rows = {
@@ -206,7 +206,7 @@ rows = {name: framed(images) for name, images in rows.items()}
 show(pictures.image_rows(rows, shape, f"{data.name}: two latents"))
 
 # %% [markdown]
-# All the usual figures at once, into the run's folder:
+# `draw_figures` writes all figures of a run to its folder:
 
 # %%
 paths = draw_figures(folder / "runs" / "tf", data, import_implementation("tf_vae"))
@@ -215,7 +215,7 @@ print(*[path.relative_to(folder).as_posix() for path in paths], sep="\n")
 # %% [markdown]
 # ## 4. Which likelihood?
 #
-# Ask what a pixel *is*.
+# The choice depends on what a pixel *is*.
 #
 # | a pixel is | likelihood |
 # |---|---|
@@ -223,42 +223,42 @@ print(*[path.relative_to(folder).as_posix() for path in paths], sep="\n")
 # | grey, and only the shape matters | `bernoulli` with `binarization="dynamic"` |
 # | grey, one of a few levels | `categorical` with `levels=` their number |
 # | grey, continuous in [0, 1] | `continuous-bernoulli`, or `gaussian` |
-# | a measurement with a known noise | `gaussian` with `fixed_sigma=` that noise |
-# | grey, as in the post | `bernoulli`: trains well, but its number is no log p(x) |
+# | a measurement with a known noise | `gaussian` with `fixed_sigma=` the standard deviation of the noise |
+# | grey, as in the post | `bernoulli`: trains well, but its loss is not a bound on log p(x) |
 #
-# On images that are black and white already, `fixed` changes no pixel. It only tells the project, which
-# then reports `x: binary`, and bits:
+# If the images are already black and white, `fixed` changes no pixel. It only declares that they are binary, so
+# that reports say `x: binary` and contain bits per pixel:
 
 # %%
 binary = (data.x_test > 0.5).astype(np.float32)
 fixed = recipe("post-keras", binarization="fixed")
-print("fixed leaves 0 and 1 alone:", np.array_equal(evaluation_images(binary, fixed), binary))
+print("fixed does not change 0 and 1:", np.array_equal(evaluation_images(binary, fixed), binary))
 
 # %% [markdown]
 # ### Bits per pixel
 #
-# The loss bounds the nats that an image costs. Divide by the pixels and by $\log 2$: bits per pixel. If the
-# pixels are *discrete*, it bounds the length of a real code, and it can't be negative. If the
-# likelihood is a *density*, its height depends on the unit, and it can be anything. (Bernoulli on grey
-# pixels is neither, and the report has no bits for it.)
+# The loss is an upper bound on $-\log p(x)$ in nats per image. Divided by the number of pixels and by $\log 2$,
+# it is in bits per pixel. If the pixels are *discrete*, it bounds the length of a code for the image, so it
+# cannot be negative. If the likelihood is a *density*, its value depends on the unit of $x$ and may have any
+# sign. (A Bernoulli likelihood of grey pixels is neither, so reports have no bits for it.)
 #
-# Let us provoke that. A Gaussian with learned $\sigma$, on `digits.npz`, where every grey value is a
-# multiple of 1/16:
+# Here is an example of a negative value: a Gaussian with learned $\sigma$ on `digits.npz`, where every grey
+# value is a multiple of 1/16:
 
 # %%
 implementation = import_implementation("tf_vae")
 
 
 def bits(name, data, **changes):
-    """Train with eight latents on data; print and return test bits per pixel."""
+    """Trains with eight latents on data; prints and returns the test bits per pixel."""
     its_config = recipe("post-keras", latent_dim=8, **settings, **changes)
     out = folder / "runs" / f"{name}-{data.name}"
     its_model, _ = tf_vae.train.train(its_config, data, out=out, verbose=0)
     metrics = measure(out, implementation, its_model, data, samples=fast(10, 2))
-    found = metrics["test_bits_per_pixel"]
-    value = f"{found['value']:6.3f} ± {found['standard_error']:.3f}"
-    print(f"{data.name:7} {name:21} {value} {found['unit']}")
-    return found["value"], its_model
+    metric = metrics["test_bits_per_pixel"]
+    value = f"{metric['value']:6.3f} ± {metric['standard_error']:.3f}"
+    print(f"{data.name:7} {name:21} {value} {metric['unit']}")
+    return metric["value"], its_model
 
 
 bits("gaussian, learned σ", data, likelihood="gaussian")
@@ -266,15 +266,15 @@ always = np.mean((data.x_train == 0).all(axis=0))
 print(f"pixels that are 0 in every training image: {always:.1%}")
 
 # %% [markdown]
-# Less than no bits? A density may be of any height, so the sign alone is no alarm. This is: some pixels
-# of the border are 0 in every image. There the density rises as $\sigma$ falls, and would rise to
-# infinity if the project did not stop $\sigma$ at one grey level of 256. **A density on values that
-# repeat exactly measures the repetition, not the model.**
+# A density may be larger than 1, so a negative value alone is not an error. The problem is another one: some
+# pixels at the border are 0 in every image. For them the density grows as $\sigma$ falls, and it would grow
+# to infinity if $\sigma$ were not bounded below by one grey level of 256. **A density on values that repeat
+# exactly measures the repetition, not the model.**
 #
-# The cure is to give each level its width: of a value with 17 levels, $k = 0 \ldots 16$, store
-# $(k + u)/17$ with $u$ uniform in [0, 1). On such data a density's bits, plus $\log_2 17$, are an upper
-# bound on the bits of the discrete image (Theis et al., 2016, arXiv:1511.01844). Now everything stands
-# on one scale, with the categorical of 17 levels too, as it reads $k$ back by rounding down.
+# The solution is to give each level a width: for a value with 17 levels, $k = 0 \ldots 16$, store
+# $(k + u)/17$ with $u$ uniform in [0, 1). On such data, the bits of a density plus $\log_2 17$ are an upper
+# bound on the bits of the discrete image (Theis et al., 2016, arXiv:1511.01844). Then all likelihoods can be
+# compared, including the categorical with 17 levels, which recovers $k$ by rounding down.
 
 # %%
 levels = np.round(digits.images)  # 0 … 16
@@ -289,7 +289,8 @@ np.savez_compressed(
 )
 spread = load_data(str(folder / "spread.npz"))
 print(
-    "levels read back:", np.array_equal(np.floor(spread.x_test * 17), levels[test].reshape(360, 64))
+    "levels are recovered:",
+    np.array_equal(np.floor(spread.x_test * 17), levels[test].reshape(360, 64)),
 )
 
 results = {}
@@ -304,7 +305,7 @@ for name in fast(list(choices), ["categorical"]):
     results[name] = bits(name, spread, **choices[name])
 
 # %%
-print(f"bits per pixel of the 17 levels; {math.log2(17):.3f} if every level were as likely")
+print(f"bits per pixel of the 17 levels; {math.log2(17):.3f} if all levels were equally likely")
 for name, (value, _) in results.items():
     discrete = value if name == "categorical" else value + math.log2(17)
     print(f"   {name:22} {discrete:.3f}")
@@ -317,19 +318,19 @@ rows = {name: framed(images) for name, images in rows.items()}
 show(pictures.image_rows(rows, shape, "Reconstructions from eight latents"))
 
 # %% [markdown]
-# - **The pictures do not decide.** All rows but the last look alike; the bits differ widely. A likelihood
-#   says not only what the pixel should be, but how sure one is. Here the categorical says it best: it
-#   assumes nothing about the shape, and pays with 17 times the output weights.
-# - A fixed $\sigma$ is a choice with consequences: with $\sigma = 1$ an error of a whole pixel from black to
-#   white costs half a nat, so the KL outweighs the picture: the last row is always the mean image, and its
-#   bits are worse than those of a guess at random. This is the "MSE + KL" of many a tutorial. If the
-#   noise is known, give it; else let it be learned.
-# - The bits of `digits.npz` and of `spread.npz` are not comparable: other data. Nor are those with
-#   `binarization`: a black-and-white image is another image, with less in it.
+# - **The reconstructions do not show the difference.** All rows except the last look alike, but their bits differ
+#   widely. A likelihood describes not only the expected pixel but also its uncertainty. Here the categorical
+#   is best: it assumes nothing about the shape of the distribution, but needs 17 times as many output weights.
+# - A fixed $\sigma$ has consequences. With $\sigma = 1$, an error of a whole pixel from black to white costs half
+#   a nat, so the KL outweighs the reconstruction: the last row is always the mean image, and its bits are
+#   higher than those of a uniform distribution over the levels. This is the "MSE + KL" loss of many tutorials.
+#   If the noise is known, set it; otherwise let $\sigma$ be learned.
+# - The bits of `digits.npz` and of `spread.npz` are not comparable, because the data differ. Bits with
+#   `binarization` are not comparable with either: a binary image contains less information.
 #
 # ## 5. Reading the diagnostics
 #
-# `measure` gives the numbers with two errors, and they answer different questions.
+# `measure` returns each number with two errors, which answer different questions.
 
 # %%
 out = folder / "runs" / "tf"
@@ -347,12 +348,12 @@ for name in ("test_loss", "test_log_likelihood", "test_kl", "test_bits_per_pixel
     )
 
 # %% [markdown]
-# - **Standard error**: how far the number would move with *another test set* of the same size. Some
-#   digits are harder than others, and 360 of them are few. Use it to say how good the model is.
-# - **Noise error**: how far it would move with *other samples of z* on the same images. It is much
-#   smaller, and more samples make it smaller still. Use it to know whether you have sampled enough.
+# - **Standard error**: how much the number would vary with *another test set* of the same size. Some digits are
+#   harder than others, and 360 test images are few. Use it to report how good the model is.
+# - **Noise error**: how much the number would vary with *other samples of z* for the same images. It is much
+#   smaller, and more samples reduce it. Use it to decide whether you have drawn enough samples.
 #
-# The second can be checked by repetition. One sample instead of ten has $\sqrt{10}$ times the noise:
+# The noise error can be checked by repetition. One sample instead of ten has $\sqrt{10}$ times the noise:
 
 # %%
 terms = np.array([elbo_terms(model, x_test, config, sample) for sample in range(fast(100, 12))])
@@ -365,9 +366,9 @@ print(
 )
 
 # %% [markdown]
-# And which error for "model A is better than model B"? Neither. Both are measured on the *same*
-# images, and what is hard for one is hard for the other. Take the difference image by image. Here:
-# the same run at two of the epochs it has kept.
+# Neither error answers whether model A is better than model B. Both models are measured on the *same* images,
+# and an image that is hard for one is usually hard for the other. So compute the difference for each image.
+# Here we compare the same run at two of its saved epochs.
 
 # %%
 kept = config.pictured(len(data.x_train))[-2:]
@@ -380,7 +381,7 @@ for epoch in kept:
     print(f"epoch {epoch:3}: {costs[epoch].mean():.2f} ± {error:.2f} nats")
 gain = costs[kept[0]] - costs[kept[1]]
 error = gain.std(ddof=1) / math.sqrt(len(gain))
-print(f"gain, image by image: {gain.mean():.2f} ± {error:.2f} nats")
+print(f"gain, per image: {gain.mean():.2f} ± {error:.2f} nats")
 
 # %% [markdown]
 # ### Is z used?
@@ -392,23 +393,24 @@ for name, metric in metrics.items():
         print(f"{name:30} {np.round(metric['value'], 3)!s:15} {metric['unit']}")
 
 # %% [markdown]
-# - `test_kl_per_dimension`: a latent near 0 says nothing. `active_units` counts those whose mean varies
-#   over images (notebook 5, section 6).
-# - `dead_units_…`: hidden relu units that are 0 for every test image. They get no gradient and won't
-#   come back. A few are normal; half a layer says that the step size was too large.
-# - `test_knn_accuracy_…`: let the 5 nearest *training* codes vote for the label of a test image. With ten
-#   classes chance is 0.1. `silhouette` asks whether classes stand apart: 0 where they overlap. Neither
-#   is what the model was trained for, and a better ELBO need not make them better. If all your labels
-#   are the same, they are left out.
+# - `test_kl_per_dimension`: a latent dimension with a KL near 0 carries no information. `active_units` counts the
+#   dimensions whose mean varies over images (notebook 5, section 6).
+# - `dead_units_…`: hidden relu units that are 0 for every test image. Their gradient is zero, so training does
+#   not change them any more. A few are normal; half a layer suggests that the learning rate was too large.
+# - `test_knn_accuracy_…`: the accuracy of predicting a test label by the 5 nearest *training* latents. With ten
+#   classes, chance is about 0.1. `test_silhouette_…` measures whether classes are separated; it is 0 where they
+#   overlap. The model is not trained for either, and a better ELBO need not improve them. If all your labels
+#   are equal, they are left out.
 #
-# ### How good is the bound?
+# ### How tight is the bound?
 #
-# Three numbers, from the outside in, for the same test images:
+# We compare three numbers for the same test images:
 #
 # $$ \mathrm{ELBO} \;\le\; \text{importance bound with } K \text{ samples} \;\le\; \log p(x) $$
 #
-# The middle one gets closer as $K$ grows. The right one is exact, by integration over the plane, and
-# only to be had with two latents and Bernoulli pixels. We take a few images, as it takes its time.
+# The importance bound approaches $\log p(x)$ as $K$ grows. The value of $\log p(x)$ is computed by numerical
+# integration over the plane, which is possible only with two latents and Bernoulli pixels. We use a few
+# images, because it takes some time.
 
 # %%
 few = fast(40, 2)
@@ -426,17 +428,17 @@ print(f"importance bound, K = {bound['samples']:5,}     {bound['value']:8.3f}")
 print(f"exact log p(x)                  {exact['value']:8.3f}")
 print(f"exact ELBO                      {metrics['test_exact_elbo']['value']:8.3f}")
 print(f"exact KL(q(z|x) ‖ p(z|x))       {metrics['test_exact_kl_to_posterior']['value']:8.3f}")
-print(f"what integration may be off by  {metrics['test_exact_residual']['value']:8.0e}")
+print(f"error of the integration        {metrics['test_exact_residual']['value']:8.0e}")
 
 # %% [markdown]
-# Read it like this. The distance from the ELBO to $\log p(x)$ is the KL from $q(z|x)$ to the true
-# posterior: what the *encoder* loses. What remains is up to the *decoder* and the data. If the
-# importance bound is far above your ELBO, a better encoder (or more data for it) is worth more than a
-# better decoder. (The bound holds on average; by chance, one run may lie a hair above the exact value.)
+# The difference between $\log p(x)$ and the ELBO is the KL from $q(z|x)$ to the true posterior, the part of the
+# loss that is due to the *encoder*. The rest is due to the *decoder* and the data. If the importance bound is
+# far above your ELBO, improve the encoder first. (The bound holds in expectation; a single estimate may be
+# slightly above the exact value.)
 #
-# ## 6. The same by command line
+# ## 6. The same on the command line
 #
-# Everything above, in a terminal. Write `keras_vae` for `tf_vae` and get the same bits.
+# These commands do the same in a terminal. Replace `tf_vae` with `keras_vae` and get the same bits.
 #
 # ```console
 # python -m tf_vae train --recipe post-keras --data digits.npz --out runs/tf \
@@ -457,35 +459,35 @@ print(f"what integration may be off by  {metrics['test_exact_residual']['value']
 #     --latent-dim 8 --likelihood categorical --levels 17
 # ```
 #
-# `--likelihood gaussian --fixed-sigma 0.2` and `--likelihood continuous-bernoulli` are the others. A
-# run remembers its data by content: if the file has changed since, `evaluate` says so and stops. (And
-# mind the `n` in its lines: the importance bound is of all test images, the exact value of the first 40.)
+# The other likelihoods are `--likelihood gaussian --fixed-sigma 0.2` and `--likelihood continuous-bernoulli`. A
+# run stores a hash of its data: if the file has changed, `evaluate` says so and stops. (Note the `n` in its
+# output: the importance bound is for all test images, the exact value for the first 40.)
 #
 # ## 7. What to expect of other images
 #
-# - **Size.** The network is two dense layers a side. Up to some 64 × 64 pixels that is fine. Beyond, it
-#   trains, but a network without convolutions is the wrong tool.
-# - **Position.** Dense layers know nothing of neighbourhood. Centre your objects and scale them alike, as
-#   MNIST's makers did: it helps more than any setting.
-# - **Colour.** (n, rows, columns, 3) trains with three numbers per pixel, and the pictures are drawn in
-#   colour. A grey copy of the images trains a smaller model.
-# - **Number.** A thousand images are enough to play, not to be believed: watch the gap between training
-#   and test loss.
+# - **Size.** The encoder and the decoder are dense networks. Up to about 64 × 64 pixels they work well. For larger
+#   images, use convolutions: the README shows how to [bring your own network](../README.md#bring-your-own-network).
+# - **Position.** Dense layers do not know which pixels are neighbours. Centre your objects and scale them to
+#   equal size, as in MNIST; this often helps more than other settings.
+# - **Colour.** Images of shape (n, rows, columns, 3) are trained with three numbers per pixel, and the figures are
+#   in colour. A grey copy of the images needs a smaller model.
+# - **Number.** A thousand images are enough for a first experiment, but not for reliable results: compare the
+#   training loss with the test loss.
 
 # %% [markdown]
 # ## Exercises
 #
-# Fill in an answer and run the cell; it tells you whether it is right.
+# Enter an answer and run the cell; it tells you whether the answer is right.
 #
-# **Exercise 1.** A microscope gives `uint16` images with values from 0 to 4095. Write the function that makes
-# them fit for the file, so that black arrives as 0 and white as 1.
+# **Exercise 1.** A microscope produces `uint16` images with values from 0 to 4095. Write a function that prepares
+# them for the file, so that black is loaded as 0 and white as 1.
 
 # %%
 answer_1 = None  # your answer, a function: lambda x: …
 
 
 def arrives(prepare):
-    """Whether scans that were prepared, saved and loaded have the right grey values."""
+    """Returns whether scans have the right grey values after they are prepared, saved and loaded."""
     scans = np.array([[0, 1024, 2048, 4095]] * 2, np.uint16)
     with tempfile.TemporaryDirectory() as place:
         x, y = prepare(scans), np.array([0, 1])
@@ -501,12 +503,12 @@ check(
     "exercise 1",
     answer_1,
     arrives,
-    "Make them float in [0, 1]: by which number must 4095 be divided to become exactly 1?",
+    "Convert them to float in [0, 1]: by which number must 4095 be divided to give exactly 1?",
 )
 
 # %% [markdown]
-# **Exercise 2.** The test loss is 40 nats an image, on black-and-white images of 8 × 8 pixels. How many bits per
-# pixel are that? Three decimals.
+# **Exercise 2.** The test loss is 40 nats per image, for black-and-white images of 8 × 8 pixels. How many bits per
+# pixel is this? Give three decimals.
 
 # %%
 answer_2 = None  # your answer, a number
@@ -519,7 +521,7 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 3.** The ELBO of single images has a standard deviation of 30 nats over the test set. How many test
+# **Exercise 3.** The ELBO of the images has a standard deviation of 30 nats over the test set. How many test
 # images do you need for a standard error of half a nat?
 
 # %%
@@ -533,16 +535,16 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 4.** Your images are stamps, every pixel 0 or 1 already, and you want bits per pixel in the report.
-# Which fields of the recipe `post-keras` have to change? Give a dict, as for
+# **Exercise 4.** Your images are binary: every pixel is already 0 or 1. You want bits per pixel in the report.
+# Which fields of the recipe `post-keras` have to change? Answer with a dict, as for
 # `recipe("post-keras", **answer)`.
 
 # %%
 answer_4 = None  # your answer, a dict: {"field": value, …}
 
 
-def suits_stamps(changes):
-    """Whether a recipe with these changes takes pixels of 0 and 1 for what they are."""
+def suits_binary_images(changes):
+    """Returns whether a recipe with these changes declares binary pixels with the right likelihood."""
     try:
         changed = recipe("post-keras", **changes)
     except UsageError:
@@ -553,14 +555,14 @@ def suits_stamps(changes):
 check(
     "exercise 4",
     answer_4,
-    suits_stamps,
-    "The likelihood is right already. What tells the project that the pixels are binary?",
+    suits_binary_images,
+    "The likelihood is already right. Which field declares that the pixels are binary?",
 )
 
 # %% [markdown]
-# **Exercise 5.** A continuous Bernoulli reaches −5.2 bits per pixel (of a density over [0, 1]) on images with 256
-# levels, each spread evenly over its width of 1/256. A categorical of 256 levels reaches 3.1 bits. How
-# many bits per pixel is the first, on the scale of the second?
+# **Exercise 5.** A continuous Bernoulli reaches −5.2 bits per pixel (of a density on [0, 1]) on images with 256
+# levels, each spread uniformly over its width of 1/256. A categorical with 256 levels reaches 3.1 bits per
+# pixel. How many bits per pixel does the first reach on the scale of the second?
 
 # %%
 answer_5 = None  # your answer, a number
@@ -569,5 +571,5 @@ check(
     "exercise 5",
     answer_5,
     lambda bits: abs(bits - (-5.2 + math.log2(256))) < 1e-6,
-    "Section 4: add what it costs to name one of 256 equally wide steps.",
+    "See section 4: add the number of bits that select one of 256 steps of equal width.",
 )
