@@ -3,18 +3,17 @@
 #
 # ## What you will learn
 #
-# - How to look at a latent space: scatter, manifold, interpolation, samples from the prior.
-# - What a straight line between two digits is, and what it is not.
-# - What an autoencoder lacks, in a picture and in two numbers.
-# - Where the codes of the data really lie, and which parts of the prior nobody ever taught the
-#   decoder.
+# - How to inspect a latent space: scatter plot, manifold, interpolation, samples from the prior.
+# - What a straight line between two digits shows, and what it does not show.
+# - What an autoencoder lacks, in a figure and in two numbers.
+# - Where the latents of the data lie, and in which regions of the prior the decoder was not trained.
 # - How to see which latents are used: the KL of each dimension, active units.
-# - **Posterior collapse**, caused on purpose: a mean in place of a sum, a large `beta`; what a small
-#   one does; and when a KL warm-up helps.
+# - **Posterior collapse**, caused on purpose by a mean in place of a sum or by a large `beta`; the effect
+#   of a small `beta`; and when a KL warm-up helps.
 #
-# Everything is trained here, on 4,000 digits, in about a minute and a half on two cores. Where a
-# number decides between two pictures, look at both: one lesson of this notebook is how well a bad
-# model can do in a number that was not chosen with care.
+# All models are trained here, on 4,000 digits, in about a minute and a half on two cores. Always look at
+# the numbers and the images together: this notebook has several examples in which a bad model gets a good
+# value of a badly chosen number.
 
 # %%
 # Set-up. On your own machine: nothing to do, after `make setup`. On Colab: fill in the address.
@@ -58,10 +57,10 @@ random = np.random.RandomState(0)
 # %% [markdown]
 # ## 1. The plane
 #
-# We begin with the post's network and two latents, so that the whole latent space fits on paper. (With
-# 4,000 images an epoch is only 40 steps, so we take a faster optimizer than the post's.)
-# Pixels stay grey, as in the post: the numbers below compare with each other, and not with
-# published ones on binary MNIST (notebook 1, section 5).
+# We begin with the post's network and two latents, so that the whole latent space can be drawn. (With
+# 4,000 images an epoch has only 40 steps, so we use Adam, which learns faster here than the post's optimizer.)
+# The pixels are grey, as in the post: the numbers below can be compared with each other, but not with
+# published results on binary MNIST (notebook 1, section 5).
 
 # %%
 plane = {"optimizer": "adam", "learning_rate": 3e-3, "epochs": fast(50, 20)}
@@ -76,24 +75,24 @@ show(
 )
 
 # %% [markdown]
-# That is the encoder's view: images to points. The decoder's view goes the other way. Take a grid of
-# $z$ over the prior (its quantiles from 5 % to 95 %, so that each step carries the same share of the
-# prior), and decode each point: the **manifold**.
+# The encoder maps images to points. The decoder maps points to images. Take a grid of $z$ over the prior
+# (its quantiles from 5 % to 95 %, so that each step has the same probability under the prior), and decode
+# each point: this is the **manifold**.
 
 # %%
 text = "The decoder over the plane: the same axes as above, a smaller window"
 show(plots.manifold(decode(vae, plots.manifold_z()), data.image_shape, text), dpi=65)
 
 # %% [markdown]
-# Neighbours look alike, and classes fade into one another. Nobody asked for that in words: noise on
-# $z$ did it. An image's code is drawn anew at every step, so the decoder must give nearly the same
-# image for the whole cloud of $z$ that the encoder allows it.
+# Neighbouring images are similar, and classes change gradually into one another. No term of the loss asks
+# for this directly; it is an effect of the noise on $z$. At every step a new $z$ is drawn from $q(z|x)$, so the
+# decoder must give nearly the same image for all $z$ that are likely under $q(z|x)$.
 #
 # ## 2. A straight line between two digits
 #
-# Take two test images, encode both, walk from one mean to the other in equal steps and decode each
-# point. For contrast, the same walk in pixels, which is a cross-fade. (A 0 and a 7 that the plane can
-# hold: of each class the image that is reconstructed best.)
+# Take two test images, encode both, move from one mean to the other in equal steps, and decode each point.
+# For comparison, do the same in pixels, which is a cross-fade. (Of each of the classes 0 and 7, we take the
+# image with the best reconstruction.)
 
 # %%
 t = np.linspace(0, 1, 12, dtype=np.float32)[:, None]
@@ -107,29 +106,29 @@ rows = {
 show(pictures.image_rows(rows, data.image_shape, "From one test image to another in twelve steps"))
 
 # %% [markdown]
-# In the middle of the cross-fade there are two digits at once. On the line in $z$ there is one at a
-# time, and it need not be a 0 or a 7. Which classes does the line cross? Ask the nearest training
-# image, by its code.
+# In the middle of the cross-fade both digits are visible at once. On the line in $z$ there is one digit at a
+# time, and it may be neither a 0 nor a 7. Which classes does the line cross? We look up the label of the
+# nearest training latent.
 
 # %%
 z_train = encode(vae, data.x_train)[0]
 nearest = np.square(z_train[None] - line[:, None]).sum(axis=2).argmin(axis=1)
-print("nearest training code, step by step:", *data.y_train[nearest])
+print("label of the nearest training latent, step by step:", *data.y_train[nearest])
 
 pace = np.linalg.norm(np.diff(rows["in z, decoded"], axis=0), axis=1)
-print("how far the image moves at each step:", *pace.round(1))
+print("change of the image at each step:", *pace.round(1))
 
 # %% [markdown]
-# Three things that the line **is not**:
+# Three limits of such a line:
 #
-# - It is not a path through data. The decoder gives an image for *every* $z$, also where no code lies
-#   within reach; that it looks like a digit there is luck, or smoothness, not knowledge.
-# - It is not evenly paced, as the second line of numbers says: equal steps in $z$ are unequal steps in
-#   the image. A straight line in $z$ has no claim to be the shortest way between two images.
-# - It does not join the two images. It joins their *reconstructions*: compare both ends of the rows.
+# - It is not a path through data. The decoder gives an image for *every* $z$, also where no image was
+#   encoded. That it looks like a digit there is an effect of smoothness and is not guaranteed.
+# - Its steps are not equal in the image, as the second line of numbers shows: equal steps in $z$ are
+#   unequal steps in the image. A straight line in $z$ is in general not the shortest path between two images.
+# - It does not connect the two images. It connects their *reconstructions*: compare both ends of the rows.
 #
-# What it is: a fair test of whether the decoder is smooth. Over many pairs: how far is a point of the
-# way from the most similar training image?
+# The line is useful as a test of whether the decoder is smooth. For many pairs, we measure how far a point
+# of the path is from the most similar training image.
 
 # %%
 pairs = random.permutation(1000)[: 2 * fast(150, 10)].reshape(2, -1)
@@ -142,15 +141,15 @@ text = f"{pairs.shape[1]} pairs of test images: distance to the most similar tra
 show(pictures.curves(t.ravel(), ways, text, "share of the way", "Euclidean distance over pixels"))
 
 # %% [markdown]
-# The cross-fade leaves the data in the middle, the line in $z$ hardly does. (That the lower curve
-# lies low already at its ends is no merit: a reconstruction is blurred, and a blurred image is near
-# many. Compare the *shape* of the curves, not their height.)
+# In the middle, the cross-fade is far from all training images; the line in $z$ stays close to them. (The
+# lower curve is already low at its ends because a reconstruction is blurred, and a blurred image is close to
+# many images. Compare the *shape* of the curves, not their height.)
 #
-# ### With many latents the middle is empty
+# ### With many latents, the middle is empty
 #
-# In the plane, a draw from $\mathcal N(0, I)$ often lies near 0. In 20 dimensions it practically never
-# does: all draws lie in a shell of radius about $\sqrt{20}$. A straight line between two of them cuts
-# through the inside, where the prior has its highest *density* and next to no *mass*.
+# In the plane, a sample from $\mathcal N(0, I)$ is often near 0. In 20 dimensions it practically never is: the
+# samples have norms of about $\sqrt{20}$. A straight line between two samples passes through the interior,
+# where the prior has its highest *density* but very little *probability*.
 
 # %%
 for dimensions in (2, 20):
@@ -163,13 +162,13 @@ for dimensions in (2, 20):
     )
 
 # %% [markdown]
-# Hence the advice to walk on an arc instead (exercise 2). It is advice for draws of the *prior*; means
-# of $q(z|x)$ lie further in anyway, since their noise is missing.
+# This is why interpolation on an arc is often recommended (exercise 2). The recommendation applies to samples
+# of the *prior*; means of $q(z|x)$ have smaller norms, because they do not include the noise.
 #
 # ## 3. Reconstructions and samples
 #
-# Two uses of the same decoder. A **reconstruction** starts from an image: encode, take the mean,
-# decode. A **sample** starts from nothing: draw $z \sim \mathcal N(0, I)$, decode.
+# The decoder is used in two ways. A **reconstruction** starts from an image: encode it, take the mean,
+# decode. A **sample** starts from the prior: draw $z \sim \mathcal N(0, I)$, decode.
 
 # %%
 samples = decode(vae, prior_samples(config, 1000))
@@ -181,17 +180,17 @@ rows = {
 show(pictures.image_rows(rows, data.image_shape, "Two latents, 50 epochs"))
 
 # %% [markdown]
-# What is drawn is in both cases the *mean* of $p(x|z)$, one probability a pixel. To sample an image in
-# the strict sense one would also have to toss a coin for each pixel. Nobody shows that, because the
-# coins are independent, and it looks like snow.
+# In both cases the figure shows the *mean* of $p(x|z)$, one probability per pixel. A sample of an image in the
+# strict sense also draws each pixel as 0 or 1. This is rarely shown, because the pixels are drawn
+# independently and the image looks noisy.
 #
-# Two latents can't tell a thin 4 from a thin 9. The blur is honest: where the code does not say which
-# it was, the best answer is the average.
+# Two latents cannot distinguish a thin 4 from a thin 9. The blur reflects this uncertainty: if $z$ does not
+# determine the digit, the best prediction is the average.
 #
-# ## 4. The autoencoder beside it
+# ## 4. Comparison with an autoencoder
 #
-# `posterior="delta"` is the autoencoder: $z$ is the encoder's output, there is no noise and no KL.
-# Everything else is the same, to the initial weights.
+# `posterior="delta"` is an autoencoder: $z$ is the output of the encoder, and there is no noise and no KL.
+# Everything else is equal, including the initial weights.
 
 # %%
 delta_config = recipe("post-keras", **plane, posterior="delta")
@@ -214,13 +213,13 @@ rows = {
 show(pictures.image_rows(rows, data.image_shape, "Equal networks, with and without noise and KL"))
 
 # %% [markdown]
-# The autoencoder reconstructs at least as well, as it should: it pays no KL. And draws from
-# $\mathcal N(0, I)$ give nothing of use: nearly all of them fall into the small dashed circle, and few
-# of its codes lie there.
+# The autoencoder reconstructs at least as well, as expected, because its loss has no KL. But samples from
+# $\mathcal N(0, I)$ are not useful: nearly all of them fall into the small dashed circle, and few of the
+# images were encoded there.
 #
-# In numbers. *To the data*: how far a sample is from the most similar test image. *From the data*: how
-# far a test image is from the most similar sample. The first asks whether samples look real, the
-# second whether every kind of digit is among them.
+# Two distances measure this. *To the data*: the distance of a sample to the most similar test image. *From the
+# data*: the distance of a test image to the most similar sample. The first asks whether samples look like
+# images, the second whether every kind of digit is among the samples.
 
 # %%
 spread = codes.mean(axis=0) + prior_samples(config, 1000) @ np.linalg.cholesky(np.cov(codes.T)).T
@@ -240,25 +239,25 @@ for name, images in sets.items():
     print(f"{name:28}{there:11.2f}{back:16.2f}")
 
 # %% [markdown]
-# The third row is a fair objection: why not give the autoencoder a prior that fits, a Gaussian with the
-# mean and covariance of its codes? It helps a great deal: every kind of digit is among the samples again
-# (second column), although the single sample looks less like any (first). It is an afterthought that
-# leaves the holes between the classes; a VAE has its prior built in, and its decoder trained on it.
+# The third row answers an objection: why not use a prior that fits the autoencoder, a Gaussian with the mean
+# and covariance of its latents? It helps a lot: every kind of digit is among the samples again (second
+# column), although single samples look less like images (first column). But it is fitted after training, and
+# it covers the gaps between the classes; a VAE is trained with its prior, and its decoder is trained on
+# samples of $q(z|x)$ that are close to it.
 #
-# A word on the first column. Real images stand *worse* there than the samples of the VAE. A blurred
-# image is nearer to everything than a sharp one, so this number may be used between models of equal
-# blur and for nothing else.
+# A caution about the first column: real images have a *worse* value than the samples of the VAE. A blurred
+# image is closer to all images than a sharp one, so this number may only be compared between models with
+# equal blur.
 #
-# ## 5. Where the codes lie: the aggregate posterior
+# ## 5. Where the latents lie: the aggregate posterior
 #
-# The decoder is trained on draws of $q(z|x)$ for $x$ of the training set. All together they have the
-# density
+# The decoder is trained on samples of $q(z|x)$ for $x$ in the training set. Together they have the density
 #
 # $$ q(z) = \frac1N\sum_{i=1}^N q(z|x^{(i)}), $$
 #
-# the **aggregate posterior**. At sampling time we draw from $p(z)$ instead. Nothing makes the two
-# equal; the loss only pulls each $q(z|x)$ towards $p(z)$. `aggregate_log_density` computes
-# $\log q(z)$ exactly: it is a mixture of 4,000 Gaussians.
+# the **aggregate posterior**. But samples of the model are drawn from $p(z)$. Nothing makes the two densities
+# equal; the loss only moves each $q(z|x)$ towards $p(z)$. `aggregate_log_density` computes $\log q(z)$
+# exactly, as a mixture of 4,000 Gaussians.
 
 # %%
 mean, log_var = encode(vae, data.x_train)
@@ -271,9 +270,9 @@ text = "The aggregate posterior of 4,000 training images, against the prior"
 show(pictures.aggregate_posterior(half_width, log_q, z, text))
 
 # %% [markdown]
-# From the right panel alone one would say: a normal distribution with heavy tails. The left one shows
-# ridges, gaps between classes, and codes beyond the third circle. How much of the prior is left
-# uncovered, then? And what does the decoder make of it?
+# The right panel alone looks like a normal distribution with heavy tails. The left panel shows ridges, gaps
+# between classes, and latents beyond the third circle. How much of the prior is not covered? And what does
+# the decoder output there?
 
 # %%
 draws = prior_samples(config, fast(4000, 200))
@@ -295,21 +294,21 @@ rows = {
 show(pictures.image_rows(rows, data.image_shape, "Draws of the prior, by q(z) / p(z)"))
 
 # %% [markdown]
-# Little of the prior is uncovered here, and what is, comes out broken: a bad sample is not always the
-# fault of the decoder, which may have been asked about a place where it has never been. The second
-# number is the larger one. Those are codes where the prior seldom goes, mostly of the 1, the 7 and the 0:
-# well reconstructed, and too rare among the samples. (In the plane there is no room for large holes.
-# With more latents there is.)
+# Here little of the prior is not covered, and where it is not, the images look wrong: a bad sample is not
+# always an error of the decoder, which may not have been trained near that $z$. The second number is larger:
+# these are latents of images in regions where the prior has little probability, mostly of the digits 1, 7 and
+# 0. They are reconstructed well, but they are too rare among the samples. (In the plane there is little
+# room for large gaps; with more latents there is more.)
 #
 # ### The mean KL, in two parts
 #
-# Averaged over images, the KL splits into two terms (Hoffman and Johnson, 2016, *ELBO surgery*):
+# Averaged over images, the KL is a sum of two terms (Hoffman and Johnson, 2016, *ELBO surgery*):
 #
 # $$ \frac1N\sum_i\mathrm{KL}\big(q(z|x^{(i)})\,\|\,p(z)\big)
-#    = \underbrace{I(x; z)}_{\text{what } z \text{ tells about which image}}
-#    + \underbrace{\mathrm{KL}\big(q(z)\,\|\,p(z)\big)}_{\text{misfit of the aggregate}} $$
+#    = \underbrace{I(x; z)}_{\text{information in } z \text{ about the image}}
+#    + \underbrace{\mathrm{KL}\big(q(z)\,\|\,p(z)\big)}_{\text{mismatch of the aggregate posterior}} $$
 #
-# Only the second says that samples will be bad. The first is what the code is *for*.
+# Only the second term says that samples will be bad. The first is the information that the decoder uses.
 
 # %%
 own_q = stats.norm.logpdf(z, mean, np.exp(log_var / 2)).sum(axis=1)  # log q(z|x) of its own image
@@ -326,10 +325,10 @@ assert abs(total.mean() - mean_kl) < 5 * error
 # %% [markdown]
 # ## 6. Which latents are used
 #
-# The KL is a sum over latents, so each has its own share. A latent with a KL of 0 has
-# $q(z_j|x) = p(z_j)$ for every image: it says nothing, and the decoder learns to ignore it. The
-# common criterion (Burda et al., 2015) looks at the mean: a unit is **active** if the variance of
-# its `z_mean` over images is above 0.01.
+# The KL is a sum over latent dimensions, so each dimension has its own share. A latent with a KL of 0 has
+# $q(z_j|x) = p(z_j)$ for every image: it carries no information, and the decoder learns to ignore it. The
+# usual criterion (Burda et al., 2015) uses the mean: a unit is **active** if the variance of its `z_mean` over
+# images is above 0.01.
 
 # %%
 models = {}
@@ -353,13 +352,13 @@ for latent_dim, (its_config, model) in models.items():
 show(pictures.kl_bars(panels, "KL of each latent, mean of 1,000 test images"))
 
 # %% [markdown]
-# Read it from left to right. Two latents are worked hard. With ten, each carries less, together over three
-# times as much, and the loss falls by far. From ten to twenty the gain is small, and the shares
-# begin to slope. All are active here: this network at $\beta = 1$ has a use for each of them. The next
-# sections show panels where that is not so.
+# Compare the panels from left to right. With two latents, each has a large KL. With ten, each has a smaller KL,
+# but the sum is more than three times as large, and the loss is much lower. From ten to twenty the loss
+# improves only a little, and the shares become more unequal. All latents are active here: at $\beta = 1$ this
+# network uses all of them. The next sections show cases where it does not.
 #
-# More latents give better reconstructions. For *samples* they are no gift: a draw must now be right in
-# twenty coordinates at once.
+# More latents give better reconstructions. This does not imply better *samples*: now all twenty coordinates
+# of a sample must fit together.
 
 # %%
 rows = {"test images": data.x_test[shown]}
@@ -376,10 +375,10 @@ for latent_dim in (10, 20):
 show(pictures.image_rows(rows, data.image_shape, "Ten and twenty latents, 30 epochs each"), dpi=80)
 
 # %% [markdown]
-# ## 7. Break it on purpose
+# ## 7. A common mistake, on purpose
 #
-# The most common mistake in VAE code fits in one word: `mean`. Average the cross-entropy over the 784
-# pixels, leave the KL a sum, and
+# The most common mistake in VAE code is one word: `mean`. If the cross-entropy is averaged over the 784 pixels
+# while the KL is a sum, the loss is
 #
 # $$ -\frac1{784}\log p(x|z) + \mathrm{KL} = \frac1{784}\Big(-\log p(x|z) + 784\,\mathrm{KL}\Big): $$
 #
@@ -393,9 +392,9 @@ print(f"with the mean over pixels {with_mean:.9f}, by beta = 784 {weighted:.9f}"
 assert abs(with_mean - weighted) < 1e-9
 
 # %% [markdown]
-# So the mistake can be trained without making it: `beta=784`. We watch the cost of the pixels,
-# $-\log p(x|z)$, and the KL, epoch by epoch. The dashed line is the **entropy of the mean image**,
-# $\sum_k H(\bar x_k)$: the least that a decoder can reach that gives the same image for every $z$.
+# So `beta=784` has the same effect as the mistake. We plot the pixel term, $-\log p(x|z)$, and the KL after each
+# epoch. The dashed line is the **entropy of the mean image**, $\sum_k H(\bar x_k)$: the lowest value that a
+# decoder can reach that gives the same image for every $z$.
 
 # %%
 mean_image = data.x_train.astype(float).mean(axis=0)
@@ -435,17 +434,17 @@ rows = {
 show(pictures.image_rows(rows, data.image_shape, "beta = 784: every digit is the mean image"))
 
 # %% [markdown]
-# This is **posterior collapse**: $q(z|x) = p(z)$ for all $x$. Remember how it looks in a log, since no
-# picture is drawn while you train:
+# This is **posterior collapse**: $q(z|x) = p(z)$ for all $x$. Remember how to recognise it in a log, because no
+# image is drawn during training:
 #
 # - the KL is 0, to three decimals;
-# - the loss stands still, at about 206 nats on MNIST, whatever you do to the decoder;
-# - and with a mean over pixels in the code it stands at $206/784 = 0.26$, which looks like success.
+# - the loss stays constant, at about 206 nats on MNIST, whatever decoder is used;
+# - with a mean over pixels in the code, it stays at $206/784 = 0.26$, which looks like a good value.
 #
-# ## 8. Too large, too small
+# ## 8. A beta that is too large or too small
 #
-# Between 0 and 784 there is a range of models. Ten latents; the loss below is measured at
-# $\beta = 1$ for all, since only there it is the bound.
+# Values of beta between 0 and 784 give a range of models. Here they have ten latents, and the loss below is
+# measured at $\beta = 1$ for all of them, because only then is it the negative ELBO.
 
 # %%
 swept = {1.0: models[10]}
@@ -480,25 +479,25 @@ chosen = {title: panel for title, panel in panels.items() if float(title.split()
 show(pictures.kl_bars(chosen, "Ten latents: a larger beta switches them off"))
 
 # %% [markdown]
-# - **Too small**: nearly an autoencoder. Codes are sharp and spread far beyond the prior (last
-#   column), reconstructions are as good as they get, and the prior misses where the codes are. The
-#   bound is bad because the KL is huge, although nobody looking at reconstructions would notice.
-# - **Too large**: information is expensive. Latents are given up one by one (pale bars), and what is
-#   left is shared by many digits, until at 30 all are gone. On the way samples look *better*
-#   than at $\beta = 1$: smoother, more typical, fewer in kind.
-# - **1** is the only one of them that bounds $\log p(x)$. Take another if you want something
-#   else (smooth samples, sharp reconstructions), and say so beside the number.
+# - **Too small**: the model is nearly an autoencoder. $q(z|x)$ is narrow, the means spread far beyond the prior
+#   (last column), and reconstructions are as good as they get, but samples of the prior fall where few images
+#   are encoded. The ELBO is low because the KL is very large, although the reconstructions do not show it.
+# - **Too large**: information in $z$ costs more. Latents become unused one after another (pale bars), and the
+#   remaining ones are shared by many digits, until at 30 none is used. In between, samples look *better* than
+#   at $\beta = 1$: they are smoother and more typical, but less diverse.
+# - **1** is the value for which the objective is the ELBO. Use another value if you want another property
+#   (smooth samples, sharp reconstructions), and report it with the results.
 #
 # ## 9. Warm-up
 #
-# With `kl_warmup_steps=N` the weight of the KL rises evenly from 0 to `beta` over the first $N$ steps.
-# What for? At the start the decoder can't use $z$ yet, so a code costs nats and brings none, and the
-# quickest way down is to drop it. A dropped latent may never come back.
+# With `kl_warmup_steps=N` the weight of the KL rises linearly from 0 to `beta` over the first $N$ steps. At the
+# start of training the decoder does not use $z$ yet, so the KL costs nats and brings nothing, and the loss
+# falls fastest if a latent is not used. Such a latent may stay unused.
 #
-# It is no cure for a large `beta`: at the end the weight is `beta` all the same, and what is not worth
-# its price goes then. It is a cure for a bad *start*, and we have one: the post's TensorFlow recipe
-# (Adam with a step of 0.01, initial weights of σ = 0.001), which fails on some seeds. Seed 1 is one of
-# them.
+# A warm-up does not help against a large `beta`: at its end the weight is `beta` all the same, and a latent
+# that is not worth its KL becomes unused then. It helps against a bad *start*, and we have an example: the
+# post's TensorFlow recipe (Adam with a learning rate of 0.01, initial weights with σ = 0.001), which fails
+# with some seeds. Seed 1 is one of them.
 
 # %%
 panels, lines, steps = {}, {}, fast(800, 80)
@@ -522,22 +521,21 @@ show(
 show(pictures.kl_bars(panels, "post-tf, seed 1: KL of each latent at the end"))
 
 # %% [markdown]
-# Without warm-up one latent is left of twenty. With it, the KL is far too high for a while, as it costs
-# little then, and comes down to what is worth its price. (Fourteen are active, ten have a bar worth the
-# name: a variance of 0.01 is a low hurdle. Look at both.)
+# Without a warm-up, one of twenty latents is used. With it, the KL is very high for a while, because its
+# weight is small, and then falls. (Fourteen latents are active, but only ten have a visible bar: a variance
+# of 0.01 is a low threshold. Look at both.)
 #
-# Two honest remarks. One seed is an anecdote; the README's figure has eight, without warm-up. And a
-# better start makes the question go away: Glorot's initial weights and a step of 0.001 lose no latent
-# in section 6, with no warm-up at all.
+# Two limits of this experiment. It is one seed; the README's figure has eight, without a warm-up. And with a
+# better start no warm-up is needed: with Glorot uniform initial weights and a learning rate of 0.001, all
+# latents are used in section 6 without a warm-up.
 
 # %% [markdown]
 # ## Exercises
 #
-# Fill in an answer and run the cell; it tells you whether it is right.
+# Enter an answer and run the cell; it tells you whether the answer is right.
 #
 # **Exercise 1.** A model of black-and-white images of four pixels has collapsed. In the training set the
-# pixels are white in 50 %, 50 %, 0 % and 10 % of the images. At which loss does it stand, in nats?
-# Two decimals.
+# pixels are white in 50 %, 50 %, 0 % and 10 % of the images. What is its loss, in nats, with two decimals?
 
 # %%
 answer_1 = None  # your answer, a number
@@ -547,20 +545,20 @@ check(
     "exercise 1",
     answer_1,
     lambda nats: abs(nats - (special.entr(shares) + special.entr(1 - shares)).sum()) < 0.01,
-    "Add up -p log p - (1 - p) log(1 - p), with the natural logarithm; a certain pixel costs 0.",
+    "Add up -p log p - (1 - p) log(1 - p), with the natural logarithm; a pixel that is always equal adds 0.",
 )
 
 # %% [markdown]
-# **Exercise 2.** Walk on an arc. Write a function of `z0`, `z1` (both of shape (latent_dim,)) and `t` in
-# [0, 1] whose result goes from one to the other and, if both have the same norm, keeps it all
-# the way, turning by the same angle for equal steps of `t`.
+# **Exercise 2.** Interpolate on an arc. Write a function of `z0`, `z1` (both of shape (latent_dim,)) and `t` in
+# [0, 1] whose result moves from `z0` to `z1`. If both have the same norm, the result must have that norm for all
+# `t` and turn by equal angles for equal steps of `t`.
 
 # %%
 answer_2 = None  # your answer, a function: lambda z0, z1, t: …
 
 
 def is_arc(path):
-    """Whether a path keeps the norm and turns evenly, on two vectors of norm 3."""
+    """Returns whether a path keeps the norm and turns evenly, for two vectors of norm 3."""
     z0, z1 = (3 * v / np.linalg.norm(v) for v in np.array([[1.0, 2, 0, 1], [0, 1, -1, 1]]))
     whole = np.arccos(z0 @ z1 / 9)
     for t in (0.0, 0.25, 0.5, 1.0):
@@ -579,8 +577,8 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 3.** The mean KL of a model is 6.1 nats, and $\mathrm{KL}(q(z)\,\|\,p(z))$ is 0.5. About how
-# many images can its codes tell apart, $e^{I(x;z)}$? To the nearest ten.
+# **Exercise 3.** The mean KL of a model is 6.1 nats, and $\mathrm{KL}(q(z)\,\|\,p(z))$ is 0.5. About how many
+# images can be distinguished by their latents, $e^{I(x;z)}$? Round to the nearest ten.
 
 # %%
 answer_3 = None  # your answer, a number
@@ -589,13 +587,13 @@ check(
     "exercise 3",
     answer_3,
     lambda images: abs(images - math.exp(6.1 - 0.5)) < 10,
-    "Section 5: the information is what is left of the KL. Then take exp, as these are nats.",
+    "Section 5: subtract the second part of the KL. Then take exp, because these are nats.",
 )
 
 # %% [markdown]
-# **Exercise 4.** Of three latents, over a large test set: `z_mean` of the first is 0.5 for one half of
-# the images and -0.5 for the other; of the second it is always 2; of the third its standard deviation
-# is 0.05. Which are active? Give the list of three booleans.
+# **Exercise 4.** For three latents, over a large test set: `z_mean` of the first is 0.5 for one half of the
+# images and -0.5 for the other half; of the second it is always 2; of the third its standard deviation is
+# 0.05. Which are active? Answer with a list of three booleans.
 
 # %%
 answer_4 = None  # your answer, a list: [True or False, …]
@@ -610,8 +608,7 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 5.** A run has `beta=4` and `kl_warmup_steps=2000`. Which weight does the KL have in its
-# 500th step?
+# **Exercise 5.** A run has `beta=4` and `kl_warmup_steps=2000`. What is the weight of the KL in its 500th step?
 
 # %%
 answer_5 = None  # your answer, a number
@@ -620,5 +617,5 @@ check(
     "exercise 5",
     answer_5,
     lambda weight: abs(weight - float(elbo.warmed_up(4.0, 499, 2000))) < 1e-6,  # 0 is the first
-    "It rises evenly, from 0 to beta.",
+    "It rises linearly from 0 to beta.",
 )
