@@ -3,15 +3,15 @@
 #
 # ## What you will learn
 #
-# - Block by block, how the same computation looks in Keras and in plain TensorFlow.
-# - What each framework decides for you, and what that hides.
-# - **The parity ladder**, climbed before your eyes: equal weights, order, noise, outputs, loss,
-#   gradients, trained weights. Equal means: no bit differs.
-# - What makes the bits agree, and what breaks them: a compiler, a seed, a mean in place of a sum.
+# - How the same computation looks in Keras and in plain TensorFlow, block by block.
+# - What each framework decides for you.
+# - **The parity ladder**: the two implementations have equal weights, order of images, noise, outputs, loss,
+#   gradients and trained weights. Equal means equal in every bit.
+# - What makes the bits equal, and what changes them: a compiler, a seed, a mean in place of a sum.
 # - How fast the two are.
 #
-# The whole notebook takes about two minutes on two cores. All of it holds for one machine, on its CPU,
-# with XLA on both sides; the README says [what is not proved](../README.md).
+# The notebook takes about two minutes on two cores. Its results hold for one machine, on its CPU, with both
+# implementations compiled by XLA; the README says [what is not proved](../README.md#what-is-proved-and-its-limits).
 
 # %%
 # Set-up. On your own machine: nothing to do, after `make setup`. On Colab: fill in the address.
@@ -67,14 +67,14 @@ data = load_data("mnist-5k")
 # %% [markdown]
 # ## 1. Block by block
 #
-# Both packages have the same files with the same functions in the same order, and the same comment heads
-# each matching block. So we can cut the blocks out of the source and lay them side by side. Keras is at
-# the left.
+# Both packages have the same files with the same functions in the same order, and each matching block has the same
+# comment as its heading. So we can take the blocks from the source and show them side by side, with Keras on the
+# left.
 
 
 # %%
 def both_blocks(module, word):
-    """The block `# word` of keras_vae/MODULE.py and of tf_vae/MODULE.py."""
+    """Shows the block `# word` of keras_vae/MODULE.py and of tf_vae/MODULE.py side by side."""
     sources = [
         inspect.getsource(sys.modules[f"{package}.{module}"]) for package in ("keras_vae", "tf_vae")
     ]
@@ -85,11 +85,10 @@ def both_blocks(module, word):
 both_blocks("model", "encode")
 
 # %% [markdown]
-# **Encode.** At the left, layers are objects that make their own weights, and calling one on a symbolic
-# input draws an edge of a graph. At the right, weights exist already, under a name, and the code is what
-# is computed.
+# **Encode.** On the left, layers are objects that create their own weights, and a call of a layer on a symbolic
+# input adds it to a graph. On the right, the weights exist already, by name, and the code is the computation.
 #
-# *Keras decides* the names, the moment when weights are made, and where shapes are checked.
+# *Keras decides* the names of the weights, when they are created, and where shapes are checked.
 
 # %%
 both_blocks("model", "decode")
@@ -98,31 +97,31 @@ both_blocks("model", "decode")
 both_blocks("model", "sample")
 
 # %% [markdown]
-# **Sample.** The greatest difference of style. At the right, the noise is a function of a seed that the
-# caller hands in. At the left it is a layer, and what the layer does stands elsewhere:
+# **Sample.** This block shows the greatest difference in style. On the right, the noise is a function of a seed,
+# which is an argument. On the left it is a layer, whose `call` is defined elsewhere:
 
 # %%
 print(inspect.getsource(keras_vae.model.Sampling.call))
 
 # %% [markdown]
-# A Keras `SeedGenerator` is a *state*: a seed and a counter that moves on with every call. The two implementations
-# can only agree because that counter, if nobody else draws from it, is the number of the step. So there are
-# two generators, one for training and one for evaluation; with a single one, a validation in between would
-# shift all the noise after it.
+# A Keras `SeedGenerator` has a *state*: a seed and a counter that increases with every call. The two implementations
+# can only agree because this counter, if nothing else draws from the generator, is the number of the step. So there
+# are two generators, one for training and one for evaluation; with a single generator, a validation would change
+# all noise after it.
 
 # %%
 both_blocks("model", "objective")
 
 # %% [markdown]
-# **Objective.** The same two lines of mathematics, from `shared/elbo.py`: that is the part which has one right
-# answer in any framework, and so it is written once.
+# **Objective.** Both sides call the same functions of `shared/elbo.py`. The mathematics has one right result in any
+# framework, so it is written once.
 
 # %%
 both_blocks("train", "update")
 
 # %% [markdown]
-# **Update.** Here `fit` hides the most. At the right you see the tape, the gradient, the optimizer's step,
-# the running means of the log and the compiled loop. At the left you see `compile`, and none of these.
+# **Update.** This is where `fit` does the most for you. On the right you see the tape, the gradient, the step of the
+# optimizer, the running means of the log and the compiled loop. On the left you see `compile`, and none of these.
 
 # %%
 titles = ["keras_vae/train.py", "tf_vae/train.py"]
@@ -130,28 +129,28 @@ bodies = keras_vae.train._fit, tf_vae.train._loop
 side_by_side(*(inspect.getsource(function) for function in bodies), titles)
 
 # %% [markdown]
-# **Loop.** At the left the call of `fit`; at the right what it stands for: take an epoch's order, run the
-# compiled steps, read the means, evaluate, show a bar. (What the left does after an epoch stands in its callbacks.)
+# **Loop.** On the left is the call of `fit`, on the right what `fit` does: take the order of an epoch, run the compiled
+# steps, read the means, evaluate, show a progress bar. (What the left side does after each epoch is in its callbacks.)
 #
-# In one table:
+# The differences in one table:
 #
 # | | `keras_vae` | `tf_vae` | who decides |
 # |---|---|---|---|
-# | weights | layers make them | we make them, by name | Keras: names, and what "glorot" means |
-# | noise | a generator with a state | a function of a seed | Keras: when the state moves on |
+# | weights | created by layers | created by us, by name | Keras: names, and what "glorot" means |
+# | noise | a generator with a state | a function of a seed | Keras: when the state advances |
 # | loss | `compute_loss` | a line in the step | Keras: how logs are averaged |
-# | gradients, update | inside `fit` | `tape.gradient`, `optimizer.apply` | nobody: the same Keras optimizer |
+# | gradients, update | inside `fit` | `tape.gradient`, `optimizer.apply` | nobody: both use the same Keras optimizer |
 # | epoch | `steps_per_epoch` | the loop | Keras: when callbacks run |
-# | order | a stream of batches | a table of indices | we do: `fit` would shuffle by a rule of its own |
-# | compilation | `jit_compile=True` | `tf.function(jit_compile=True)` | we do: "auto" is off on a CPU |
+# | order | a stream of batches | a table of indices | we do: `fit` would shuffle in its own way |
+# | compilation | `jit_compile=True` | `tf.function(jit_compile=True)` | we do: "auto" does not use XLA on a CPU |
 #
 # ## 2. The ladder
 #
-# Are they the same algorithm? We go up rung by rung. A rung says *yes* only where the bytes are the same; no
-# tolerance. (`tests/test_parity.py` climbs it on every change of the code, for several models and
-# optimizers.)
+# Are they the same algorithm? We compare them rung by rung, from the initial weights to the trained ones. A rung says
+# *yes* only if the bytes are equal; there is no tolerance. (`tests/test_parity.py` makes these comparisons for several
+# models and optimizers whenever the tests run.)
 #
-# The post's Keras recipe, with batches of 64: 62 whole ones and a last one of 32 images.
+# The example is the post's Keras recipe with batches of 64: 62 whole batches, and a last one of 32 images.
 
 # %%
 config = recipe("post-keras", batch_size=64, epochs=fast(10, 3), seed=3)
@@ -165,7 +164,7 @@ def same_bits(a, b):
 
 
 def rung(name, same):
-    """Note a rung and say whether it holds."""
+    """Records and prints whether a rung holds."""
     ladder[name] = bool(same)
     print(f"{name}: bit-identical {'yes' if same else 'NO'}")
 
@@ -174,10 +173,10 @@ def same_weights(a, b):
     return all(each["bit_identical"] for each in compare(a, b).values())
 
 
-print(f"{n:,} images, {epoch_steps} steps an epoch, {config.epochs} epochs")
+print(f"{n:,} images, {epoch_steps} steps per epoch, {config.epochs} epochs")
 
 # %% [markdown]
-# **Rung 1: initial weights**, a function of (seed, name).
+# **Rung 1: the initial weights** are a function of (seed, name).
 
 # %%
 fit_model, tape_model = (v.build(config, data.input_dim) for v in (ours, theirs))
@@ -186,8 +185,8 @@ print(len(weights), "weights,", f"{sum(w.size for w in weights.values()):,}", "n
 rung("1 initial weights", list(weights) == list(others) and same_weights(weights, others))
 
 # %% [markdown]
-# **Rung 2: the order of the images**, a function of (seed, epoch). At the left a stream of batches, at the
-# right the images and a table of indices. Two epochs, batch by batch.
+# **Rung 2: the order of the images** is a function of (seed, epoch). On the left it is a stream of batches, on the right
+# the images and a table of indices. We compare two epochs, batch by batch.
 
 # %%
 stream = keras_vae.batches.training_batches(data.x_train, config)
@@ -202,8 +201,8 @@ rung(
 )
 
 # %% [markdown]
-# **Rung 3: the noise**, a function of (seed, step). At the left, a generator that has been told to start at
-# step 0 and counts by itself; at the right, the step's number as half of the seed.
+# **Rung 3: the noise** is a function of (seed, step). On the left, a generator is set to start at step 0 and then counts
+# by itself; on the right, the step is the second half of the seed.
 
 # %%
 sampling = fit_model.sampling
@@ -217,7 +216,7 @@ print("first epsilon of step 10:", np.array(drawn)[0])
 rung("3 noise", same)
 
 # %% [markdown]
-# **Rung 4: what encoder and decoder give.**
+# **Rung 4: the outputs of the encoder and the decoder.**
 
 # %%
 (mean, log_var), (other_mean, other_log_var) = (
@@ -229,8 +228,8 @@ rung("4 q(z|x)", same_bits(mean, other_mean) and same_bits(log_var, other_log_va
 rung("4 p(x|z)", same_bits(*decoded))
 
 # %% [markdown]
-# **Rung 5: the loss and the gradients of the first step.** `fit` doesn't show its gradients. So we give both
-# versions an optimizer that keeps the gradient it is handed and moves nothing, and look into their
+# **Rung 5: the loss and the gradients of the first step.** `fit` does not return its gradients. So we give both
+# implementations an optimizer that stores the gradient and changes no weight, and read the gradients from their
 # checkpoints.
 
 
@@ -265,7 +264,7 @@ rung("5 loss", same_bits(*first_losses))
 rung("5 gradients", same_weights(*kept))
 
 # %% [markdown]
-# **Rung 6: the weights after one step**, now with the recipe's own RMSprop.
+# **Rung 6: the weights after one step**, now with RMSprop, the optimizer of the recipe.
 
 # %%
 (fit, _), (tape, _) = (
@@ -274,8 +273,8 @@ rung("5 gradients", same_weights(*kept))
 rung("6 weights after a step", same_weights(ours.gather(fit), theirs.gather(tape)))
 
 # %% [markdown]
-# **Rung 7: after an epoch**, the last batch of which is smaller than the others. One run of several epochs in
-# each implementation serves this rung and the next; its folder keeps the weights of epoch 1.
+# **Rung 7: the weights after one epoch**, whose last batch is smaller than the others. One run of several epochs in each
+# implementation is used for this rung and the next; its folder holds the weights of epoch 1.
 
 # %%
 whole = dataclasses.replace(config, picture_epochs=(1,), step_losses=True)
@@ -292,8 +291,8 @@ rung(
 )
 
 # %% [markdown]
-# **Rung 8: after several epochs**, with the loss of every step on the way, and the evaluation. The evaluation draws
-# noise too, a function of (seed, sample, batch), so that it disturbs no training.
+# **Rung 8: after several epochs**, with the loss of every step and the evaluation. The noise of an evaluation is a
+# function of (seed, sample, batch), so an evaluation does not affect the training.
 
 # %%
 losses, others = fit_run.step_losses, tape_run.step_losses
@@ -306,8 +305,8 @@ print({name: round(value, 6) for name, value in measured[0].items()})
 rung("8 evaluation", measured[0] == measured[1])
 
 # %% [markdown]
-# **Rung 9: a relay.** `keras_vae` runs one epoch and stops; `tf_vae` finds the folder and finishes. Against the
-# run that nothing disturbed:
+# **Rung 9: a relay.** `keras_vae` trains one epoch and stops; `tf_vae` resumes from the folder and finishes. The result is
+# compared with an uninterrupted run:
 
 # %%
 begun = dataclasses.replace(config, epochs=1)
@@ -321,15 +320,16 @@ print("\n".join(f"{'yes' if same else 'NO ':4} {name}" for name, same in ladder.
 print(f"{sum(ladder.values())} of {len(ladder)} rungs hold")
 
 # %% [markdown]
-# What makes it possible is one rule: **randomness is a function, never a state**. Order = f(seed, epoch), noise
-# = f(seed, step), weights = f(seed, name). Then it does not matter who draws, when, or after what.
+# One rule makes this possible: **every random number is a function of the seed and of where it is used**. Order =
+# f(seed, epoch), noise = f(seed, step), weights = f(seed, name). Then the result does not depend on which
+# implementation draws the numbers, or on what was drawn before.
 #
 # ### Two styles, one program
 #
-# The ladder is an experiment on one config. The reason behind it can be shown too. XLA is handed a program for
-# each implementation: `fit`'s step, and the body of our loop. `step_program` reads it and leaves out what says nothing about
-# the numbers: names, the order of independent instructions, and whole numbers that depend on whole numbers alone
-# (the seed of the noise, counters). What is left can be compared, before XLA optimizes it and after.
+# The ladder is an experiment with one config. The reason for its result can be shown, too. Each implementation gives XLA
+# a program: the step of `fit`, and the body of our loop. `step_program` reads this program and removes what has no
+# influence on the numbers: names, the order of independent instructions, and integers that depend only on integers (the
+# seed of the noise, counters). The rest can be compared, before and after XLA optimizes it.
 
 # %%
 programs = {}
@@ -343,13 +343,16 @@ for stage in ("before", "after"):
     print("   ", "yes" if not programs[stage] else programs[stage])
 
 # %% [markdown]
-# The results are the new weights, the optimizer's slots and the running means of the log. Each is made by the same
-# instructions from the same inputs, so on one machine the bits *must* be equal, whatever the numbers are.
+# The results are the new weights, the optimizer's slots and the running means of the log. Each is computed by the same
+# instructions from the same inputs, so on one machine the bits *must* be equal, whatever the inputs are.
 #
-# And when the two styles do hand over different programs? Here we add the bias by a plain `+` in our version, where
-# `Dense` uses `bias_add`. The lines are the instructions that only one of the two has, `-` for Keras and `+` for
-# ours. The *sum* in the bias' gradient is another one; and since a `+` may broadcast, TensorFlow works out some
-# lengths that it knew before.
+# After optimization this needs one setting. By default XLA moves constants out of our loop, where it cannot simplify
+# what they are multiplied with; the step of `fit` has no loop. A search over random configs found a few in which this
+# changed bits, so `shared/backend.py` disables this optimization pass (`while-loop-invariant-code-motion`).
+#
+# What does a difference look like? Here we add the bias with `+` in `tf_vae`, where `Dense` uses `bias_add`. The lines
+# are the instructions that only one of the two programs has, `-` for Keras and `+` for TensorFlow. The *sum* in the
+# gradient of the bias differs; and since `+` may broadcast, TensorFlow computes some lengths that were known before.
 
 
 # %%
@@ -370,14 +373,13 @@ print("\n".join(differences(*pair)))
 # %% [markdown]
 # `make parity COUNT=1000` trains both implementations on a thousand random configs and data sets and compares every bit.
 #
-# A warning about such proofs: they cannot find an error that *both* versions have, and the mathematics is shared.
-# So the tests compute all of it once more, in NumPy, in float64, with gradients by hand
-# (`tests/oracle.py`).
+# Such a proof cannot find an error that *both* implementations have, and they share the mathematics. So the tests
+# compute everything once more with NumPy, in float64, with gradients derived by hand (`tests/oracle.py`).
 #
-# ## 3. What breaks the bits
+# ## 3. What changes the bits
 #
-# Bits are a strict judge. To see how strict, we take the loop by hand, as in notebook 3, and change one thing at
-# a time. What changes is handed in: the loss, as a function of the model, the images and the noise.
+# Equality of bits is a strict criterion. To see how strict, we use the loop by hand, as in notebook 3, and change one
+# thing at a time. The changed part is an argument: the loss, as a function of the model, the images and the noise.
 
 # %%
 config = recipe("post-keras", steps=fast(400, 10))
@@ -387,7 +389,7 @@ batches = list(islice(stream, config.steps))
 
 
 def by_hand(config, loss_of, compiled=True):
-    """The weights after each watched number of steps: {steps: {name: array}}."""
+    """Returns the weights after each watched number of steps: {steps: {name: array}}."""
     model = theirs.build(config, data.input_dim)
     variables = list(model.named_weights.values())
     optimizer = keras.optimizers.RMSprop(config.learning_rate)
@@ -399,16 +401,16 @@ def by_hand(config, loss_of, compiled=True):
         optimizer.apply(tape.gradient(loss, variables), variables)
 
     step = tf.function(step, jit_compile=True) if compiled else step
-    found, noise = {}, seed_of(config.seed, "noise")
+    weights, noise = {}, seed_of(config.seed, "noise")
     for number in range(config.steps):
         step(batches[number], tf.constant([noise, number]))
         if number + 1 in watched:
-            found[number + 1] = theirs.gather(model)
-    return found
+            weights[number + 1] = theirs.gather(model)
+    return weights
 
 
 def distance(a, b):
-    """The largest |difference| of any weight, at each watched number of steps."""
+    """Returns the largest |difference| of any weight after each watched number of steps."""
     worst = {s: max(w["max_abs_difference"] for w in compare(a[s], b[s]).values()) for s in a}
     return np.array([worst[s] for s in watched])
 
@@ -425,18 +427,18 @@ print(
 )
 
 # %% [markdown]
-# The loop by hand is our measure from here on.
+# From here on, all runs are compared with this loop by hand.
 #
 # ### A mean in place of a sum
 #
-# On paper, a sum over 784 pixels is 784 times their mean. We write the step out with the log-likelihood of
-# *each pixel*, and take them together in three ways: by a sum, as before; by 784 times the mean; and by the mean
-# *without* the factor, a well-known mistake and another model (as in notebook 1: β = 784).
+# Mathematically, a sum over 784 pixels is 784 times their mean. We write the step with the log-likelihood of *each
+# pixel* and reduce it in three ways: by a sum, as before; by 784 times the mean; and by the mean *without* the factor,
+# which is a well-known mistake and a different model (as in notebook 1: β = 784).
 
 
 # %%
 def pixel_by_pixel(together):
-    """The loss, where `together` makes an image's log-likelihood of (batch, 784) those of its pixels."""
+    """Returns the loss with `together`, which reduces log-likelihoods (batch, 784) to (batch,)."""
 
     def loss_of(model, x, noise_seed):
         z_mean, z_log_var = model.encoder(x)
@@ -463,7 +465,7 @@ away = {
 # %% [markdown]
 # ### Another seed
 #
-# Of the initial weights, of the noise; the order stays as it was.
+# The seed changes the initial weights and the noise; the order of the images stays the same.
 
 # %%
 away["another seed"] = distance(by_hand(dataclasses.replace(config, seed=1), as_it_is), loop)
@@ -471,32 +473,32 @@ away["another seed"] = distance(by_hand(dataclasses.replace(config, seed=1), as_
 # %% [markdown]
 # ### Without XLA
 #
-# Both implementations again, each without the compiler: `fit` with `jit_compile=False`, the loop eagerly. The two are
+# Now both implementations run without the compiler: `fit` with `jit_compile=False`, and the loop eagerly. The two are
 # compared *with each other*: same weights, same order, same noise.
 
 
 # %%
 def fit_without_xla(config):
-    """What by_hand gives, by `fit`."""
+    """Returns the same as `by_hand`, by `fit`."""
     model = ours.build(config, data.input_dim)
     model.compile(optimizer=keras.optimizers.RMSprop(config.learning_rate), jit_compile=False)
-    found = {}
+    weights = {}
 
-    def note(batch, logs):
+    def record(batch, logs):
         if batch + 1 in watched:
-            found[batch + 1] = ours.gather(model)
+            weights[batch + 1] = ours.gather(model)
 
     model.fit(
         keras_vae.batches.training_batches(data.x_train, config),
         steps_per_epoch=config.steps,
         callbacks=[
             keras_vae.train.Noise(config.seed, 0),
-            keras.callbacks.LambdaCallback(on_train_batch_end=note),
+            keras.callbacks.LambdaCallback(on_train_batch_end=record),
         ],
         shuffle=False,
         verbose=0,
     )
-    return found
+    return weights
 
 
 tf.config.run_functions_eagerly(True)
@@ -514,37 +516,36 @@ for name, values in away.items():
     print(f"{name:42}" + "".join(f"{value:9.0e}" for value in values))
 
 # %%
-text = f"post-keras · {data.name} · how far two runs are apart in any weight"
+text = f"post-keras · {data.name} · largest difference of two runs in any weight"
 lines = {name: np.where(values > 0, values, np.nan) for name, values in away.items()}
 show(pictures.curves(np.array(watched), lines, text, "step", "largest |difference|", log="xy"))
 
 # %% [markdown]
-# From the top of the picture downward:
+# From the top of the figure downward:
 #
-# - **Another seed** is another model from the start. (Two models with other weights may be equally good: this measures
-#   bits, not quality.)
-# - **The mean without the factor**: RMSprop hides the wrong size of the gradients at first, but the weight of the KL is
-#   wrong by 784, and the run goes elsewhere.
-# - **XLA off against XLA on** looks as bad, and there is a plain reason: compiled, the same seed draws other noise. Each
-#   is right; they are two runs.
-# - **XLA off on both sides**: noise and order agree again, and the first step differs by $10^{-8}$, the last digit of
-#   float32. The two frameworks add up in another order, and no one promised them the same one.
-# - **A sum of the pixels, written out**: the very formula, only arranged otherwise, and the compiler makes other sums
-#   of it. To take 784 times the mean *changes nothing more*; the two lines lie on each other, because the
-#   compiler turns one into the other.
+# - **Another seed** gives another model from the start. (Two models with different weights may be equally good: this
+#   figure compares bits, not quality.)
+# - **The mean without the factor**: at first, RMSprop compensates the wrong size of the gradients, but the weight of the
+#   KL is wrong by a factor of 784, and the weights become different.
+# - **XLA off against XLA on** differs as much, for a simple reason: a compiled function draws other noise from the same
+#   seed. Both are right; they are two different runs.
+# - **XLA off on both sides**: noise and order agree again, and after the first step the weights differ by $10^{-8}$, in
+#   the last digit of float32. The two frameworks add in another order.
+# - **A sum of the pixels, written out**: the same formula in other operations, and the compiler computes other sums.
+#   784 times the mean *changes nothing more*; the two lines are equal, because the compiler converts one into the other.
 #
-# The last three begin in the last digit, and for 200 steps they grow slowly. Then they jump, by a factor of ten thousand.
-# We looked: it starts with one or two hidden units, and twenty steps later it is everywhere. A relu that is just above 0
-# in one run and just below in the other gives a gradient in the one and none in the other, and that is no longer
-# rounding.
+# The last three start with a difference in the last digit, which grows slowly for about 200 steps. Then it grows quickly,
+# by a factor of ten thousand. The growth starts with one or two hidden units: a relu that is slightly above 0 in one run
+# and slightly below 0 in the other has a gradient in one run and none in the other. This difference is no longer a
+# rounding error, and it spreads to all weights.
 #
-# So this is what "nearly the same" comes to after a few hundred steps, and why the ladder asks for bits. With a tolerance
-# of $10^{-6}$ a real mistake can pass on the first step, and a sound program fails on the four-hundredth.
+# So "nearly equal" does not last for a few hundred steps, and this is why the ladder compares bits. With a tolerance of
+# $10^{-6}$, a real error can pass at the first step, and a correct program fails at the four-hundredth.
 #
 # ## 4. Speed
 #
-# One epoch of each, training alone, by the clock of the ladder's run: the fastest of its epochs, as a disturbance
-# only ever adds time. The first two compile and do not count.
+# We compare one epoch of each, training only, with the times of the run of rung 8: the fastest of its epochs, because
+# other processes can only add time. The first two epochs include compilation and do not count.
 
 # %%
 seconds = {
@@ -552,24 +553,25 @@ seconds = {
     for name, run in (("keras_vae", fit_run), ("tf_vae", tape_run))
 }
 ratio = seconds["keras_vae"] / seconds["tf_vae"]
-print(f"an epoch of fit takes {ratio:.1f} times as long as one of the compiled loop, here and now")
+print(f"in this run, one epoch of fit takes {ratio:.1f} times as long as one of the compiled loop")
 
 # %% [markdown]
-# Do not read much into it. An epoch of 63 steps is over in a blink, and a busy machine decides which of the two is
-# ahead: executions of this cell have given 0.8 and 1.1. On MNIST, with 20 epochs of each, the README has 1.25 in favour
-# of the loop, and both more than twice as fast as `fit` the way tutorials write it. What `fit` does beside the steps
-# (it asks for batches, calls back, keeps logs) costs little once a call runs many steps.
+# This number is uncertain. An epoch of 63 steps is very short, and on a busy machine either of the two can be faster:
+# executions of this cell have given 0.8 and 1.1. The [README](../README.md#speed) has a better measurement on MNIST,
+# with many epochs of each. There the loop is faster than `fit`, and both are more than twice as fast as `fit` as most
+# tutorials use it. What `fit` does besides the steps (requesting batches, running callbacks, keeping logs) takes little
+# time if one call runs many steps.
 #
-# So which style should you use? `fit` where its decisions suit you: it is shorter, and as exact. The loop where
-# you must see the step, as in notebook 3, or change it.
+# Which style should you use? Use `fit` if its decisions suit you: it is shorter, and just as exact. Use the loop if
+# you need to see the step, as in notebook 3, or to change it.
 
 # %% [markdown]
 # ## Exercises
 #
-# Fill in an answer and run the cell; it tells you whether it is right.
+# Enter an answer and run the cell; it tells you whether the answer is right.
 #
-# **Exercise 1.** The reason behind section 3: give three numbers whose float32 sum depends on the order, that is
-# $(a + b) + c \ne a + (b + c)$.
+# **Exercise 1.** This is the reason for the differences in section 3: give three numbers whose float32 sum depends on the
+# order, so that $(a + b) + c \ne a + (b + c)$.
 
 # %%
 answer_1 = None  # your answer, three numbers: (a, b, c)
@@ -585,12 +587,12 @@ check(
     "exercise 1",
     answer_1,
     lambda numbers: depends_on_order(*numbers),
-    "Float32 keeps some seven digits. What becomes of a small number beside a large one?",
+    "Float32 has about seven digits. What happens to a small number that is added to a large one?",
 )
 
 # %% [markdown]
-# **Exercise 2.** A run on 4,000 images with batches of 64 was stopped after three epochs and is resumed. With
-# which number of a step does its noise go on? (The first step of all is 0.)
+# **Exercise 2.** A run on 4,000 images with batches of 64 was stopped after three epochs and is resumed. What is the
+# number of the step whose noise it draws first? (The first step of all has number 0.)
 
 # %%
 answer_2 = None  # your answer, a whole number
@@ -600,12 +602,12 @@ check(
     "exercise 2",
     answer_2,
     lambda step: step == steps_of_three,
-    "Count the smaller batches too; and the first step was number 0.",
+    "Count the smaller batches, too; the first step has number 0.",
 )
 
 # %% [markdown]
-# **Exercise 3.** Why bytes are compared, and not `==`: give two numbers or arrays that `np.array_equal` calls equal
-# and `same_bits` does not.
+# **Exercise 3.** Why do we compare bytes and not use `==`? Give two numbers or arrays that are equal for
+# `np.array_equal`, but not for `same_bits`.
 
 # %%
 answer_3 = None  # your answer, two numbers or arrays: (a, b)
@@ -620,12 +622,12 @@ check(
     "exercise 3",
     answer_3,
     lambda pair: np.array_equal(pair[0], pair[1]) and bytes_differ(pair[0], pair[1]),
-    "Which number has two signs? Or: which numbers have two types?",
+    "Which number exists with both signs? Or: can equal numbers have different types?",
 )
 
 # %% [markdown]
-# **Exercise 4.** A weight of about 0.05 differs between two implementations by $3.7 \cdot 10^{-9}$ after one step. How many steps of
-# float32 is that, at 0.05? (`np.spacing` knows the distance to the next number.) Then judge: a bug, or rounding?
+# **Exercise 4.** A weight of about 0.05 differs between two implementations by $3.7 \cdot 10^{-9}$ after one step. How many
+# float32 steps is this at 0.05? (`np.spacing` gives the distance to the next number.) Is it an error or rounding?
 
 # %%
 answer_4 = None  # your answer, a whole number
