@@ -3,20 +3,19 @@
 #
 # ## What you will learn
 #
-# - What a variational autoencoder (VAE) has that an autoencoder has not: a distribution to draw
+# - What a variational autoencoder (VAE) has that an autoencoder does not have: a distribution to sample
 #   from.
-# - Why the exact posterior $p(z|x)$ is out of reach, and what is done instead.
-# - Why $\log p(x) = \mathrm{KL}(q(z|x)\,\|\,p(z|x)) + \mathrm{ELBO}$, and why that line *is* the
-#   method.
+# - Why the exact posterior $p(z|x)$ cannot be computed, and what is done instead.
+# - Why $\log p(x) = \mathrm{KL}(q(z|x)\,\|\,p(z|x)) + \mathrm{ELBO}$, and how the loss follows from this
+#   equation.
 # - Both terms of the loss: the KL in closed form, and $\log p(x|z)$ for black-and-white,
 #   continuous, discrete and grey pixels.
-# - Why pixels are summed and not averaged, and why the KL carries no weight.
-# - What the reparameterization trick buys, measured.
+# - Why pixels are summed and not averaged, and why the KL has no weight.
+# - What the reparameterization trick improves, measured.
 #
-# The argument is that of a [post of 2018](../README.md#where-it-comes-from), *VAE模型*, retold in
-# other words. **Every displayed equation is followed by a cell that checks it by number**, and a
-# cell whose `assert` fails would have stopped the notebook. So you need not believe anything here:
-# change a formula and see the cell refuse.
+# The derivation follows a [blog post from 2018](../README.md#where-it-comes-from), *VAE模型*, in our own
+# words. **Every displayed equation is followed by a cell that checks it numerically**, and a failing
+# `assert` would have stopped the notebook. Change a formula and see how its check fails.
 #
 # The whole notebook takes about two minutes on two cores. You need to know what a density and an
 # expectation are, and a little Python.
@@ -68,14 +67,14 @@ random = np.random.RandomState(0)
 #
 # Both have an encoder $x \to z$ and a decoder $z \to x$. The difference is what $z$ is.
 #
-# - In an **autoencoder** $z$ is a point. It is trained to give $x$ back, and that is all.
-# - In a **VAE** the encoder gives a whole distribution, $q(z|x) = \mathcal N(\mu, \sigma^2)$ with
-#   one mean and one variance per latent, and there is a **prior** $p(z) = \mathcal N(0, I)$ that
-#   belongs to the model. To make a new image: draw $z$ from the prior, decode it.
+# - In an **autoencoder**, $z$ is a point. The model is trained only to reconstruct $x$.
+# - In a **VAE**, the encoder returns a distribution, $q(z|x) = \mathcal N(\mu, \sigma^2)$, with one mean and
+#   one variance per latent dimension, and the model includes a **prior** $p(z) = \mathcal N(0, I)$. To
+#   generate a new image, draw $z$ from the prior and decode it.
 #
-# We train one of each, the same network on the same 4,000 digits, with two latents so that we can
-# look at them. Pixels are drawn as 0 or 1 by their grey value, so that "the probability of an
-# image" means what it says; grey pixels have section 5 to themselves.
+# We train one of each, with the same network on the same 4,000 digits, and with two latents so that we can
+# draw them. Every pixel is drawn as 0 or 1 with its grey value as the probability, so that the likelihood is
+# the probability of a binary image; section 5 treats grey pixels.
 
 # %%
 data = load_data("mnist-5k")
@@ -89,17 +88,17 @@ x_test = evaluation_images(data.x_test, config)  # 1,000 images of 784 pixels, e
 print(f"{len(data.x_train):,} training images, {len(x_test):,} test images of {x_test.shape[1]}")
 
 # %% [markdown]
-# Where the two encoders put the test images. Colours are labels, which neither has seen. The dashed
-# circle has radius 3: the prior puts 99 % of its mass inside.
+# The figure shows where the two encoders place the test images. The colours are the labels, which neither
+# model was trained on. The dashed circle has radius 3 and contains 99 % of the probability of the prior.
 
 # %%
 panels = {"autoencoder": encode(autoencoder, x_test)[0], "VAE": encode(vae, x_test)[0]}
 show(pictures.latent_panels(panels, data.y_test, "Test set in the plane: z, or the mean of q(z|x)"))
 
 # %% [markdown]
-# The VAE has settled in the prior; the autoencoder has settled anywhere, because nothing told it
-# where. Let us now draw $z \sim \mathcal N(0, I)$ for both. The autoencoder was never promised
-# anything about such a $z$, and it shows.
+# The latents of the VAE lie where the prior has its probability. The latents of the autoencoder lie anywhere,
+# because its loss has no term for their position. Now we decode samples $z \sim \mathcal N(0, I)$ with both.
+# The autoencoder was not trained on such $z$, and its images show this.
 
 # %%
 z_prior = prior_samples(config, 15)
@@ -107,14 +106,13 @@ made = {"autoencoder": decode(autoencoder, z_prior), "VAE": decode(vae, z_prior)
 show(pictures.image_rows(made, data.image_shape, "z ~ N(0, I), decoded by both"))
 
 # %% [markdown]
-# The post says that with $\sigma^2 = 0$ the VAE becomes the autoencoder, and for the *sampling* that
-# is exactly so. A sample of $q$ is made as
+# The post says that with $\sigma^2 = 0$ the VAE becomes the autoencoder. For the *sampling* this is exactly
+# true. A sample of $q$ is computed as
 #
 # $$ z = \mu + \sigma\,\varepsilon, \qquad \varepsilon \sim \mathcal N(0, I), $$
 #
-# so that $\sigma = 0$ gives $z = \mu$ whatever $\varepsilon$ is. (For the *loss* it is not so: in
-# section 4 the KL will turn out to be infinite there. An autoencoder is a VAE with $\sigma = 0$
-# **and the KL left out**.)
+# so $\sigma = 0$ gives $z = \mu$ for every $\varepsilon$. (For the *loss* it is not true: section 4 shows that
+# the KL is infinite there. An autoencoder is a VAE with $\sigma = 0$ **and without the KL**.)
 
 # %%
 mean, epsilon = random.normal(size=(5, 2)), random.normal(size=(5, 2))
@@ -127,18 +125,18 @@ print("largest |z - (μ + 0.3 ε)|:", np.abs(z - (mean + 0.3 * epsilon)).max())
 assert np.allclose(z, mean + 0.3 * epsilon, rtol=1e-15)
 
 # %% [markdown]
-# ## 2. Why $p(z|x)$ is out of reach
+# ## 2. Why $p(z|x)$ cannot be computed
 #
-# We have a prior $p(z)$ and a decoder $p(x|z)$. The distribution we would like the encoder to give
-# is then no longer ours to choose: Bayes' rule fixes it.
+# We have a prior $p(z)$ and a decoder $p(x|z)$. They determine the distribution that the encoder should
+# return, by Bayes' rule:
 #
 # $$ p(z|x) = \frac{p(x|z)\,p(z)}{p(x)}, \qquad p(x) = \int p(x|z)\,p(z)\,dz $$
 #
-# The numerator is easy. The trouble is $p(x)$, the **evidence**: an integral of a neural network
-# over all of $z$.
+# The numerator is easy to compute. The difficulty is $p(x)$, the **evidence**: an integral of a neural
+# network over all $z$.
 #
-# In two dimensions one can do it by brute force: a fine grid over the plane. We do it twice, by
-# `log_evidence`, which refines its cells where it matters, and by a plain sum over 40,000 squares.
+# In two dimensions it can be computed on a fine grid over the plane. We compute it twice: with
+# `log_evidence`, which refines its cells where the integrand is large, and as a plain sum over 40,000 squares.
 
 # %%
 x = x_test[::50][: fast(20, 8)]  # two test images of each digit
@@ -160,13 +158,12 @@ for i in range(4):
 assert np.abs(log_px - plain_sum).max() < 0.05  # what squares of 0.05 leave out
 
 # %% [markdown]
-# Read the numbers: $\log p(x) = -150$ nats is a probability of $e^{-150}$, which is a decent one for
-# an image of 784 pixels: by tossing a coin for each pixel it would be $e^{-543}$.
+# $\log p(x) = -150$ nats is a probability of $e^{-150}$. For an image of 784 pixels this is a high
+# probability: if each pixel were drawn with probability ½, it would be $e^{-543}$.
 #
-# Now count. That was 200 squares along each axis, $200^2 = 40{,}000$ decoder calls. With the 20
-# latents of the post's second experiment it would be $200^{20} \approx 10^{46}$. No machine does
-# that, and this is all that "intractable" means here: the formula is known, and no one can pay for
-# it.
+# The sum needed 200 squares along each axis, so $200^2 = 40{,}000$ calls of the decoder. With the 20 latents of
+# the post's second experiment it would need $200^{20} \approx 10^{46}$ calls. This is what "intractable"
+# means here: the formula is known, but it cannot be evaluated.
 #
 # ### What about sampling?
 #
@@ -175,16 +172,16 @@ assert np.abs(log_px - plain_sum).max() < 0.05  # what squares of 0.05 leave out
 # $$ p(x) = \mathbb E_{p(z)}\big[p(x|z)\big] \approx \frac1K \sum_{k=1}^K p(x|z_k),
 #    \qquad z_k \sim p(z) $$
 #
-# True, and nearly useless. Most $z$ of the prior explain *this* image not at all, and the rare ones
-# that do carry the whole sum. Better to draw from a $q(z|x)$ that knows where to look, and to weight
-# each sample by what was done to it:
+# This is correct, but nearly useless. Most samples $z$ of the prior have a negligible $p(x|z)$ for *this*
+# image, and a few rare ones dominate the sum. It is better to draw from a $q(z|x)$ that is large where
+# $p(x|z)\,p(z)$ is large, and to weight each sample:
 #
 # $$ p(x) = \mathbb E_{q(z|x)}\left[\frac{p(x|z)\,p(z)}{q(z|x)}\right], \qquad
 #    \mathbb E\left[\log \frac1K\sum_{k=1}^K \frac{p(x|z_k)\,p(z_k)}{q(z_k|x)}\right] \le \log p(x) $$
 #
-# The second half (Jensen's inequality; Burda et al., 2015) says from which side one comes: from
-# below. `importance_bounds` computes it for any Gaussian $q$. With $q = p$, that is mean 0 and
-# $\log\sigma^2 = 0$, the weight is $p(x|z)$ alone, and the same function gives the naive sum.
+# The second part (Jensen's inequality; Burda et al., 2015) says that the estimate is a lower bound in
+# expectation. `importance_bounds` computes it for any Gaussian $q$. With $q = p$, that is mean 0 and
+# $\log\sigma^2 = 0$, the weight is $p(x|z)$, and the same function computes the simple sum above.
 
 # %%
 weigh = functools.partial(log_weights, vae)
@@ -217,13 +214,12 @@ text = f"What K samples miss of log p(x): mean of {len(x)} test images"
 show(pictures.curves(K, lines, text, "K samples an image", "nats missing", log="xy"))
 
 # %% [markdown]
-# **One** sample of the encoder's $q$ is worth several hundred of the prior. (Two latents are kind to
-# the prior, which catches up in the end: it looks everywhere, also where a mistaken $q$ does not.
-# With 20 latents it never would. And what grows with $K$ is the *expectation* of the bound; a single
-# run, like this one, may take a step back.)
+# **One** sample of the encoder's $q$ is as good as several hundred samples of the prior. (With two latents, the
+# prior reaches the same value in the end, because its samples cover the whole plane, including regions that a
+# wrong $q$ misses. With 20 latents this would need far too many samples. What grows with $K$ is the
+# *expectation* of the bound; in a single run, like this one, it may also fall.)
 #
-# So a good $q(z|x)$ is worth having, and the question is how to train one without ever seeing
-# $p(z|x)$.
+# So a good $q(z|x)$ is useful. The question is how to train one without knowing $p(z|x)$.
 #
 # ## 3. $\log p(x)$ in two parts
 #
@@ -232,10 +228,9 @@ show(pictures.curves(K, lines, text, "K samples an image", "nats missing", log="
 # $$ \log p(x) = \log\frac{p(x|z)\,p(z)}{p(z|x)}
 #    = \log\frac{p(x|z)\,p(z)}{q(z|x)} + \log\frac{q(z|x)}{p(z|x)} $$
 #
-# The left side has no $z$ in it. So the right side is **the same number at every $z$**, however odd
-# that looks. To see it without circularity we want a model whose posterior is known independently: a
-# linear decoder with Gaussian noise, $x = Wz + \text{noise}$. There $p(x)$ and $p(z|x)$ are both
-# Gaussian and textbooks give them.
+# The left side does not depend on $z$. So the right side is **the same number at every $z$**. To check this
+# without circularity, we need a model whose posterior is known independently: a linear decoder with Gaussian
+# noise, $x = Wz + \text{noise}$. There $p(x)$ and $p(z|x)$ are both Gaussian, with known formulas.
 
 # %%
 W, noise = random.normal(size=(5, 2)), 0.4  # 5 pixels, 2 latents; variance of the noise
@@ -256,15 +251,14 @@ for z in random.normal(size=(5, 2)):
     assert abs(first + second - evidence) < 1e-10
 
 # %% [markdown]
-# Each of the two parts depends on $z$; their sum does not. Now average both over $z \sim q(z|x)$: the
-# left side stays, and the two averages have names.
+# Each of the two parts depends on $z$; their sum does not. Now take the average of both over $z \sim q(z|x)$.
+# The left side does not change, and the two averages have names:
 #
 # $$ \log p(x) = \underbrace{\mathbb E_{q(z|x)}\left[\log\frac{p(x|z)\,p(z)}{q(z|x)}\right]}_{\text{ELBO}}
 #    + \underbrace{\mathbb E_{q(z|x)}\left[\log\frac{q(z|x)}{p(z|x)}\right]}_{\mathrm{KL}(q(z|x)\,\|\,p(z|x))\;\ge\;0} $$
 #
-# That is the whole derivation. For our trained VAE with two latents each of the three can be
-# computed *by an integration of its own*, and `posterior_identity` does. Nothing forces the
-# residual to be 0, but the truth.
+# This is the whole derivation. For our trained VAE with two latents, `posterior_identity` computes each of the
+# three terms *by a separate integration*. The residual is close to 0 only because the identity is true.
 
 # %%
 exact = quadrature.posterior_identity(log_likelihood, x, z_mean, z_log_var, spacing=0.02)
@@ -281,8 +275,8 @@ assert (exact["kl_to_posterior"] > 0).all()
 # BOund), and we can compute it without $p(z|x)$. When it rises, $\log p(x)$ has risen, or $q(z|x)$
 # has come closer to $p(z|x)$, or both. It does not say which.
 #
-# To see the sum stay whole, we take one image and stretch the encoder's $q$: its standard deviation
-# by a factor from 0.3 to 3.
+# To see that the sum stays constant, we take one image and multiply the standard deviation of the encoder's
+# $q$ by factors from 0.3 to 3.
 
 # %%
 factors = np.geomspace(0.3, 3, fast(17, 5))
@@ -312,10 +306,10 @@ show(
 )
 
 # %% [markdown]
-# The line on top never moves. What the ELBO loses, the KL gains.
+# The upper line is constant: where the ELBO is lower, the KL is higher by the same amount.
 #
-# What is in that KL? Here is the exact $p(z|x)$ of four test images, in colour, with the encoder's
-# $q(z|x)$ drawn over it at one and two standard deviations: from the best fit to the worst.
+# The next figure shows what this KL measures: the exact $p(z|x)$ of four test images, in colour, and the
+# encoder's $q(z|x)$ as curves at one and two standard deviations, from the best fit to the worst.
 
 # %%
 order = np.argsort(exact["kl_to_posterior"])
@@ -340,14 +334,14 @@ show(
 )
 
 # %% [markdown]
-# Two things are wrong with these $q$, and they are different.
+# There are two possible reasons for the difference between $q(z|x)$ and $p(z|x)$.
 #
-# - The true posterior may be tilted, bent, or in pieces. A Gaussian along the axes can be none of
-#   these, whoever chooses it.
-# - The encoder has never seen these images, and may simply look in the wrong place.
+# - The true posterior may be rotated, curved, or have several modes. A Gaussian with a diagonal covariance
+#   cannot represent this, whatever its parameters are.
+# - The encoder was not trained on these images, and its mean or variances may be wrong.
 #
-# Which of the two is it? Give each image a Gaussian with the mean and the variances of its own
-# posterior, and measure again.
+# To separate the two, we give each image a Gaussian with the mean and the variances of its exact posterior,
+# and measure again.
 
 # %%
 fitted = quadrature.posterior_identity(
@@ -361,19 +355,19 @@ assert np.abs(fitted["log_px"] - log_px[some]).max() < 1e-3  # log p(x) knows no
 assert fitted["kl_to_posterior"][-1] < exact["kl_to_posterior"][some[-1]]
 
 # %% [markdown]
-# Nearly all of it is the second. A Gaussian along the axes fits these posteriors well, but the
-# encoder, which has seen 4,000 images, guesses wrong on some new ones. The name for what is lost
-# there is the *amortization gap* (Cremer et al., 2018, arXiv:1801.03558): one network answers for
-# all images, instead of a search for each.
+# Nearly all of the KL is due to the second reason. A Gaussian with a diagonal covariance fits these posteriors
+# well, but the encoder, trained on 4,000 images, is wrong for some new ones. This part of the KL is called the
+# *amortization gap* (Cremer et al., 2018, arXiv:1801.03558): one network computes $q$ for all images, instead
+# of an optimization for each image.
 #
 # ### The form that is computed
 #
-# Split the logarithm in the ELBO, and it falls into the two terms of the loss:
+# Splitting the logarithm in the ELBO gives the two terms of the loss:
 #
 # $$ \mathrm{ELBO} = \mathbb E_{q(z|x)}\big[\log p(x|z)\big] - \mathrm{KL}\big(q(z|x)\,\|\,p(z)\big) $$
 #
-# Mind which KL this is: the one to the **prior**, which we can compute, not the one to the
-# posterior, which we cannot. To check the split, we compute the left side by sampling
+# Note which KL this is: the KL to the **prior**, which we can compute, and not the KL to the posterior, which
+# we cannot compute. To check the equation, we compute the left side by sampling
 # $\log\frac{p(x|z)p(z)}{q(z|x)}$, and the right side by integration and the closed form of section 4.
 
 # %%
@@ -397,7 +391,7 @@ assert away.max() < 5
 # $$ \mathrm{KL}\big(\mathcal N(\mu, \sigma^2)\,\|\,\mathcal N(0, 1)\big)
 #    = \int q(z)\log\frac{q(z)}{p(z)}\,dz = \tfrac12\left(\mu^2 + \sigma^2 - 1 - \log\sigma^2\right) $$
 #
-# Our oracle is `scipy.integrate.quad`, which knows nothing about Gaussians.
+# We check it with `scipy.integrate.quad`, a general numerical integration.
 
 # %%
 for mu, sigma in ((0.0, 1.0), (1.5, 1.0), (0.0, 0.3), (-1.0, 0.5)):
@@ -416,9 +410,8 @@ for mu, sigma in ((0.0, 1.0), (1.5, 1.0), (0.0, 0.3), (-1.0, 0.5)):
     assert abs(closed - by_integration) < 1e-9
 
 # %% [markdown]
-# A picture of the same integral. Above: the prior and three $q$. Below: what is integrated. Where $q$
-# lies above the prior it is paid for (blue), where it lies below it earns back a little (orange);
-# the area is the KL.
+# The figure shows the same integral. Above: the prior and three $q$. Below: the integrand. It is positive
+# (blue) where $q$ is above the prior and negative (orange) where $q$ is below it; the total area is the KL.
 
 # %%
 z = np.linspace(-5, 6, 1101)
@@ -432,8 +425,8 @@ show(pictures.kl_areas(z, stats.norm.pdf(z), panels, "The KL to the prior, as an
 # $$ \mathrm{KL}\big(q(z|x)\,\|\,\mathcal N(0, I)\big)
 #    = \tfrac12\sum_{j}\left(\mu_j^2 + \sigma_j^2 - 1 - \log\sigma_j^2\right) $$
 #
-# A **sum** over latents, not a mean: that is not taste, it is what the integral gives. Another
-# oracle here: the KL of two full Gaussians, by sampling with `scipy.stats`.
+# It is a **sum** over latents and not a mean, because this is the value of the integral. We check it against
+# the KL of two multivariate Gaussians, estimated by sampling with `scipy.stats`.
 
 # %%
 mean, log_var = random.normal(size=(1, 3)), random.uniform(-2, 1, (1, 3))
@@ -449,12 +442,12 @@ print(f"by sampling {ratio.mean():.4f} ± {error:.4f}")
 assert abs(together - sum(one_by_one)) < 1e-12 and abs(together - ratio.mean()) < 5 * error
 
 # %% [markdown]
-# Back to the remark about $\sigma = 0$. As $\sigma$ shrinks,
+# Now we return to the remark about $\sigma = 0$. As $\sigma$ goes to 0,
 #
 # $$ \mathrm{KL} \approx -\log\sigma + \text{const} \;\to\; \infty, $$
 #
-# 2.3 nats for every factor of ten, without end. A VAE can't become an autoencoder by itself: the KL
-# forbids it.
+# by 2.3 nats for every factor of ten, without bound. So training does not turn a VAE into an autoencoder: the
+# KL would become infinite.
 
 # %%
 sigmas = np.array([1e-2, 1e-3, 1e-4, 1e-5])
@@ -465,13 +458,13 @@ assert np.allclose(np.diff(kl), math.log(10), atol=1e-3)
 # %% [markdown]
 # ## 5. The right term: $\mathbb E_{q(z|x)}[\log p(x|z)]$
 #
-# This expectation has no closed form, as it passes through the decoder. It is estimated, and by the
-# crudest estimate there is: **one** sample of $z$ per image and step.
+# This expectation has no closed form, because it contains the decoder. It is estimated with the simplest
+# estimate: **one** sample of $z$ per image and step.
 #
 # $$ \mathbb E_{q(z|x)}\big[\log p(x|z)\big] \approx \log p(x|z), \qquad z = \mu + \sigma\,\varepsilon $$
 #
-# One sample is noisy, but right on average, and training sees thousands of them. How noisy, how
-# right:
+# One sample is noisy but unbiased, and training uses thousands of them. The next cell measures the noise and
+# the mean:
 
 # %%
 many = fast(300, 50)
@@ -497,9 +490,9 @@ assert (np.abs(one_sample.mean(axis=0) - by_integration) < 5 * error).all()
 # $$ \log p(x|z) = \sum_k \Big(x_k\log y_k + (1 - x_k)\log(1 - y_k)\Big)
 #    = \sum_k \Big(x_k\,\ell_k - \log(1 + e^{\ell_k})\Big) $$
 #
-# The first form is the (negative) binary cross-entropy. The second is the same and never takes the
-# logarithm of a rounded zero. Two checks: against SciPy, and that the probabilities of **all** images
-# add up to 1, for a screen of six pixels.
+# The first form is the (negative) binary cross-entropy. The second is equal to it and never takes the
+# logarithm of a number that was rounded to zero. There are two checks: a comparison with SciPy, and, for
+# images of six pixels, that the probabilities of **all** images add up to 1.
 
 # %%
 logits = random.normal(0, 2, 6)
@@ -514,7 +507,7 @@ assert np.allclose(ours, scipy_s, atol=1e-12) and abs(np.exp(ours).sum() - 1) < 
 # %% [markdown]
 # ### Continuous: Gaussian
 #
-# The decoder gives a mean $m_k$ for each pixel and, if we let it, a variance $s_k^2$:
+# The decoder gives a mean $m_k$ for each pixel and, if it is learned, a variance $s_k^2$:
 #
 # $$ \log p(x|z) = -\tfrac12\sum_k\left(\frac{(x_k - m_k)^2}{s_k^2} + \log s_k^2 + \log 2\pi\right) $$
 
@@ -533,10 +526,10 @@ assert np.allclose(ours, scipy_s, atol=1e-12)
 #
 # $$ \log p(x|z) = -\frac{1}{2s^2}\sum_k (x_k - m_k)^2 - \frac D2\log 2\pi s^2 $$
 #
-# This is how the squared error enters, and it comes **with a factor**: $1/2s^2$, against a KL that has
-# none. Whoever writes "MSE + KL" has chosen an $s$, knowingly or not. A *sum* of squares is
-# $s^2 = \frac12$. A *mean* over 784 pixels is $s^2 = 392$, that is $s \approx 20$ for pixels between
-# 0 and 1: a model that says of every pixel "0.5, give or take 20".
+# So the squared error appears **with a factor** $1/2s^2$, while the KL has no factor. A loss "MSE + KL"
+# therefore implies a value of $s$, intended or not. A *sum* of squares implies $s^2 = \frac12$. A *mean* over 784
+# pixels implies $s^2 = 392$, that is $s \approx 20$ for pixels between 0 and 1: the model is uncertain about
+# every pixel by 20 times its whole range.
 
 # %%
 grey = data.x_test[:2].astype(float)
@@ -551,8 +544,7 @@ for what, s2, loss in (("sum", 0.5, squares), ("mean", 392, squares / 784)):
     assert np.allclose(logs - constant, -loss, rtol=1e-9)
 
 # %% [markdown]
-# Which $s$ would the data choose? The one that makes them most probable, and that is the mean squared
-# error itself:
+# Which $s$ makes the data most probable? Its square is the mean squared error:
 #
 # $$ \arg\max_{s^2}\;\log p(x|z) = \frac1D\sum_k (x_k - m_k)^2 $$
 
@@ -593,8 +585,8 @@ show(
 #
 # $$ \log p(x|z) = \sum_k\Big(\ell_{k,x_k} - \log\sum_{v} e^{\ell_{k,v}}\Big) $$
 #
-# the (negative) categorical cross-entropy. SciPy's `log_softmax` is the oracle, and again all images
-# together must have probability 1.
+# the (negative) categorical cross-entropy. We check it against SciPy's `log_softmax`, and again the
+# probabilities of all images must add up to 1.
 
 # %%
 L, pixels = 4, 3
@@ -607,11 +599,11 @@ print(f"the probabilities of all {len(images)} images add up to {np.exp(ours).su
 assert np.allclose(ours, scipy_s, atol=1e-12) and abs(np.exp(ours).sum() - 1) < 1e-12
 
 # %% [markdown]
-# ### Grey pixels, and a wrong turn that many took
+# ### Grey pixels, and a common error
 #
-# MNIST is grey. The post (with much of the code of its time) puts the grey values $x_k \in [0, 1]$ into
-# the Bernoulli formula. It trains well and the pictures are fine. But it is not a likelihood: over
-# $[0, 1]$ it does not integrate to 1.
+# MNIST is grey. The post, like much code of its time, uses the grey values $x_k \in [0, 1]$ in the Bernoulli
+# formula. Training works and the images look good. But the formula is not a likelihood of grey values: its
+# integral over $[0, 1]$ is not 1.
 #
 # $$ \int_0^1 y^x(1-y)^{1-x}\,dx = \frac{2y - 1}{\ell} \le \tfrac12,
 #    \qquad \ell = \log\frac{y}{1-y} $$
@@ -635,8 +627,8 @@ for y in (0.1, 0.6, 0.99):
     assert abs(area - (2 * y - 1) / logit) < 1e-9 and area <= 0.5
 
 # %% [markdown]
-# The cure is a constant. Divide by that area, and there is a proper density with the same exponent,
-# the **continuous Bernoulli** (Loaiza-Ganem and Cunningham, 2019):
+# Dividing by this integral gives a normalised density with the same exponent, the **continuous Bernoulli**
+# (Loaiza-Ganem and Cunningham, 2019):
 #
 # $$ \log p(x|z) = \sum_k\Big(x_k\,\ell_k - \log(1 + e^{\ell_k}) + \log C(\ell_k)\Big),
 #    \qquad C(\ell) = \frac{\ell}{2y - 1} = \frac{\ell}{\tanh(\ell/2)} $$
@@ -671,9 +663,9 @@ show(
 )
 
 # %% [markdown]
-# The surer the decoder is, the more is missing, so the Bernoulli formula also *misjudges*: it asks
-# the decoder to be less sure than it should be. And its numbers are no $\log p(x)$. Its best possible
-# value on grey pixels is not even 0: it is reached at $y_k = x_k$, and there
+# The more certain the decoder is, the smaller is the integral. So the Bernoulli formula on grey pixels also
+# favours decoders that are less certain than they should be. And its values are not $\log p(x)$. Its largest
+# possible value on grey pixels is below 0: it is reached at $y_k = x_k$, where
 #
 # $$ \max_{y}\;\log p(x|z) = -\sum_k H(x_k), \qquad H(x) = -x\log x - (1-x)\log(1-x). $$
 
@@ -688,9 +680,9 @@ print(f"y = x: {sharp.mean():.3f} nats an image; minus the entropy: {-entropy.me
 assert np.allclose(sharp, -entropy, atol=1e-6) and (nudged < sharp).all()
 
 # %% [markdown]
-# So a "reconstruction loss" of 0 does not exist there, and a number on grey pixels may be compared
-# with other such numbers (as in the README's table of results) but never with published $\log p(x)$ on
-# binary MNIST. The project writes `x: grey` or `x: binary` beside every number for that reason.
+# So a "reconstruction loss" of 0 is not possible there. A number on grey pixels may be compared with other
+# numbers on grey pixels (as in the README's table of results), but not with published values of $\log p(x)$ on
+# binary MNIST. For this reason the project writes `x: grey` or `x: binary` beside every number.
 #
 # ## 6. The loss
 #
@@ -699,9 +691,8 @@ assert np.allclose(sharp, -entropy, atol=1e-6) and (nudged < sharp).all()
 # $$ \text{loss} = \frac1N\sum_{i=1}^N\Big[\mathrm{KL}\big(q(z|x^{(i)})\,\|\,p(z)\big) - \log p(x^{(i)}|z^{(i)})\Big] $$
 #
 # The mean over the batch is **the only mean**. Pixels are summed because the logarithm of their
-# product is a sum; latents are summed because the KL is. And the KL has no weight, because
-# log-likelihood minus *once* the KL is a bound on $\log p(x)$, by section 3, and with any other
-# weight it is not that bound.
+# product is a sum; latents are summed because the KL is a sum. And the KL has no weight, because the ELBO of
+# section 3 is the log-likelihood minus *once* the KL.
 
 # %%
 terms, kl = (np.array(each, float) for each in elbo_terms(vae, x_test, config))
@@ -710,8 +701,8 @@ print(f"loss {loss:.4f} = KL {kl.mean():.4f} - log-likelihood {terms.mean():.4f}
 assert abs(loss - np.mean(kl - terms)) < 1e-9
 
 # %% [markdown]
-# Now suppose that somebody averages, as `BinaryCrossentropy` does over pixels, and takes the mean of
-# the KL over latents for symmetry. With $D$ pixels and $d$ latents that is a hidden weight on the KL:
+# Now suppose that the cross-entropy is averaged over pixels, as `BinaryCrossentropy` does, and that the KL is
+# averaged over latents, too. With $D$ pixels and $d$ latents this is a hidden weight of the KL:
 #
 # $$ -\frac1D\log p(x|z) + \frac1d\,\mathrm{KL}
 #    = \frac1D\Big(-\log p(x|z) + \beta\,\mathrm{KL}\Big), \qquad \beta = \frac Dd = \frac{784}{2} = 392 $$
@@ -723,8 +714,8 @@ print(f"both averaged {averaged:.9f}, beta = 392 {weighted:.9f}")
 assert abs(averaged - weighted) < 1e-9
 
 # %% [markdown]
-# It looks harmless; so we train it. At that weight a bit of information about $x$ costs 392 times what
-# it is worth, and the encoder does the thrifty thing: it says nothing.
+# We train a model with this loss. With this weight, information about $x$ costs 392 times as much in the KL as
+# it gains in the log-likelihood, so the loss is smallest if $z$ contains no information about $x$.
 
 # %%
 heavy_config = recipe("post-keras", epochs=fast(50, 20), binarization="dynamic", beta=392.0)
@@ -738,9 +729,9 @@ rows = {
 show(pictures.image_rows(rows, data.image_shape, "Reconstructed from the mean of q(z|x)"))
 
 # %% [markdown]
-# Always the same grey ghost: the mean image. This is **posterior collapse**, and it has a number. A
-# decoder that learns nothing from $z$ can do no better than to give each pixel its mean
-# $\bar x_k$, which costs the entropy of the mean image:
+# All reconstructions are equal: they are the mean image. This is **posterior collapse**, and it has a typical
+# loss. A decoder that learns nothing from $z$ can do no better than to give each pixel its mean $\bar x_k$, and
+# its loss is then the entropy of the mean image:
 #
 # $$ \min_{y}\;-\frac1N\sum_{i}\log p(x^{(i)}|y) = \sum_k H(\bar x_k) $$
 
@@ -766,17 +757,17 @@ print(f"trained at beta = 392: {-last['log_likelihood']:.2f} nats, and a KL of {
 assert -last["log_likelihood"] > floor - 0.5  # its pixels were drawn anew, each epoch
 
 # %% [markdown]
-# When you see a loss stand still at about 206 nats on MNIST, this is where you are.
+# If a loss on MNIST stays at about 206 nats, the posterior has collapsed.
 #
 # ## 7. The reparameterization trick
 #
-# One step is missing. The loss holds an expectation over $q(z|x)$, and $q$ has the parameters that we
-# differentiate by. The trick is to draw the randomness where no parameter is, and to compute $z$ from
-# it, with $\sigma = e^{\frac12\log\sigma^2}$:
+# One step is missing. The loss contains an expectation over $q(z|x)$, and we need its derivatives with respect
+# to the parameters of $q$. The trick is to draw noise that does not depend on the parameters, and to compute $z$
+# from it, with $\sigma = e^{\frac12\log\sigma^2}$:
 #
 # $$ \mathbb E_{z\sim\mathcal N(\mu, \sigma^2)}\big[f(z)\big] = \mathbb E_{\varepsilon\sim\mathcal N(0, 1)}\big[f(\mu + \sigma\,\varepsilon)\big] $$
 #
-# Both sides are the same because $\mu + \sigma\varepsilon$ *is* a draw from $\mathcal N(\mu, \sigma^2)$.
+# Both sides are equal because $\mu + \sigma\varepsilon$ has the distribution $\mathcal N(\mu, \sigma^2)$.
 
 # %%
 epsilon = random.normal(size=(20_000, 1))
@@ -788,17 +779,17 @@ print(f"Kolmogorov-Smirnov: largest distance {test.statistic:.4f}, p-value {test
 assert test.pvalue > 0.001
 
 # %% [markdown]
-# Now the gradient passes inside, straight through $f$, which is the decoder:
+# Now the derivative can be taken inside the expectation, through $f$, which contains the decoder:
 #
 # $$ \frac{\partial}{\partial\mu}\mathbb E[f] = \mathbb E\big[f'(\mu + \sigma\varepsilon)\big], \qquad
 #    \frac{\partial}{\partial\log\sigma^2}\mathbb E[f] = \mathbb E\big[f'(\mu + \sigma\varepsilon)\,\tfrac12\sigma\varepsilon\big] $$
 #
-# It is often said that one *cannot* differentiate through sampling. One can, without the trick, by
-# the score function (REINFORCE), and $f$ need not even have a derivative:
+# It is often said that one *cannot* differentiate through sampling. This is possible without the trick, by the
+# score function (REINFORCE), and $f$ need not even be differentiable:
 #
 # $$ \frac{\partial}{\partial\mu}\mathbb E[f] = \mathbb E\Big[f(z)\,\frac{\partial\log q(z)}{\partial\mu}\Big] = \mathbb E\Big[f(z)\,\frac{z-\mu}{\sigma^2}\Big] $$
 #
-# Both are right on average. First on a function whose gradient is known:
+# Both estimators are unbiased. First we use a function whose gradient is known:
 # $f(z) = 3z^2$ has $\mathbb E[f] = 3(\mu^2 + \sigma^2)$, so the gradients are $6\mu$ and $3\sigma^2$.
 
 # %%
@@ -812,7 +803,7 @@ for name, truth in (("z_mean", 6 * 0.5), ("z_log_var", 3 * math.exp(-1))):
         assert abs(estimate - truth) < 5 * error
 
 # %% [markdown]
-# And now where it counts: $f(z) = \log p(x|z)$ of the trained decoder, at one test image.
+# Now we use $f(z) = \log p(x|z)$ of the trained decoder, for one test image.
 
 # %%
 image = tf.constant(x[[chosen]])
@@ -863,20 +854,20 @@ show(
 )
 
 # %% [markdown]
-# *Both* estimators are correct; only one can be used with a single sample a step. That is the
-# honest statement of the trick: it does not make the gradient possible, it makes it affordable.
-# (Subtracting a constant near $\log p(x|z)$ from $f$ helps the score function; try
-# `baseline=` in `gradient_estimators`. It remains behind.)
+# *Both* estimators are correct, but only the first can be used with a single sample per step. So the trick does
+# not make the gradient possible; it reduces its variance enough for training. (Subtracting a constant near
+# $\log p(x|z)$ from $f$ reduces the variance of the score function; try `baseline=` in `gradient_estimators`.
+# Its variance is still larger.)
 #
-# ## 8. One line to take away
+# ## 8. Summary in one line
 #
-# If you keep one line, let it be this:
+# The most important line of this notebook is
 #
 # $$ \log p(x) \;\ge\; \mathbb E_{q(z|x)}[\log p(x|z)] - \mathrm{KL}(q(z|x)\,\|\,p(z)) $$
 #
-# with equality where $q(z|x) = p(z|x)$: then *every single sample* of the weight is $\log p(x)$
-# itself. The linear model of section 3 has a posterior we know, so try it (with one latent, where
-# every Gaussian lies along the axes).
+# with equality if $q(z|x) = p(z|x)$: then the logarithm of *every single* importance weight is $\log p(x)$. The
+# posterior of the linear model of section 3 is known, so we can check this (with one latent, where every
+# Gaussian has a diagonal covariance).
 
 # %%
 w = random.normal(size=(5, 1))
@@ -893,10 +884,10 @@ for epsilon in (-2.0, 0.0, 1.0):
 # %% [markdown]
 # ## 9. Where the post is imprecise
 #
-# It is a good post, and its formulas lead to working code. For those who read it beside this
-# notebook, kindly:
+# The post is good, and its formulas lead to working code. This table is for those who read it together with
+# this notebook:
 #
-# | the post | exactly |
+# | the post | more precisely |
 # |---|---|
 # | an autoencoder cannot generalise | it can, to new inputs; it has no $p(z)$ to *draw* from (section 1) |
 # | with $\sigma^2 = 0$ the VAE becomes the autoencoder | in its sampling, yes; its KL is then infinite and has to be dropped (section 4) |
@@ -905,17 +896,17 @@ for epsilon in (-2.0, 0.0, 1.0):
 # | $p(x)$ is maximised by *reducing* the variational bound, which is the loss | the bound is *raised*; the loss is its negative (section 3) |
 # | and so $p(x)$ is maximised | the bound is; a part of the gain may be a better $q$ alone (section 3) |
 # | the encoder gives the parameters of $p_\theta$ | those of $q_\phi(z \mid x)$ (section 1) |
-# | with a fixed $\sigma$ the right term is the MSE | times $1/2\sigma^2$, plus a constant; that factor is the weight against the KL (section 5) |
+# | with a fixed $\sigma$ the right term is the MSE | times $1/2\sigma^2$, plus a constant; this factor sets its weight relative to the KL (section 5) |
 # | binary images: Bernoulli; then MNIST | MNIST is grey, and on grey pixels the formula is not normalised (section 5) |
-# | sampling cannot be differentiated | not by the chain rule; by the score function it can, at a great price (section 7) |
+# | sampling cannot be differentiated | not by the chain rule; by the score function it can, with a much larger variance (section 7) |
 
 # %% [markdown]
 # ## Exercises
 #
-# Fill in an answer and run the cell; it tells you whether it is right. Paper is enough for all five.
+# Enter an answer and run the cell; it tells you whether the answer is right. All five can be solved on paper.
 #
-# **Exercise 1.** How many nats is $\mathrm{KL}(\mathcal N(1, 4)\,\|\,\mathcal N(0, 1))$? (The variance
-# is 4.) Three decimals.
+# **Exercise 1.** How many nats is $\mathrm{KL}(\mathcal N(1, 4)\,\|\,\mathcal N(0, 1))$? (The variance is 4.)
+# Give three decimals.
 
 # %%
 answer_1 = None  # your answer, a number
@@ -928,7 +919,7 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 2.** Of one image you know $\log p(x) = -140$ nats, an ELBO of $-143.5$, and
+# **Exercise 2.** For one image you know $\log p(x) = -140$ nats, an ELBO of $-143.5$, and
 # $\mathrm{KL}(q(z|x)\,\|\,p(z)) = 5$. What is $\mathrm{KL}(q(z|x)\,\|\,p(z|x))$?
 
 # %%
@@ -942,8 +933,8 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 3.** Somebody's loss is `mean((x - x_decoded) ** 2)` over the 3,072 pixels of a colour
-# image, plus the KL, summed. Which variance $s^2$ of a Gaussian decoder is that?
+# **Exercise 3.** A loss is `mean((x - x_decoded) ** 2)` over the 3,072 values of a colour image, plus the KL
+# summed over latents. Which variance $s^2$ of a Gaussian decoder does this imply?
 
 # %%
 answer_3 = None  # your answer, a number
@@ -963,8 +954,8 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 4.** Another loss averages the log-likelihood over 784 pixels and the KL over 20 latents.
-# Which $\beta$ is that?
+# **Exercise 4.** Another loss averages the log-likelihood over 784 pixels and the KL over 20 latents. Which
+# $\beta$ does this imply?
 
 # %%
 answer_4 = None  # your answer, a number
@@ -979,9 +970,8 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 5.** A model is trained with `beta = 0.5`. Write the function that turns its
-# log-likelihood and its KL (both in nats, per image) into the number that *bounds* $\log p(x)$ and may
-# be compared with other people's.
+# **Exercise 5.** A model is trained with `beta = 0.5`. Write a function of its log-likelihood and its KL (both in
+# nats per image) that returns the *lower bound* on $\log p(x)$ that may be compared with published values.
 
 # %%
 answer_5 = None  # your answer, a function: lambda log_likelihood, kl: …
