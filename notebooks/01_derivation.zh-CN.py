@@ -4,13 +4,13 @@
 # ## 你将学到什么
 #
 # - 变分自编码器（VAE）比自编码器多了什么：一个可以从中抽样的分布。
-# - 为什么精确的后验 $p(z|x)$ 求不出来，又拿什么来代替它。
-# - 为什么 $\log p(x) = \mathrm{KL}(q(z|x)\,\|\,p(z|x)) + \mathrm{ELBO}$，以及为什么整个方法就在这一行里。
+# - 为什么精确的后验 $p(z|x)$ 无法计算，以及用什么方法代替。
+# - 为什么 $\log p(x) = \mathrm{KL}(q(z|x)\,\|\,p(z|x)) + \mathrm{ELBO}$，以及损失如何由这个等式得出。
 # - 损失的两项：有闭式解的 KL；以及对数似然 $\log p(x|z)$ 在黑白、连续、离散、灰度像素下各是什么。
 # - 为什么对像素求和而不是取平均，为什么 KL 前面没有权重。
-# - 重参数化技巧到底换来了什么——用数字说话。
+# - 重参数化技巧改进了什么，用测量说明。
 #
-# 论证的线索来自 2018 年的一篇[博文](../README.md#where-it-comes-from)《VAE模型》，这里换了一种讲法。**每个单独成行的公式后面，都紧跟一个用数值检验它的单元格**；只要有一个 `assert` 不成立，整个笔记本就会停在那里。所以这里的话你一句也不必轻信：随手改动一个公式，看单元格如何拒绝它。
+# 推导依照 2018 年的一篇[博文](../README.md#where-it-comes-from)《VAE模型》，用我们自己的话写成。**每个单独成行的公式后面，都有一个用数值检验它的单元格**；只要有一个 `assert` 不成立，笔记本就会在那里停止。你可以改动一个公式，看它的检验如何失败。
 #
 # 在两个 CPU 核上，全部运行大约需要两分钟。你需要知道什么是概率密度、什么是期望，并且会一点 Python。
 #
@@ -63,10 +63,10 @@ random = np.random.RandomState(0)
 #
 # 两者都有编码器 $x \to z$ 和解码器 $z \to x$，区别在于 $z$ 是什么。
 #
-# - 在**自编码器**里，$z$ 是一个点。训练只要求还原 $x$，此外别无要求。
-# - 在 **VAE** 里，编码器给出的是一整个分布 $q(z|x) = \mathcal N(\mu, \sigma^2)$，每一维隐变量有自己的均值和方差；此外还有一个**先验** $p(z) = \mathcal N(0, I)$，它是模型的一部分。要生成一张新图，就从先验里抽一个 $z$，再解码。
+# - 在**自编码器**里，$z$ 是一个点。训练只要求重构 $x$。
+# - 在 **VAE** 里，编码器给出一个分布 $q(z|x) = \mathcal N(\mu, \sigma^2)$，每一维隐变量有自己的均值和方差；此外还有一个**先验** $p(z) = \mathcal N(0, I)$，它是模型的一部分。要生成一张新图，就从先验里抽一个 $z$，再解码。
 #
-# 下面各训练一个：同样的网络，同样的 4,000 张手写数字，隐变量取二维，这样才画得出来。像素按其灰度值随机取 0 或 1，这样“一张图像的概率”才名副其实；灰度像素留到第 5 节专门讨论。
+# 下面各训练一个：同样的网络，同样的 4,000 张手写数字，隐变量取二维，这样才画得出来。每个像素以其灰度值为概率取 0 或 1，这样似然就是一张二值图像的概率；灰度像素在第 5 节讨论。
 
 # %%
 data = load_data("mnist-5k")
@@ -80,14 +80,14 @@ x_test = evaluation_images(data.x_test, config)  # 1,000 images of 784 pixels, e
 print(f"{len(data.x_train):,} training images, {len(x_test):,} test images of {x_test.shape[1]}")
 
 # %% [markdown]
-# 两个编码器把测试图像放到了哪里。颜色表示类别，两个模型都没有见过标签。虚线圆的半径为 3，先验有 99 % 的概率落在圆内。
+# 下图是两个编码器放置测试图像的位置。颜色表示标签，两个模型的训练都没有使用标签。虚线圆的半径为 3，先验有 99 % 的概率在圆内。
 
 # %%
 panels = {"autoencoder": encode(autoencoder, x_test)[0], "VAE": encode(vae, x_test)[0]}
 show(pictures.latent_panels(panels, data.y_test, "Test set in the plane: z, or the mean of q(z|x)"))
 
 # %% [markdown]
-# VAE 老老实实地待在先验里；自编码器则随处安家，因为没有人告诉它该待在哪里。现在对两者都抽 $z \sim \mathcal N(0, I)$ 再解码。对于这样的 $z$，自编码器从未被要求过什么，结果也看得出来。
+# VAE 的隐变量位于先验概率大的区域；自编码器的隐变量可以在任何位置，因为它的损失没有关于位置的项。现在用两个模型解码样本 $z \sim \mathcal N(0, I)$。自编码器没有在这样的 $z$ 上训练过，从图像可以看出这一点。
 
 # %%
 z_prior = prior_samples(config, 15)
@@ -112,15 +112,15 @@ print("largest |z - (μ + 0.3 ε)|:", np.abs(z - (mean + 0.3 * epsilon)).max())
 assert np.allclose(z, mean + 0.3 * epsilon, rtol=1e-15)
 
 # %% [markdown]
-# ## 2. 为什么 $p(z|x)$ 求不出来
+# ## 2. 为什么 $p(z|x)$ 无法计算
 #
-# 先验 $p(z)$ 和解码器 $p(x|z)$ 一旦给定，我们希望编码器给出的那个分布就由不得我们挑选了，贝叶斯公式已经把它定了下来：
+# 先验 $p(z)$ 和解码器 $p(x|z)$ 给定之后，编码器应当给出的分布就由贝叶斯公式确定：
 #
 # $$ p(z|x) = \frac{p(x|z)\,p(z)}{p(x)}, \qquad p(x) = \int p(x|z)\,p(z)\,dz $$
 #
-# 分子很容易，难的是分母 $p(x)$，也叫**证据**（evidence）：它要在整个 $z$ 空间上对一个神经网络求积分。
+# 分子容易计算。困难在于分母 $p(x)$，也叫**证据**（evidence）：它是一个神经网络在整个 $z$ 空间上的积分。
 #
-# **二维**的情形可以硬算：在平面上铺一张很密的网格。我们算两遍：一遍用 `log_evidence`，它在要紧的地方自动加密网格；另一遍老老实实地对 40,000 个小方格求和。
+# 在二维情形下，可以在平面的细密网格上计算。我们算两遍：一遍用 `log_evidence`，它在被积函数大的地方加密网格；另一遍直接对 40,000 个小方格求和。
 
 # %%
 x = x_test[::50][: fast(20, 8)]  # two test images of each digit
@@ -142,23 +142,23 @@ for i in range(4):
 assert np.abs(log_px - plain_sum).max() < 0.05  # what squares of 0.05 leave out
 
 # %% [markdown]
-# 先读懂这些数字：$\log p(x) = -150$ 奈特（nat，以 e 为底的信息单位）就是概率 $e^{-150}$。对 784 个像素的图像来说，这已经相当不错了：若每个像素抛一次硬币，概率只有 $e^{-543}$。
+# $\log p(x) = -150$ 奈特（nat，以 e 为底的信息单位）就是概率 $e^{-150}$。对 784 个像素的图像来说，这个概率很高：若每个像素以概率 ½ 抽取，概率只有 $e^{-543}$。
 #
-# 再数一数计算量。刚才每个轴上 200 格，共 $200^2 = 40{,}000$ 次解码。博文第二个实验用了 20 维隐变量，那就是 $200^{20} \approx 10^{46}$ 次，没有哪台机器算得完。所谓“难解”（intractable）就是这个意思：公式明明白白，只是谁也付不起这个代价。
+# 这个求和在每个轴上用了 200 格，共 $200^2 = 40{,}000$ 次解码。博文第二个实验用了 20 维隐变量，需要 $200^{20} \approx 10^{46}$ 次。“难解”（intractable）在这里就是这个意思：公式是已知的，但无法求值。
 #
-# ### 那么，用抽样呢？
+# ### 用抽样估计
 #
 # 对 $p(z)$ 的积分就是期望，而期望可以用抽样来估计：
 #
 # $$ p(x) = \mathbb E_{p(z)}\big[p(x|z)\big] \approx \frac1K \sum_{k=1}^K p(x|z_k),
 #    \qquad z_k \sim p(z) $$
 #
-# 没错，但几乎没有用。先验里绝大多数的 $z$ 根本解释不了**这一张**图，整个和全靠极少数碰巧解释得了的 $z$ 撑着。更好的办法，是从一个知道该往哪里看的 $q(z|x)$ 里抽样，再用权重把这种偏向修正回来：
+# 这是正确的，但几乎没有用。对**这一张**图，先验的绝大多数样本 $z$ 的 $p(x|z)$ 都小到可以忽略，整个和由极少数样本决定。更好的办法是从一个在 $p(x|z)\,p(z)$ 大的地方也大的 $q(z|x)$ 中抽样，再给每个样本加权：
 #
 # $$ p(x) = \mathbb E_{q(z|x)}\left[\frac{p(x|z)\,p(z)}{q(z|x)}\right], \qquad
 #    \mathbb E\left[\log \frac1K\sum_{k=1}^K \frac{p(x|z_k)\,p(z_k)}{q(z_k|x)}\right] \le \log p(x) $$
 #
-# 后半句（Jensen 不等式；Burda 等，2015）说明我们从哪一边逼近：从下方。`importance_bounds` 对任意高斯 $q$ 计算这个量。若取 $q = p$，也就是均值为 0、$\log\sigma^2 = 0$，权重就只剩 $p(x|z)$，同一个函数给出的正是上面那个朴素的估计。
+# 后一部分（Jensen 不等式；Burda 等，2015）说明这个估计在期望上是下界。`importance_bounds` 对任意高斯 $q$ 计算这个量。若取 $q = p$，也就是均值为 0、$\log\sigma^2 = 0$，权重就是 $p(x|z)$，同一个函数给出的就是上面的简单估计。
 
 # %%
 weigh = functools.partial(log_weights, vae)
@@ -191,9 +191,9 @@ text = f"What K samples miss of log p(x): mean of {len(x)} test images"
 show(pictures.curves(K, lines, text, "K samples an image", "nats missing", log="xy"))
 
 # %% [markdown]
-# 编码器的 $q$ 抽**一个**样本，抵得上先验抽几百个。（二维对先验算是格外宽容的，样本再多一些它终究会赶上来：它处处都看，包括那些 $q$ 看走眼的地方。换成 20 维，它永远也赶不上。另外，随 $K$ 增大而上升的是这个下界的**期望**；像这里的单独一次运行，完全可能退一小步。）
+# 编码器的 $q$ 的**一个**样本，与先验的几百个样本一样好。（在二维时，先验最终会达到同样的值，因为它的样本覆盖整个平面，包括错误的 $q$ 遗漏的区域。在 20 维时，这需要太多的样本。另外，随 $K$ 增大而上升的是这个下界的**期望**；在单独一次运行中，例如这里，它也可能下降。）
 #
-# 可见，一个好的 $q(z|x)$ 很值得拥有。问题是：连 $p(z|x)$ 都看不到，怎么训练它？
+# 所以一个好的 $q(z|x)$ 是有用的。问题是：不知道 $p(z|x)$，怎样训练它？
 #
 # ## 3. 把 $\log p(x)$ 拆成两部分
 #
@@ -202,7 +202,7 @@ show(pictures.curves(K, lines, text, "K samples an image", "nats missing", log="
 # $$ \log p(x) = \log\frac{p(x|z)\,p(z)}{p(z|x)}
 #    = \log\frac{p(x|z)\,p(z)}{q(z|x)} + \log\frac{q(z|x)}{p(z|x)} $$
 #
-# 左边没有 $z$。所以右边**在每一个 $z$ 处都是同一个数**，尽管看上去很不像。为了不陷入循环论证，我们找一个后验另有出处的模型：带高斯噪声的线性解码器 $x = Wz + \text{噪声}$。它的 $p(x)$ 和 $p(z|x)$ 都是高斯分布，教科书里就有。
+# 左边与 $z$ 无关。所以右边**在每一个 $z$ 处都是同一个数**。为了检验时不循环论证，我们需要一个后验可以独立得知的模型：带高斯噪声的线性解码器 $x = Wz + \text{噪声}$。它的 $p(x)$ 和 $p(z|x)$ 都是高斯分布，公式是已知的。
 
 # %%
 W, noise = random.normal(size=(5, 2)), 0.4  # 5 pixels, 2 latents; variance of the noise
@@ -223,12 +223,12 @@ for z in random.normal(size=(5, 2)):
     assert abs(first + second - evidence) < 1e-10
 
 # %% [markdown]
-# 两部分各自都随 $z$ 变化，和却不变。现在让两部分都对 $z \sim q(z|x)$ 取平均：左边不变，右边的两个平均值各有名字。
+# 两部分各自都随 $z$ 变化，但它们的和不变。现在两部分都对 $z \sim q(z|x)$ 取平均。左边不变，右边的两个平均值各有名称：
 #
 # $$ \log p(x) = \underbrace{\mathbb E_{q(z|x)}\left[\log\frac{p(x|z)\,p(z)}{q(z|x)}\right]}_{\text{ELBO}}
 #    + \underbrace{\mathbb E_{q(z|x)}\left[\log\frac{q(z|x)}{p(z|x)}\right]}_{\mathrm{KL}(q(z|x)\,\|\,p(z|x))\;\ge\;0} $$
 #
-# 整个推导到此为止。对我们训练好的二维 VAE，这三个量都可以**各自独立地积分**算出来，`posterior_identity` 做的就是这件事。除了公式本身成立，没有任何东西逼着残差等于 0。
+# 这就是整个推导。对训练好的二维 VAE，`posterior_identity` 对这三个量**各自单独积分**。残差接近 0，只是因为这个等式成立。
 
 # %%
 exact = quadrature.posterior_identity(log_likelihood, x, z_mean, z_log_var, spacing=0.02)
@@ -243,7 +243,7 @@ assert (exact["kl_to_posterior"] > 0).all()
 # %% [markdown]
 # KL 永远不为负，所以 ELBO 是 $\log p(x)$ 的**下界**（Evidence Lower BOund，证据下界），而且计算它不需要 $p(z|x)$。它一旦提高，要么是 $\log p(x)$ 变大了，要么是 $q(z|x)$ 离 $p(z|x)$ 更近了，或者兼而有之。至于是哪一种，它并不告诉你。
 #
-# 为了看到这个和始终不变，我们取一张图，把编码器给出的 $q$ 拉宽、压窄：标准差乘以 0.3 到 3 之间的倍数。
+# 为了看到这个和不变，我们取一张图，把编码器的 $q$ 的标准差乘以 0.3 到 3 之间的倍数。
 
 # %%
 factors = np.geomspace(0.3, 3, fast(17, 5))
@@ -273,9 +273,9 @@ show(
 )
 
 # %% [markdown]
-# 最上面那条线纹丝不动。ELBO 丢掉多少，KL 就捡起多少。
+# 最上面的线是常数：ELBO 低多少，KL 就高多少。
 #
-# 这个 KL 里到底有什么？下面是四张测试图像的精确后验 $p(z|x)$（彩色），上面画着编码器的 $q(z|x)$（一倍和两倍标准差的椭圆），从拟合得最好的排到最差的。
+# 下图说明这个 KL 度量的是什么：四张测试图像的精确后验 $p(z|x)$（彩色），以及编码器的 $q(z|x)$（一倍和两倍标准差的曲线），从拟合最好的排到最差的。
 
 # %%
 order = np.argsort(exact["kl_to_posterior"])
@@ -300,12 +300,12 @@ show(
 )
 
 # %% [markdown]
-# 这些 $q$ 有两种毛病，性质不同。
+# $q(z|x)$ 与 $p(z|x)$ 之间的差异有两种可能的原因。
 #
-# - 真正的后验可能是斜的、弯的，或者断成几块。轴对齐的高斯分布做不到这些，由谁来挑都一样。
-# - 编码器从没见过这些图像，可能只是看错了地方。
+# - 真正的后验可能是旋转的、弯曲的，或者有多个峰。对角协方差的高斯分布无论取什么参数，都不能表示这些。
+# - 编码器没有在这些图像上训练过，它给出的均值或方差可能是错的。
 #
-# 到底是哪一种？给每张图换上一个高斯分布，其均值和方差取自它自己的精确后验，再量一次。
+# 为了区分两者，我们给每张图换上一个高斯分布，其均值和方差取自它的精确后验，再测量一次。
 
 # %%
 fitted = quadrature.posterior_identity(
@@ -319,7 +319,7 @@ assert np.abs(fitted["log_px"] - log_px[some]).max() < 1e-3  # log p(x) knows no
 assert fitted["kl_to_posterior"][-1] < exact["kl_to_posterior"][some[-1]]
 
 # %% [markdown]
-# 几乎全是第二种。轴对齐的高斯分布完全够用，是只见过 4,000 张图的编码器在某些新图上猜错了。这一份损失有个名字，叫**摊销差距**（amortization gap；Cremer 等，2018，arXiv:1801.03558）：所有图像由同一个网络作答，而不是逐张去搜索。
+# KL 几乎全部来自第二个原因。对角协方差的高斯分布能很好地拟合这些后验，但是在 4,000 张图上训练的编码器在某些新图上是错的。KL 的这一部分叫作**摊销差距**（amortization gap；Cremer 等，2018，arXiv:1801.03558）：由一个网络为所有图像计算 $q$，而不是为每张图像做一次优化。
 #
 # ### 真正用来计算的形式
 #
@@ -327,7 +327,7 @@ assert fitted["kl_to_posterior"][-1] < exact["kl_to_posterior"][some[-1]]
 #
 # $$ \mathrm{ELBO} = \mathbb E_{q(z|x)}\big[\log p(x|z)\big] - \mathrm{KL}\big(q(z|x)\,\|\,p(z)\big) $$
 #
-# 请看清这是哪一个 KL：是到**先验**的 KL，它算得出来；不是到后验的 KL，那个算不出来。检验时，左边对 $\log\frac{p(x|z)p(z)}{q(z|x)}$ 抽样取平均，右边用数值积分加上第 4 节的闭式解。
+# 注意这是哪一个 KL：是到**先验**的 KL，可以计算；不是到后验的 KL，无法计算。检验时，左边对 $\log\frac{p(x|z)p(z)}{q(z|x)}$ 抽样取平均，右边用数值积分加上第 4 节的闭式解。
 
 # %%
 samples = fast(5000, 500)
@@ -350,7 +350,7 @@ assert away.max() < 5
 # $$ \mathrm{KL}\big(\mathcal N(\mu, \sigma^2)\,\|\,\mathcal N(0, 1)\big)
 #    = \int q(z)\log\frac{q(z)}{p(z)}\,dz = \tfrac12\left(\mu^2 + \sigma^2 - 1 - \log\sigma^2\right) $$
 #
-# 拿来对照的是 `scipy.integrate.quad`，它对高斯分布一无所知。
+# 我们用通用的数值积分 `scipy.integrate.quad` 检验它。
 
 # %%
 for mu, sigma in ((0.0, 1.0), (1.5, 1.0), (0.0, 0.3), (-1.0, 0.5)):
@@ -369,7 +369,7 @@ for mu, sigma in ((0.0, 1.0), (1.5, 1.0), (0.0, 0.3), (-1.0, 0.5)):
     assert abs(closed - by_integration) < 1e-9
 
 # %% [markdown]
-# 同一个积分，画出来看。上排：先验和三个不同的 $q$；下排：被积函数。$q$ 高于先验的地方要付出代价（蓝色），低于先验的地方能赚回一点（橙色）；总面积就是 KL。
+# 下图是同一个积分。上排：先验和三个不同的 $q$；下排：被积函数。$q$ 高于先验的地方为正（蓝色），低于先验的地方为负（橙色）；总面积就是 KL。
 
 # %%
 z = np.linspace(-5, 6, 1101)
@@ -383,7 +383,7 @@ show(pictures.kl_areas(z, stats.norm.pdf(z), panels, "The KL to the prior, as an
 # $$ \mathrm{KL}\big(q(z|x)\,\|\,\mathcal N(0, I)\big)
 #    = \tfrac12\sum_{j}\left(\mu_j^2 + \sigma_j^2 - 1 - \log\sigma_j^2\right) $$
 #
-# 对各维**求和**，而不是取平均：这不是个人喜好，积分算出来就是如此。这次的对照是：用 `scipy.stats` 里完整的多元高斯分布抽样来估计 KL。
+# 对各维**求和**，而不是取平均，因为这就是积分的值。我们用 `scipy.stats` 的多元高斯分布抽样估计 KL，与它对照。
 
 # %%
 mean, log_var = random.normal(size=(1, 3)), random.uniform(-2, 1, (1, 3))
@@ -399,11 +399,11 @@ print(f"by sampling {ratio.mean():.4f} ± {error:.4f}")
 assert abs(together - sum(one_by_one)) < 1e-12 and abs(together - ratio.mean()) < 5 * error
 
 # %% [markdown]
-# 再回到 $\sigma = 0$ 那句话。当 $\sigma$ 越来越小时，
+# 现在回到关于 $\sigma = 0$ 的说明。当 $\sigma$ 趋于 0 时，
 #
 # $$ \mathrm{KL} \approx -\log\sigma + \text{const} \;\to\; \infty, $$
 #
-# $\sigma$ 每缩小到十分之一，KL 就增加 2.3 奈特，没有尽头。VAE 不可能自己变成自编码器：KL 不答应。
+# $\sigma$ 每缩小到十分之一，KL 就增加 2.3 奈特，没有上界。所以训练不会使 VAE 变成自编码器：那时 KL 会是无穷大。
 
 # %%
 sigmas = np.array([1e-2, 1e-3, 1e-4, 1e-5])
@@ -414,11 +414,11 @@ assert np.allclose(np.diff(kl), math.log(10), atol=1e-3)
 # %% [markdown]
 # ## 5. 右边一项：$\mathbb E_{q(z|x)}[\log p(x|z)]$
 #
-# 这个期望要穿过解码器，没有闭式解，只能估计。而且用的是最粗糙的估计：每张图、每一步，只抽**一个** $z$。
+# 这个期望含有解码器，没有闭式解，只能估计。用的是最简单的估计：每张图、每一步，只抽**一个** $z$。
 #
 # $$ \mathbb E_{q(z|x)}\big[\log p(x|z)\big] \approx \log p(x|z), \qquad z = \mu + \sigma\,\varepsilon $$
 #
-# 一个样本噪声很大，但平均起来是对的，而训练会见到成千上万个。噪声有多大，又有多准：
+# 一个样本噪声很大，但估计是无偏的，而训练会用到成千上万个样本。下面的单元格测量噪声和均值：
 
 # %%
 many = fast(300, 50)
@@ -442,7 +442,7 @@ assert (np.abs(one_sample.mean(axis=0) - by_integration) < 5 * error).all()
 # $$ \log p(x|z) = \sum_k \Big(x_k\log y_k + (1 - x_k)\log(1 - y_k)\Big)
 #    = \sum_k \Big(x_k\,\ell_k - \log(1 + e^{\ell_k})\Big) $$
 #
-# 第一种写法就是（取负的）二元交叉熵。第二种写法与它相等，却永远不会对一个被舍入成零的数取对数。检验两件事：与 SciPy 一致；对只有六个像素的屏幕，**所有**图像的概率加起来等于 1。
+# 第一种写法就是（取负的）二元交叉熵。第二种写法与它相等，但永远不会对一个被舍入成零的数取对数。检验两件事：与 SciPy 一致；对六个像素的图像，**所有**图像的概率之和等于 1。
 
 # %%
 logits = random.normal(0, 2, 6)
@@ -457,7 +457,7 @@ assert np.allclose(ours, scipy_s, atol=1e-12) and abs(np.exp(ours).sum() - 1) < 
 # %% [markdown]
 # ### 连续像素：高斯分布
 #
-# 解码器给出每个像素的均值 $m_k$；如果愿意，再给出方差 $s_k^2$：
+# 解码器给出每个像素的均值 $m_k$；如果方差也要学习，再给出方差 $s_k^2$：
 #
 # $$ \log p(x|z) = -\tfrac12\sum_k\left(\frac{(x_k - m_k)^2}{s_k^2} + \log s_k^2 + \log 2\pi\right) $$
 
@@ -476,7 +476,7 @@ assert np.allclose(ours, scipy_s, atol=1e-12)
 #
 # $$ \log p(x|z) = -\frac{1}{2s^2}\sum_k (x_k - m_k)^2 - \frac D2\log 2\pi s^2 $$
 #
-# 平方误差就是这样进来的，而且**带着一个系数** $1/2s^2$，KL 前面却没有系数。谁要是写下“MSE + KL”，就已经选定了一个 $s$，不管自己知不知道。对平方**求和**，相当于 $s^2 = \frac12$；对 784 个像素的平方**取平均**，相当于 $s^2 = 392$，即 $s \approx 20$，而像素值只在 0 和 1 之间：这样的模型对每个像素说的都是“0.5，上下差 20 左右”。
+# 所以平方误差**带有一个系数** $1/2s^2$，而 KL 前面没有系数。因此损失“MSE + KL”隐含了一个 $s$ 的值，无论是否有意。对平方**求和**，相当于 $s^2 = \frac12$；对 784 个像素的平方**取平均**，相当于 $s^2 = 392$，即 $s \approx 20$，而像素值只在 0 和 1 之间：这样的模型对每个像素的不确定度是像素整个取值范围的 20 倍。
 
 # %%
 grey = data.x_test[:2].astype(float)
@@ -491,7 +491,7 @@ for what, s2, loss in (("sum", 0.5, squares), ("mean", 392, squares / 784)):
     assert np.allclose(logs - constant, -loss, rtol=1e-9)
 
 # %% [markdown]
-# 数据自己会选哪个 $s$？使数据概率最大的那一个，而它正是均方误差本身：
+# 哪个 $s$ 使数据的概率最大？它的平方就是均方误差：
 #
 # $$ \arg\max_{s^2}\;\log p(x|z) = \frac1D\sum_k (x_k - m_k)^2 $$
 
@@ -545,9 +545,9 @@ print(f"the probabilities of all {len(images)} images add up to {np.exp(ours).su
 assert np.allclose(ours, scipy_s, atol=1e-12) and abs(np.exp(ours).sum() - 1) < 1e-12
 
 # %% [markdown]
-# ### 灰度像素，以及一条许多人走过的岔路
+# ### 灰度像素，以及一个常见的错误
 #
-# MNIST 是灰度图。博文（以及当年的许多代码）把灰度值 $x_k \in [0, 1]$ 直接代进了伯努利公式。训练照样顺利，图也不错，但它不再是似然：在 $[0, 1]$ 上的积分不等于 1。
+# MNIST 是灰度图。博文（以及当年的许多代码）把灰度值 $x_k \in [0, 1]$ 直接代进了伯努利公式。训练可以进行，图像也不错，但这个公式不是灰度值的似然：它在 $[0, 1]$ 上的积分不等于 1。
 #
 # $$ \int_0^1 y^x(1-y)^{1-x}\,dx = \frac{2y - 1}{\ell} \le \tfrac12,
 #    \qquad \ell = \log\frac{y}{1-y} $$
@@ -571,7 +571,7 @@ for y in (0.1, 0.6, 0.99):
     assert abs(area - (2 * y - 1) / logit) < 1e-9 and area <= 0.5
 
 # %% [markdown]
-# 补救只需要一个常数。除以这块面积，就得到一个指数部分相同的、真正的概率密度：**连续伯努利分布**（Loaiza-Ganem 与 Cunningham，2019）：
+# 除以这个积分，就得到一个指数部分相同的、归一化的概率密度：**连续伯努利分布**（Loaiza-Ganem 与 Cunningham，2019）：
 #
 # $$ \log p(x|z) = \sum_k\Big(x_k\,\ell_k - \log(1 + e^{\ell_k}) + \log C(\ell_k)\Big),
 #    \qquad C(\ell) = \frac{\ell}{2y - 1} = \frac{\ell}{\tanh(\ell/2)} $$
@@ -606,7 +606,7 @@ show(
 )
 
 # %% [markdown]
-# 解码器越有把握，缺掉的就越多；所以伯努利公式还会**误判**：它要求解码器比应有的程度更没把握。它给出的数值也不是 $\log p(x)$。在灰度像素上，它的最优值甚至不是 0：最优在 $y_k = x_k$ 处取到，而那里
+# 解码器越确定，这个积分就越小。所以在灰度像素上，伯努利公式还会偏向于不够确定的解码器。它的值也不是 $\log p(x)$。在灰度像素上，它的最大值小于 0：最大值在 $y_k = x_k$ 处取到，那里
 #
 # $$ \max_{y}\;\log p(x|z) = -\sum_k H(x_k), \qquad H(x) = -x\log x - (1-x)\log(1-x). $$
 
@@ -621,7 +621,7 @@ print(f"y = x: {sharp.mean():.3f} nats an image; minus the entropy: {-entropy.me
 assert np.allclose(sharp, -entropy, atol=1e-6) and (nudged < sharp).all()
 
 # %% [markdown]
-# 所以在那里，等于 0 的“重构损失”根本不存在。灰度像素上的数值可以和同类数值相比（README 的结果表就是如此），但绝不能和文献中二值 MNIST 的 $\log p(x)$ 相比。正因为这样，本项目在每个数值旁边都注明 `x: grey` 或 `x: binary`。
+# 所以在那里，“重构损失”不可能等于 0。灰度像素上的数值可以和同类数值比较（README 的结果表就是如此），但不能和文献中二值 MNIST 的 $\log p(x)$ 比较。因此，本项目在每个数值旁边都注明 `x: grey` 或 `x: binary`。
 #
 # ## 6. 损失函数
 #
@@ -629,7 +629,7 @@ assert np.allclose(sharp, -entropy, atol=1e-6) and (nudged < sharp).all()
 #
 # $$ \text{loss} = \frac1N\sum_{i=1}^N\Big[\mathrm{KL}\big(q(z|x^{(i)})\,\|\,p(z)\big) - \log p(x^{(i)}|z^{(i)})\Big] $$
 #
-# 对批次取平均，是**唯一的平均**。对像素求和，因为连乘的对数是求和；对隐变量求和，因为 KL 本来就是求和。KL 前面没有权重，因为由第 3 节，对数似然减去**一倍**的 KL 是 $\log p(x)$ 的下界；换成别的权重，就不再是这个下界了。
+# 对批次取平均，是**唯一的平均**。对像素求和，因为连乘的对数是求和；对隐变量求和，因为 KL 本来就是求和。KL 前面没有权重，因为第 3 节的 ELBO 是对数似然减去**一倍**的 KL。
 
 # %%
 terms, kl = (np.array(each, float) for each in elbo_terms(vae, x_test, config))
@@ -638,7 +638,7 @@ print(f"loss {loss:.4f} = KL {kl.mean():.4f} - log-likelihood {terms.mean():.4f}
 assert abs(loss - np.mean(kl - terms)) < 1e-9
 
 # %% [markdown]
-# 假设有人取了平均：像 `BinaryCrossentropy` 那样对像素取平均，为了对称，又让 KL 对隐变量取平均。设有 $D$ 个像素、$d$ 维隐变量，这就等于在 KL 前面藏了一个权重：
+# 假设交叉熵像 `BinaryCrossentropy` 那样对像素取平均，KL 也对隐变量取平均。设有 $D$ 个像素、$d$ 维隐变量，这就是 KL 的一个隐藏的权重：
 #
 # $$ -\frac1D\log p(x|z) + \frac1d\,\mathrm{KL}
 #    = \frac1D\Big(-\log p(x|z) + \beta\,\mathrm{KL}\Big), \qquad \beta = \frac Dd = \frac{784}{2} = 392 $$
@@ -650,7 +650,7 @@ print(f"both averaged {averaged:.9f}, beta = 392 {weighted:.9f}")
 assert abs(averaged - weighted) < 1e-9
 
 # %% [markdown]
-# 看上去无伤大雅，那就训练一个试试。在这个权重下，关于 $x$ 的每一点信息，价格都是其价值的 392 倍。编码器于是做了最节俭的选择：什么也不说。
+# 我们用这个损失训练一个模型。在这个权重下，关于 $x$ 的信息使 KL 增加的量，是它使对数似然增加的量的 392 倍，所以当 $z$ 不含任何关于 $x$ 的信息时损失最小。
 
 # %%
 heavy_config = recipe("post-keras", epochs=fast(50, 20), binarization="dynamic", beta=392.0)
@@ -664,7 +664,7 @@ rows = {
 show(pictures.image_rows(rows, data.image_shape, "Reconstructed from the mean of q(z|x)"))
 
 # %% [markdown]
-# 每一张都是同一个灰蒙蒙的影子：平均图像。这就是**后验坍缩**（posterior collapse），而且它有一个确切的数值。解码器若从 $z$ 那里什么也得不到，最好的办法就是让每个像素取其平均值 $\bar x_k$，代价是平均图像的熵：
+# 所有的重构都相同，都是平均图像。这就是**后验坍缩**（posterior collapse），它有一个典型的损失值。解码器若不能从 $z$ 得到信息，最好的输出就是每个像素的平均值 $\bar x_k$，此时损失就是平均图像的熵：
 #
 # $$ \min_{y}\;-\frac1N\sum_{i}\log p(x^{(i)}|y) = \sum_k H(\bar x_k) $$
 
@@ -690,15 +690,15 @@ print(f"trained at beta = 392: {-last['log_likelihood']:.2f} nats, and a KL of {
 assert -last["log_likelihood"] > floor - 0.5  # its pixels were drawn anew, each epoch
 
 # %% [markdown]
-# 以后看到 MNIST 上的损失停在 206 奈特左右不动，就知道自己身在何处了。
+# 如果 MNIST 上的损失停在 206 奈特左右，后验就已经坍缩了。
 #
 # ## 7. 重参数化技巧
 #
-# 还差一步。损失里有对 $q(z|x)$ 的期望，而我们正要对 $q$ 的参数求导。技巧在于：把随机性放到没有参数的地方去抽，再由它算出 $z$，其中 $\sigma = e^{\frac12\log\sigma^2}$：
+# 还差一步。损失里有对 $q(z|x)$ 的期望，而我们需要它对 $q$ 的参数的导数。技巧在于：抽取与参数无关的噪声，再由它算出 $z$，其中 $\sigma = e^{\frac12\log\sigma^2}$：
 #
 # $$ \mathbb E_{z\sim\mathcal N(\mu, \sigma^2)}\big[f(z)\big] = \mathbb E_{\varepsilon\sim\mathcal N(0, 1)}\big[f(\mu + \sigma\,\varepsilon)\big] $$
 #
-# 两边相等，因为 $\mu + \sigma\varepsilon$ **就是** $\mathcal N(\mu, \sigma^2)$ 的一个样本。
+# 两边相等，因为 $\mu + \sigma\varepsilon$ 的分布就是 $\mathcal N(\mu, \sigma^2)$。
 
 # %%
 epsilon = random.normal(size=(20_000, 1))
@@ -710,7 +710,7 @@ print(f"Kolmogorov-Smirnov: largest distance {test.statistic:.4f}, p-value {test
 assert test.pvalue > 0.001
 
 # %% [markdown]
-# 于是导数可以移到期望里面，直接穿过 $f$，也就是解码器：
+# 于是导数可以移到期望里面，经过含有解码器的 $f$：
 #
 # $$ \frac{\partial}{\partial\mu}\mathbb E[f] = \mathbb E\big[f'(\mu + \sigma\varepsilon)\big], \qquad
 #    \frac{\partial}{\partial\log\sigma^2}\mathbb E[f] = \mathbb E\big[f'(\mu + \sigma\varepsilon)\,\tfrac12\sigma\varepsilon\big] $$
@@ -719,7 +719,7 @@ assert test.pvalue > 0.001
 #
 # $$ \frac{\partial}{\partial\mu}\mathbb E[f] = \mathbb E\Big[f(z)\,\frac{\partial\log q(z)}{\partial\mu}\Big] = \mathbb E\Big[f(z)\,\frac{z-\mu}{\sigma^2}\Big] $$
 #
-# 两者平均起来都是对的。先看一个梯度已知的函数：$f(z) = 3z^2$，$\mathbb E[f] = 3(\mu^2 + \sigma^2)$，所以两个梯度是 $6\mu$ 和 $3\sigma^2$。
+# 两个估计都是无偏的。先看一个梯度已知的函数：$f(z) = 3z^2$，$\mathbb E[f] = 3(\mu^2 + \sigma^2)$，所以两个梯度是 $6\mu$ 和 $3\sigma^2$。
 
 # %%
 known = gradient_estimators(
@@ -732,7 +732,7 @@ for name, truth in (("z_mean", 6 * 0.5), ("z_log_var", 3 * math.exp(-1))):
         assert abs(estimate - truth) < 5 * error
 
 # %% [markdown]
-# 再看真正要紧的地方：取训练好的解码器，$f(z) = \log p(x|z)$，对一张测试图像。
+# 再取训练好的解码器，$f(z) = \log p(x|z)$，对一张测试图像。
 
 # %%
 image = tf.constant(x[[chosen]])
@@ -783,15 +783,15 @@ show(
 )
 
 # %% [markdown]
-# 两个估计**都**正确，但每步只抽一个样本时，能用的只有一个。对这个技巧的公道说法是：它不是让梯度成为可能，而是让梯度用得起。（从 $f$ 里减去一个接近 $\log p(x|z)$ 的常数，对得分函数有帮助，可以试试 `gradient_estimators` 的 `baseline=`；但它仍然落在后面。）
+# 两个估计**都**正确，但每步只抽一个样本时，只有第一个能用。所以这个技巧不是使梯度成为可能，而是把它的方差降低到足以用于训练。（从 $f$ 里减去一个接近 $\log p(x|z)$ 的常数，可以降低得分函数的方差，可以试试 `gradient_estimators` 的 `baseline=`；但它的方差仍然更大。）
 #
-# ## 8. 只记一行的话
+# ## 8. 用一行总结
 #
-# 如果只带走一行，就带走这一行：
+# 本笔记本最重要的一行是
 #
 # $$ \log p(x) \;\ge\; \mathbb E_{q(z|x)}[\log p(x|z)] - \mathrm{KL}(q(z|x)\,\|\,p(z)) $$
 #
-# 等号在 $q(z|x) = p(z|x)$ 时成立，而那时权重的**每一个样本**的对数都恰好等于 $\log p(x)$。第 3 节的线性模型，后验是已知的，正好拿来一试（取一维隐变量，这样任何高斯分布都是轴对齐的）。
+# 等号在 $q(z|x) = p(z|x)$ 时成立，那时**每一个**重要性权重的对数都等于 $\log p(x)$。第 3 节的线性模型的后验是已知的，所以可以检验这一点（取一维隐变量，这样任何高斯分布的协方差都是对角的）。
 
 # %%
 w = random.normal(size=(5, 1))
@@ -808,9 +808,9 @@ for epsilon in (-2.0, 0.0, 1.0):
 # %% [markdown]
 # ## 9. 博文中不够准确的地方
 #
-# 那是一篇好博文，照它的公式能写出可用的代码。为了方便对照阅读，这里怀着善意逐条说明：
+# 这是一篇好博文，照它的公式能写出可用的代码。下表供对照阅读：
 #
-# | 博文 | 准确的说法 |
+# | 博文 | 更准确的说法 |
 # |---|---|
 # | 自编码器不具备泛化能力 | 它能泛化到新的输入；它缺的是可供**抽样**的 $p(z)$（第 1 节） |
 # | $\sigma^2 = 0$ 时，VAE 变成自编码器 | 抽样上如此；但那时 KL 是无穷大，必须去掉（第 4 节） |
@@ -821,12 +821,12 @@ for epsilon in (-2.0, 0.0, 1.0):
 # | 编码器给出 $p_\theta$ 的参数 | 给出的是 $q_\phi(z \mid x)$ 的参数（第 1 节） |
 # | $\sigma$ 固定时，右边一项就是 MSE | 还要乘以 $1/2\sigma^2$，再加一个常数；这个系数正是它相对于 KL 的权重（第 5 节） |
 # | 二值图像用伯努利分布；然后用了 MNIST | MNIST 是灰度图，在灰度像素上这个公式没有归一化（第 5 节） |
-# | 随机抽样无法求导 | 链式法则不行；得分函数可以，只是代价极大（第 7 节） |
+# | 随机抽样无法求导 | 链式法则不行；得分函数可以，但方差大得多（第 7 节） |
 
 # %% [markdown]
 # ## 练习
 #
-# 填上答案，运行单元格，它会告诉你对不对（`not answered yet`：尚未作答；`right`：正确；`not yet`：还不对，后面是提示）。五道题都只需要纸和笔。
+# 填入答案，运行单元格，它会告诉你答案是否正确（`not answered yet`：尚未作答；`right`：正确；`not yet`：还不对，后面是提示）。五道题都可以用纸笔解出。
 #
 # **练习 1.** $\mathrm{KL}(\mathcal N(1, 4)\,\|\,\mathcal N(0, 1))$ 是多少奈特？（方差是 4。）保留三位小数。
 
@@ -854,7 +854,7 @@ check(
 )
 
 # %% [markdown]
-# **练习 3.** 某人的损失是 `mean((x - x_decoded) ** 2)`，对一张彩色图像的 3,072 个像素取平均，再加上（求和的）KL。这相当于高斯解码器的方差 $s^2$ 取多少？
+# **练习 3.** 一个损失是 `mean((x - x_decoded) ** 2)`，对一张彩色图像的 3,072 个值取平均，再加上（求和的）KL。这相当于高斯解码器的方差 $s^2$ 取多少？
 
 # %%
 answer_3 = None  # your answer, a number
@@ -889,7 +889,7 @@ check(
 )
 
 # %% [markdown]
-# **练习 5.** 一个模型用 `beta = 0.5` 训练。请写一个函数，由它的对数似然和 KL（都以奈特为单位，每张图一个值）算出那个能作为 $\log p(x)$ **下界**、可以和别人比较的数。
+# **练习 5.** 一个模型用 `beta = 0.5` 训练。请写一个函数，由它的对数似然和 KL（都以奈特为单位，每张图一个值）算出可以和已发表的数值比较的 $\log p(x)$ 的**下界**。
 
 # %%
 answer_5 = None  # your answer, a function: lambda log_likelihood, kl: …
