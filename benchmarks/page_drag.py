@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from chromium import opened
 
 from shared.cli import exit_status
 from shared.config import UsageError
@@ -58,32 +59,13 @@ def main():
     drag = tyro.cli(Drag, prog="benchmarks/page_drag.py")
     if drag.moves < 100:
         raise UsageError(f"--moves is {drag.moves}; expected an integer >= 100")
-    if not drag.page.is_file():
-        raise UsageError(f"there is no page at {drag.page}; write one with: python reproduce.py")
-    try:
-        from playwright.sync_api import sync_playwright
-    except ImportError:
-        raise UsageError(
-            "needs playwright and Chromium; install both with: make test-page"
-        ) from None
-    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
-    from browser import NO_BROWSER, executable, until
-
-    path = executable()
-    if path is None:
-        raise UsageError(NO_BROWSER)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path)
-        page = browser.new_page(viewport={"width": 1280, "height": 900})
-        page.goto(drag.page.resolve().as_uri())
-        until(page, "window.vae")
+    with opened(drag.page) as page:
         ready = page.evaluate("performance.now()")
         page.wait_for_timeout(1000)
         paint = page.evaluate("performance.getEntriesByName('first-contentful-paint')[0].startTime")
         redraws = sorted(page.evaluate(REDRAWS, drag.moves))
         frames = _frames_of_a_drag(page)
-        version = browser.version
-        browser.close()
+        version = page.context.browser.version
     print(f"{drag.page}, {drag.page.stat().st_size:,} bytes; Chromium {version}, 1280 × 900")
     print(f"first paint {paint:.0f} ms, explorer ready {ready:.0f} ms after opening")
     print(f"{drag.moves:,} redraws: {_summary(redraws)}")
