@@ -14,7 +14,7 @@ from pathlib import Path
 import tyro
 from tyro.conf import FlagCreatePairsOff
 
-from shared.cli import exit_status
+from shared.cli import exit_status, log_unexpected
 from shared.config import UsageError, recipe
 from shared.data import load_data
 from shared.measure.metrics import measure, write_metrics
@@ -191,4 +191,5 @@ def _relay(job, runs, modules, advance):
 
 
 if __name__ == "__main__":
+    sys.excepthook = log_unexpected
     sys.exit(main())

@@ -1,3 +1,7 @@
-from shared.cli import main
+import sys
+
+from shared.cli import log_unexpected, main
+
+sys.excepthook = log_unexpected
 
 raise SystemExit(main(__package__))

@@ -4,7 +4,10 @@ Config, run folder and data are checked before TensorFlow is imported, so that `
 message for bad input appear at once.
 """
 
+import os
 import sys
+import tempfile
+import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -14,10 +17,7 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcomman
 
 from shared.config import RECIPES, Config, UsageError, recipe
 
-__all__ = [
-    "exit_status",
-    "main",
-]
+__all__ = ["exit_status", "log_unexpected", "main"]
 
 
 @dataclass
@@ -99,22 +99,67 @@ def main(package, argv=None):
 
 
 def exit_status(command, interrupted="nothing was changed"):
-    """Calls `command`, and returns an exit status: that of the command, 2 or 130.
+    """Calls `command`, and returns an exit status; what stops it is reported in one line.
 
     Args:
         command: function without arguments that returns an exit status, or None for success.
-        interrupted: what the user is told after Ctrl-C.
+        interrupted: what the user is told about the results after Ctrl-C or an error.
     Returns:
-        int: the command's status, 2 after a UsageError, which is printed, 130 after Ctrl-C.
+        int: the command's status; 2 after a UsageError; 1 after an error of the operating system
+        or without enough memory; 130 after Ctrl-C.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a character that the terminal lacks is escaped
+            stream.reconfigure(errors="backslashreplace")
     try:
-        return command() or 0
+        status = command() or 0
+        sys.stdout.flush()
+        return status
     except UsageError as error:
-        print(error, file=sys.stderr)
+        _say(error)
         return 2
     except KeyboardInterrupt:
         print(f"\ninterrupted; {interrupted}", file=sys.stderr)
         return 130
+    except BrokenPipeError:  # the reader of the output has ended, as in `… | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except OSError as error:
+        _say(f"{error.filename or 'error'}: {error.strerror or error}; {interrupted}")
+        return 1
+    except MemoryError as error:
+        _say(f"not enough memory: {error}; {interrupted}")
+        return 1
+
+
+def _say(message):
+    """Prints a message in one line on stderr; control characters in names are escaped."""
+    line = "".join(
+        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode()
+        for each in str(message)
+    )
+    print(line, file=sys.stderr)
+
+
+def log_unexpected(kind, error, trace):
+    """Reports an unexpected exception in one line, and writes its traceback to a log file.
+
+    It is the `sys.excepthook` of the programs; tests, which call `main`, see the exception.
+    """
+    from shared.run.folder import versions
+
+    if issubclass(kind, KeyboardInterrupt):  # before the command has begun
+        print("\ninterrupted", file=sys.stderr)
+        return
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="vae-error-", suffix=".log", delete=False, encoding="utf-8"
+    ) as log:
+        print(sys.argv, versions(), sep="\n", file=log)
+        traceback.print_exception(kind, error, trace, file=log)
+    _say(
+        f"unexpected {kind.__name__}: {error}; files that were written before are complete;"
+        f" the traceback is in {log.name}"
+    )
 
 
 def _run(package, argv):

@@ -8,6 +8,7 @@ gathers and assigns its variables, so that either of them can continue a run of 
 
 import contextlib
 import dataclasses
+import os
 import shutil
 import tempfile
 from pathlib import Path
@@ -26,6 +27,7 @@ from shared.run.folder import (
     read_step_losses,
     versions,
 )
+from shared.weights import check_size
 
 __all__ = ["Run", "read_checkpoint"]
 
@@ -58,6 +60,7 @@ class Run:
         self.implementation = implementation
         self._resume, self._overwrite = resume, overwrite
         self._lock = contextlib.ExitStack()
+        check_size(config, data.input_dim, len(data.x_train))
         self._read()
 
     # ---- reading
@@ -75,9 +78,9 @@ class Run:
 
     def _check(self):
         folder = self.directory
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"{folder} is a file; expected a folder for the run")
-        names = [path.name for path in folder.glob("*")] if folder.exists() else []
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            raise UsageError(f"{folder} is not a folder; expected a folder for the run")
+        names = os.listdir(folder) if os.path.isdir(folder) else []
         names = [name for name in names if name != ".lock" and not name.endswith(".partial")]
         if not names:
             return
