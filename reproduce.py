@@ -14,7 +14,7 @@ from pathlib import Path
 import tyro
 from tyro.conf import FlagCreatePairsOff
 
-from shared.cli import exit_status, log_unexpected
+from shared.cli import exit_status
 from shared.config import UsageError, recipe
 from shared.data import load_data
 from shared.measure.metrics import measure, write_metrics
@@ -23,6 +23,7 @@ from shared.measure.spread import read_seeds, train_seeds
 from shared.run.files import write_json
 from shared.run.folder import locked, read_run_weights
 from shared.run.implementation import IMPLEMENTATIONS, import_implementation
+from shared.run.process import set_up
 from shared.run.run import Run
 from shared.show.animation import animate
 from shared.show.progress import on_epoch_of, progress
@@ -191,5 +192,5 @@ def _relay(job, runs, modules, advance):
 
 
 if __name__ == "__main__":
-    sys.excepthook = log_unexpected
+    set_up()
     sys.exit(main())

@@ -4,10 +4,7 @@ Config, run folder and data are checked before TensorFlow is imported, so that `
 message for bad input appear at once.
 """
 
-import os
 import sys
-import tempfile
-import traceback
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -16,8 +13,9 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcommand
 
 from shared.config import RECIPES, Config, UsageError, recipe
+from shared.run.process import Stopped, Terminated, say, silence_output
 
-__all__ = ["exit_status", "log_unexpected", "main"]
+__all__ = ["exit_status", "main"]
 
 
 @dataclass
@@ -88,7 +86,7 @@ def main(package, argv=None):
         package: "keras_vae" or "tf_vae".
         argv: arguments without the program's name; None means the arguments of the process.
     Returns:
-        int: 0 for success, 2 for bad input, 130 after Ctrl-C.
+        int: as `exit_status`.
     Raises:
         SystemExit: with status 2 for bad usage, with 0 after --help.
     """
@@ -105,8 +103,8 @@ def exit_status(command, interrupted="nothing was changed"):
         command: function without arguments that returns an exit status, or None for success.
         interrupted: what the user is told about the results after Ctrl-C or an error.
     Returns:
-        int: the command's status; 2 after a UsageError; 1 after an error of the operating system
-        or without enough memory; 130 after Ctrl-C.
+        int: the command's status; 2 after a UsageError; 1 if the training diverged, the operating
+        system refused something or memory was not sufficient; 130 after Ctrl-C; 143 after SIGTERM.
     """
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):  # a character that the terminal lacks is escaped
@@ -116,50 +114,24 @@ def exit_status(command, interrupted="nothing was changed"):
         sys.stdout.flush()
         return status
     except UsageError as error:
-        _say(error)
+        say(error)
         return 2
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; {interrupted}", file=sys.stderr)
-        return 130
+    except Stopped as error:
+        say(error)
+        return 1
+    except KeyboardInterrupt as error:
+        terminated = isinstance(error, Terminated)
+        print(f"\n{'terminated' if terminated else 'interrupted'}; {interrupted}", file=sys.stderr)
+        return 143 if terminated else 130
     except BrokenPipeError:  # the reader of the output has ended, as in `… | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence_output()
         return 1
     except OSError as error:
-        _say(f"{error.filename or 'error'}: {error.strerror or error}; {interrupted}")
+        say(f"{error.filename or 'error'}: {error.strerror or error}; {interrupted}")
         return 1
     except MemoryError as error:
-        _say(f"not enough memory: {error}; {interrupted}")
+        say(f"not enough memory: {error}; {interrupted}")
         return 1
-
-
-def _say(message):
-    """Prints a message in one line on stderr; control characters in names are escaped."""
-    line = "".join(
-        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode()
-        for each in str(message)
-    )
-    print(line, file=sys.stderr)
-
-
-def log_unexpected(kind, error, trace):
-    """Reports an unexpected exception in one line, and writes its traceback to a log file.
-
-    It is the `sys.excepthook` of the programs; tests, which call `main`, see the exception.
-    """
-    from shared.run.folder import versions
-
-    if issubclass(kind, KeyboardInterrupt):  # before the command has begun
-        print("\ninterrupted", file=sys.stderr)
-        return
-    with tempfile.NamedTemporaryFile(
-        "w", prefix="vae-error-", suffix=".log", delete=False, encoding="utf-8"
-    ) as log:
-        print(sys.argv, versions(), sep="\n", file=log)
-        traceback.print_exception(kind, error, trace, file=log)
-    _say(
-        f"unexpected {kind.__name__}: {error}; files that were written before are complete;"
-        f" the traceback is in {log.name}"
-    )
 
 
 def _run(package, argv):

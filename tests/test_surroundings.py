@@ -13,9 +13,10 @@ import numpy as np
 import pytest
 
 from shared import npz
-from shared.cli import exit_status, log_unexpected, main
+from shared.cli import exit_status, main
 from shared.config import INT32_MAX, UsageError, recipe
 from shared.data import load_data
+from shared.run.process import report
 from shared.weights import check_size, weight_shapes
 
 SMALL = ["train", "--data", "mnist-5k", "--hidden-dims", "4", "--epochs", "1"]
@@ -201,7 +202,7 @@ def test_an_unexpected_error_is_logged_and_a_test_sees_it(capsys):
     try:
         raise ValueError("two\nlines")
     except ValueError as error:
-        log_unexpected(type(error), error, error.__traceback__)
+        report(type(error), error, error.__traceback__)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(r"unexpected ValueError: two\nlines; ")
     path = line.rsplit(" ", 1)[1]

@@ -1,7 +1,7 @@
-import sys
+from shared.run.process import set_up
 
-from shared.cli import log_unexpected, main
+set_up()  # before the slow import
 
-sys.excepthook = log_unexpected
+from shared.cli import main
 
 raise SystemExit(main(__package__))
