@@ -23,6 +23,7 @@ from shared.measure.spread import read_seeds, train_seeds
 from shared.run.files import write_json
 from shared.run.folder import locked, read_run_weights
 from shared.run.implementation import IMPLEMENTATIONS, import_implementation
+from shared.run.process import set_up
 from shared.run.run import Run
 from shared.show.animation import animate
 from shared.show.progress import on_epoch_of, progress
@@ -191,4 +192,5 @@ def _relay(job, runs, modules, advance):
 
 
 if __name__ == "__main__":
+    set_up()
     sys.exit(main())

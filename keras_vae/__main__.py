@@ -1,3 +1,7 @@
+from shared.run.process import set_up
+
+set_up()  # before the slow import
+
 from shared.cli import main
 
 raise SystemExit(main(__package__))

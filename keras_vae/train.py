@@ -111,8 +111,8 @@ def compile_model(model, config, n):
     """Compiles a model for a run on `n` training examples, and returns its new optimizer."""
     optimizer = build_optimizer(config, n, model.trainable_variables)
     # If the steps per execution do not divide the steps per epoch, `fit` overruns the epoch.
-    ends = config.epoch_ends(n)
-    common = math.gcd(*(end - start for _, start, end in ends))
+    total, per_epoch = config.total_steps(n), config.steps_per_epoch(n)
+    common = math.gcd(min(per_epoch, total), total % per_epoch)  # of whole epochs and a partial one
     model.compile(
         optimizer=optimizer,
         jit_compile=model.objective.jit_compile,  # "auto" does not use XLA on a CPU

@@ -10,9 +10,14 @@ from shared.config import UsageError
 
 __all__ = ["check_backend", "keep_freed_memory"]
 
+# Settings of keras.json that change results, with Keras' defaults.
+EXPECTED = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
+# With these, Keras ends `fit` early, so a run would not have the length in its config.
+SHORTENING = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
+
 
 def check_backend(supported):
-    """Checks that Keras is set to a supported backend and to float32.
+    """Checks that Keras is set to a supported backend, and that nothing else changes results.
 
     Keras reads $KERAS_BACKEND, and then keras.json in $KERAS_HOME or ~/.keras. A user's file may
     set another backend or another floatx for all programs on the machine.
@@ -20,14 +25,19 @@ def check_backend(supported):
     Args:
         supported: names of the supported backends.
     Raises:
-        UsageError: another backend, or a floatx other than float32, is set.
+        UsageError: another backend is set, or a setting that changes results.
     """
+    for name in SHORTENING:
+        if os.environ.get(name):
+            raise UsageError(f"{name} is set, and shortens every `fit` of Keras; unset it")
     path = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
     settings = {}
-    if path.exists():
+    if os.path.exists(path):
         try:
             settings = json.loads(path.read_text())
-        except (OSError, ValueError) as error:
+            if not isinstance(settings, dict):
+                raise ValueError(f"it holds a {type(settings).__name__}; expected an object")
+        except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{path} cannot be read ({error}); fix or remove it") from error
     where, backend = str(path), settings.get("backend", "tensorflow")
     if os.environ.get("KERAS_BACKEND"):
@@ -37,8 +47,12 @@ def check_backend(supported):
             f"{where} names the Keras backend {backend!r}; expected {' or '.join(supported)}:"
             " set KERAS_BACKEND=tensorflow"
         )
-    if settings.get("floatx", "float32") != "float32":
-        raise UsageError(f"{path} sets floatx {settings['floatx']!r}; expected 'float32'")
+    for name, expected in EXPECTED.items():
+        if settings.get(name, expected) != expected:
+            raise UsageError(
+                f"{path} sets {name} {settings[name]!r}; expected {expected!r}: change it, or set"
+                " KERAS_HOME to another folder"
+            )
 
 
 def keep_freed_memory():

@@ -13,11 +13,9 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcommand
 
 from shared.config import RECIPES, Config, UsageError, recipe
+from shared.run.process import Stopped, Terminated, say, silence_output
 
-__all__ = [
-    "exit_status",
-    "main",
-]
+__all__ = ["exit_status", "main"]
 
 
 @dataclass
@@ -88,7 +86,7 @@ def main(package, argv=None):
         package: "keras_vae" or "tf_vae".
         argv: arguments without the program's name; None means the arguments of the process.
     Returns:
-        int: 0 for success, 2 for bad input, 130 after Ctrl-C.
+        int: as `exit_status`.
     Raises:
         SystemExit: with status 2 for bad usage, with 0 after --help.
     """
@@ -99,22 +97,41 @@ def main(package, argv=None):
 
 
 def exit_status(command, interrupted="nothing was changed"):
-    """Calls `command`, and returns an exit status: that of the command, 2 or 130.
+    """Calls `command`, and returns an exit status; what stops it is reported in one line.
 
     Args:
         command: function without arguments that returns an exit status, or None for success.
-        interrupted: what the user is told after Ctrl-C.
+        interrupted: what the user is told about the results after Ctrl-C or an error.
     Returns:
-        int: the command's status, 2 after a UsageError, which is printed, 130 after Ctrl-C.
+        int: the command's status; 2 after a UsageError; 1 if the training diverged, the operating
+        system refused something or memory was not sufficient; 130 after Ctrl-C; 143 after SIGTERM.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a character that the terminal lacks is escaped
+            stream.reconfigure(errors="backslashreplace")
     try:
-        return command() or 0
+        status = command() or 0
+        sys.stdout.flush()
+        return status
     except UsageError as error:
-        print(error, file=sys.stderr)
+        say(error)
         return 2
-    except KeyboardInterrupt:
-        print(f"\ninterrupted; {interrupted}", file=sys.stderr)
-        return 130
+    except Stopped as error:
+        say(error)
+        return 1
+    except KeyboardInterrupt as error:
+        terminated = isinstance(error, Terminated)
+        print(f"\n{'terminated' if terminated else 'interrupted'}; {interrupted}", file=sys.stderr)
+        return 143 if terminated else 130
+    except BrokenPipeError:  # the reader of the output has ended, as in `… | head -1`
+        silence_output()
+        return 1
+    except OSError as error:
+        say(f"{error.filename or 'error'}: {error.strerror or error}; {interrupted}")
+        return 1
+    except MemoryError as error:
+        say(f"not enough memory: {error}; {interrupted}")
+        return 1
 
 
 def _run(package, argv):

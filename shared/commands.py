@@ -7,6 +7,7 @@ folder from then on. Slow imports are inside the functions, so that bad input is
 import math
 from pathlib import Path
 
+from shared.backend import check_backend
 from shared.config import UsageError, from_dict
 from shared.run.implementation import import_implementation
 
@@ -41,10 +42,11 @@ def train(package, command):
         return 0
     from shared.show.report import draw_figures  # imports matplotlib
 
-    implementation = import_implementation(package)
-    board = Board(command.tensorboard) if command.tensorboard else None
-    on_epoch = board.epoch if board else None
-    with locked(out):  # also while figures and metrics are written
+    check_backend(("tensorflow",))
+    with locked(out):  # before the slow import, and until figures and metrics are written
+        implementation = import_implementation(package)
+        board = Board(command.tensorboard) if command.tensorboard else None
+        on_epoch = board.epoch if board else None
         model, run = implementation.train(
             config, data, out, command.resume, command.overwrite, on_epoch=on_epoch
         )

@@ -179,18 +179,16 @@ class Config:
         return sorted({epoch for epoch in self.picture_epochs if epoch < last} | {last})
 
     def epoch_ends(self, n, step=0):
-        """Returns the remaining epochs after `step` steps: a list of (epoch, first step, end step).
+        """Yields (epoch, first step, end step) of each remaining epoch after `step` steps.
 
         Only the last epoch can be partial, and only if the length of the run is given in steps.
         """
         per_epoch, total = self.steps_per_epoch(n), self.total_steps(n)
-        ends = []
         while step < total:
             epoch = step // per_epoch + 1
             end = min(epoch * per_epoch, total)
-            ends.append((epoch, step, end))
+            yield epoch, step, end
             step = end
-        return ends
 
 
 def _integers(name, values):

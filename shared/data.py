@@ -6,13 +6,13 @@ import math
 import os
 import sys
 import urllib.request
-import zipfile
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from shared.config import UsageError
+from shared.npz import DAMAGE, read_headers, reason
 from shared.seeds import seed_of
 
 __all__ = [
@@ -163,22 +163,19 @@ def _from_file(path, mnist):
 
 
 def _read_npz(path):
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            if not isinstance(file, np.lib.npyio.NpzFile):
-                raise UsageError(
-                    f"{path} is a single array; expected an .npz with {', '.join(ARRAYS)}"
-                )
-            missing = [key for key in ARRAYS if key not in file.files]
-            if missing:
-                raise UsageError(f"{path} lacks {', '.join(missing)}; expected {', '.join(ARRAYS)}")
-            return {key: file[key] for key in ARRAYS}
-    except FileNotFoundError:
+    if not os.path.exists(path):
         raise UsageError(
             f"no data at {path}; expected auto, mnist, mnist-5k or the path of an .npz"
-        ) from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise UsageError(f"cannot read {path} as .npz: {' '.join(str(error).split())}") from error
+        )
+    headers = read_headers(path)
+    missing = [key for key in ARRAYS if key not in headers]
+    if missing:
+        raise UsageError(f"{path} lacks {', '.join(missing)}; expected {', '.join(ARRAYS)}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: file[key] for key in ARRAYS}
+    except DAMAGE as error:
+        raise UsageError(f"cannot read {path}: {reason(error)}") from error
 
 
 def _mnist_5k():

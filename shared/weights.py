@@ -1,13 +1,17 @@
 """Defines the canonical names and shapes of the weights, which both implementations use."""
 
+import math
+
 import numpy as np
 
-from shared.config import UsageError
+from shared.config import INT32_MAX, UsageError
+from shared.npz import machine_memory
 
 __all__ = [
     "check_heads",
     "check_model",
     "check_posterior",
+    "check_size",
     "head_widths",
     "initial_bias",
     "name_weights",
@@ -136,6 +140,35 @@ def _check_outputs(who, outputs, widths, wanted):
             f"{name} ({', '.join(['batch', *map(str, shape)])})" for name, shape in shapes.items()
         )
         raise UsageError(f"{who} {returned}; expected {wanted}")
+
+
+def check_size(config, input_dim, n):
+    """Checks, before TensorFlow is imported, that a run can be computed on this machine.
+
+    Args:
+        config: shared.config.Config.
+        input_dim: pixels per image, times channels.
+        n: number of training examples.
+    Raises:
+        UsageError: the run has too many steps, or its network does not fit into memory.
+    """
+    steps = config.total_steps(n)
+    if steps > INT32_MAX:  # the step is an int32, in the seed of the noise
+        raise UsageError(f"the run has {steps:,} steps; expected at most {INT32_MAX:,}")
+    shapes = weight_shapes(config, input_dim)
+    numbers = sum(math.prod(shape) for shape in shapes.values())
+    outputs = min(config.batch_size, n) * sum(
+        shape[0] for shape in shapes.values() if shape[1:] == ()
+    )
+    # In float32: weights, gradients and two slots of the optimizer, and each output of a layer and
+    # its gradient. This is a lower bound: only what cannot fit is refused.
+    size = 4 * (4 * numbers + 2 * outputs)
+    if size > machine_memory():
+        raise UsageError(
+            f"a network with hidden_dims {config.hidden_dims} and latent_dim {config.latent_dim},"
+            f" trained in batches of {config.batch_size}, needs {size / 2**30:,.0f} GiB; this"
+            f" machine has {machine_memory() / 2**30:,.0f} GiB of memory"
+        )
 
 
 def check_model(model, config, data, out):

@@ -14,7 +14,7 @@ CONFIG = recipe(
     hidden_dims=(3,),
     batch_size=200,
     step_losses=True,
-)  # 330 images: two steps per epoch
+)  # 300 images: two steps per epoch
 
 
 def weights_at(step, config=CONFIG):
@@ -23,8 +23,13 @@ def weights_at(step, config=CONFIG):
     return {name: np.full(shape, step, np.float32) for name, shape in shapes.items()}
 
 
-def train(config, data, directory, implementation="tf_vae", stop=None, **options):
-    """Calls a Run as `train` does, without a model; raises PowerFailure after epoch `stop`."""
+def train(
+    config, data, directory, implementation="tf_vae", stop=None, change=lambda *_: None, **options
+):
+    """Calls a Run as `train` does, without a model; raises PowerFailure after epoch `stop`.
+
+    `change` is called with the row, the losses and the weights of each epoch, which it may change.
+    """
     with Run(directory, config, data, implementation, **options) as run:
         if run.checkpoint:
             restored = read_checkpoint(run.checkpoint, weight_shapes(config, 36))
@@ -34,6 +39,7 @@ def train(config, data, directory, implementation="tf_vae", stop=None, **options
             losses = np.float32(100) / np.arange(start + 1, end + 1, dtype=np.float32)
             row = dict.fromkeys(folder.COLUMNS, float(epoch)) | {"epoch": epoch, "step": end}
             weights = weights_at(end, config)
+            change(row, losses, weights)
             run.finish_epoch(row, losses, weights, {"step": np.int64(end), **weights})
             if epoch == stop:
                 raise PowerFailure

@@ -161,7 +161,7 @@ def test_without_network_and_mnist_one_line_names_the_data(tmp_path, monkeypatch
         (["train", "--data", "gone.npz"], {}, "no data at gone.npz"),
         (["train", "--data", "bad.npz"], {}, "cannot read bad.npz"),
         (["train", *SMALL, "--out", "taken"], {}, "already holds a run"),
-        (["train", *SMALL, "--out", "bad.npz"], {}, "bad.npz is a file"),
+        (["train", *SMALL, "--out", "bad.npz"], {}, "bad.npz is not a folder"),
         (["train", *SMALL], {"KERAS_BACKEND": "theano"}, "KERAS_BACKEND names"),
         (["train"], {"MNIST_NPZ": "bad.npz"}, "cannot read bad.npz"),
         (["evaluate", "gone"], {}, "holds no run"),

@@ -275,9 +275,9 @@ def test_the_recipes_are_those_that_the_readme_describes():
     ],
 )
 def test_epochs_end_at_the_right_step(config, n, ends):
-    assert config.epoch_ends(n) == ends
+    assert list(config.epoch_ends(n)) == ends
     assert config.total_steps(n) == ends[-1][2] and config.total_epochs(n) == ends[-1][0]
-    assert config.epoch_ends(n, ends[0][2]) == ends[1:]
+    assert list(config.epoch_ends(n, ends[0][2])) == ends[1:]
 
 
 def test_pictured_epochs_include_the_last():

@@ -17,17 +17,26 @@ from shared.run.run import Run
 # Processes that a shell starts in the background ignore SIGINT, and so do their children in Python.
 # This program is the command line as a terminal starts it.
 FROM_A_TERMINAL = """
-import signal, sys
-from shared.cli import main
+import runpy, signal, sys
 
 signal.signal(signal.SIGINT, signal.default_int_handler)
-sys.exit(main(sys.argv[1], sys.argv[2:]))
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__")
 """
 
 
-@pytest.mark.parametrize("package", ["keras_vae", "tf_vae"])
-def test_an_interrupted_training_leaves_with_130_and_resumes(package, data_path, tmp_path):
-    """Sends a real SIGINT as soon as an epoch is saved."""
+@pytest.mark.parametrize(
+    ("package", "number", "status", "word"),
+    [
+        ("keras_vae", signal.SIGINT, 130, "interrupted"),
+        ("tf_vae", signal.SIGTERM, 143, "terminated"),
+    ],
+    ids=["keras_vae, Ctrl-C", "tf_vae, SIGTERM"],
+)
+def test_an_interrupted_training_says_so_and_can_be_resumed(
+    package, number, status, word, data_path, tmp_path
+):
+    """Sends a real signal as soon as an epoch is saved."""
     arguments = ["train", "--hidden-dims", "4", "--epochs", "100000", "--data", str(data_path)]
     command = [sys.executable, "-c", FROM_A_TERMINAL, package, *arguments, "--out", "run"]
     with subprocess.Popen(
@@ -37,12 +46,12 @@ def test_an_interrupted_training_leaves_with_130_and_resumes(package, data_path,
             while not (tmp_path / "run" / "checkpoints" / "last.npz").exists():
                 assert process.poll() is None, process.stderr.read()
                 time.sleep(0.05)
-            process.send_signal(signal.SIGINT)
+            process.send_signal(number)
             _, error = process.communicate(timeout=60)
         finally:
             process.kill()  # otherwise `with` would wait for the end of the training
-    assert process.returncode == 130
-    assert error.strip() == "interrupted; finished epochs are saved, --resume continues"
+    assert process.returncode == status
+    assert error.strip() == f"{word}; finished epochs are saved, --resume continues"
     history = read_history(tmp_path / "run")
     config = from_dict(read_config(tmp_path / "run"))
     assert Run(tmp_path / "run", config, load_data(str(data_path)), package, True).step > 0

@@ -82,7 +82,7 @@ def test_a_folder_that_cannot_be_used_is_refused_and_not_changed(data, data_path
         ((directory, short, data, "tf_vae", True), "has run 6 steps, more than the requested 4"),
         ((directory, other, data, "tf_vae", True), "started with latent_dim 2, not 3"),
         ((directory, CONFIG, changed, "tf_vae", True), "other data than bars"),
-        ((data_path, CONFIG, data, "tf_vae"), "is a file"),
+        ((data_path, CONFIG, data, "tf_vae"), "is not a folder"),
         ((data_path.parent, CONFIG, data, "tf_vae", False, True), "holds bars.npz and no run"),
     ]:
         with pytest.raises(UsageError, match=message) as refusal:

@@ -10,12 +10,12 @@ import json
 import os
 import secrets
 import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
 from shared.config import UsageError
+from shared.npz import DAMAGE, read_headers, reason
 
 __all__ = [
     "read_npz",
@@ -26,18 +26,6 @@ __all__ = [
     "write_json",
     "write_npz",
 ]
-
-# The exceptions while a damaged, encrypted or unknown archive is opened or read: zipfile raises
-# RuntimeError for an encrypted member and NotImplementedError for an unknown compression.
-DAMAGE = (
-    OSError,
-    ValueError,
-    EOFError,
-    RuntimeError,
-    NotImplementedError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
 
 
 def read_npz(path, shapes):
@@ -53,14 +41,7 @@ def read_npz(path, shapes):
     Raises:
         UsageError: the file cannot be read, or holds other arrays.
     """
-    try:
-        with zipfile.ZipFile(path) as file:
-            headers = {}
-            for member in file.namelist():
-                with file.open(member) as stream:
-                    headers[member.removesuffix(".npy")] = _header(stream)
-    except DAMAGE as error:
-        raise UsageError(f"cannot read {path}: {_one_line(error)}") from error
+    headers = read_headers(path)
     for name in [*shapes, *headers]:
         dtype = np.dtype(np.int64 if name in ("step", "seeds") else np.float32)
         expected = (tuple(shapes[name]), dtype) if name in shapes else "no such array"
@@ -71,32 +52,15 @@ def read_npz(path, shapes):
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in shapes}
     except DAMAGE as error:
-        raise UsageError(f"cannot read {path}: {_one_line(error)}") from error
+        raise UsageError(f"cannot read {path}: {reason(error)}") from error
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise UsageError(f"{path}: {name} holds NaN or infinity; expected finite numbers")
     return arrays
 
 
-def _header(stream):
-    """Reads the shape and dtype of an array in an archive from its header."""
-    version = np.lib.format.read_magic(stream)
-    readers = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in readers:
-        raise ValueError(f"an array has the unknown format {version}")
-    shape, _, dtype = readers[version](stream)
-    return shape, dtype
-
-
 def _text(header):
     return header if isinstance(header, str) else f"{header[1]} of shape {header[0]}"
-
-
-def _one_line(error):
-    return " ".join(str(error).split()) or type(error).__name__
 
 
 def step_of(path):

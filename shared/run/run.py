@@ -12,27 +12,20 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from shared.config import UsageError, from_dict
+import numpy as np
+
+from shared.config import UsageError
 from shared.run.files import read_npz, step_of, write_archive, write_csv, write_json, write_npz
-from shared.run.folder import (
-    CHECKPOINT,
-    COLUMNS,
-    EXPORTED,
-    epoch_weights,
-    locked,
-    missing_products,
-    read_config,
-    read_history,
-    read_step_losses,
-    versions,
-)
+from shared.run.folder import CHECKPOINT, COLUMNS, EXPORTED, epoch_weights, locked, versions
+from shared.run.process import Stopped
+from shared.run.state import State, read_state
+from shared.weights import check_size
 
 __all__ = ["Run", "read_checkpoint"]
 
 # The files that the end of a run writes, beside `figures/` and the weights of pictured epochs.
 # They are stale as soon as the run is continued.
 PRODUCTS = ("weights.npz", "model.keras", "metrics.json", "samples.png", "samples.npz")
-LENGTH = {"epochs", "steps"}  # the fields that may change when a run is resumed
 
 
 class Run:
@@ -58,107 +51,19 @@ class Run:
         self.implementation = implementation
         self._resume, self._overwrite = resume, overwrite
         self._lock = contextlib.ExitStack()
+        check_size(config, data.input_dim, len(data.x_train))
         self._read()
 
     # ---- reading
 
     def _read(self):
-        self.step = 0
-        self.history = []
-        self.step_losses = []
-        self.trained_by = [self.implementation]
-        self.complete = False
+        state = State(trained_by=[self.implementation])
         if self._resume and self._overwrite:
             raise UsageError("--resume and --overwrite exclude each other; give one")
         if self.directory is not None:
-            self._check()
-
-    def _check(self):
-        folder = self.directory
-        if folder.exists() and not folder.is_dir():
-            raise UsageError(f"{folder} is a file; expected a folder for the run")
-        names = [path.name for path in folder.glob("*")] if folder.exists() else []
-        names = [name for name in names if name != ".lock" and not name.endswith(".partial")]
-        if not names:
-            return
-        if "config.json" not in names:
-            raise UsageError(f"{folder} holds {names[0]} and no run; give an empty or new folder")
-        if not (self._resume or self._overwrite):
-            raise UsageError(
-                f"{folder} already holds a run; give --resume, --overwrite or another --out"
-            )
-        # Checked for --overwrite too: a folder that is not a run must not be cleared.
-        written = read_config(folder)
-        if self._resume:
-            self._check_resume(written)
-
-    def _check_resume(self, written):
-        folder, begun, wanted = self.directory, from_dict(written), self.config
-        for field in dataclasses.fields(wanted):
-            old, new = getattr(begun, field.name), getattr(wanted, field.name)
-            if old != new and field.name not in LENGTH:
-                raise UsageError(
-                    f"{folder} was started with {field.name} {old}, not {new};"
-                    " resume it with the same settings, or give another --out"
-                )
-        if written["data"]["sha256"] != self.data.sha256:
-            raise UsageError(
-                f"{folder} was started on {written['data']['name']}, other data than"
-                f" {self.data.name}; resume it on its own data, or give another --out"
-            )
-        if not (folder / CHECKPOINT).exists():
-            return
-        step = step_of(folder / CHECKPOINT)
-        if step is None:
-            raise UsageError(
-                f"cannot read the checkpoint {folder / CHECKPOINT}; give --overwrite or another"
-                " --out"
-            )
-        self._check_length(begun, step)
-        self.step = step
-        # If the process was killed after it wrote the rows of an epoch and before its checkpoint,
-        # the rows after the checkpoint are dropped.
-        self.history = [row for row in read_history(folder) if row["step"] <= step]
-        if not self.history or self.history[-1]["step"] != step:
-            raise UsageError(f"{folder}: history.csv lacks the row of step {step}")
-        if wanted.step_losses:
-            self.step_losses = read_step_losses(folder)[:step]
-            if len(self.step_losses) != step:
-                raise UsageError(f"{folder}: steps.csv lacks steps before step {step}")
-        n, before = len(self.data.x_train), written["trained_by"]
-        total = wanted.total_steps(n)
-        for epoch in wanted.pictured(n)[:-1]:
-            end = wanted.end_of_epoch(epoch, n)
-            if end <= step and step_of(folder / epoch_weights(epoch)) != end:
-                raise UsageError(
-                    f"{folder} lacks {epoch_weights(epoch)}, which only a new training can"
-                    " restore; give --overwrite or another --out"
-                )
-        if step < total and self.implementation not in before:
-            before = [*before, self.implementation]
-        self.trained_by = before
-        self.complete = step == total and not missing_products(folder, wanted, n)
-
-    def _check_length(self, begun, step):
-        """Raises UsageError if a run that has done `step` steps cannot have the config's length."""
-        folder, wanted, n = self.directory, self.config, len(self.data.x_train)
-        total, per_epoch = wanted.total_steps(n), wanted.steps_per_epoch(n)
-        if step > total:
-            raise UsageError(
-                f"{folder} has run {step} steps, more than the requested {total};"
-                " give a longer run or another --out"
-            )
-        if begun.total_steps(n) != total and wanted.learning_rate_decay != 1:
-            raise UsageError(
-                f"{folder} was started for {begun.total_steps(n)} steps, over which its learning"
-                f" rate falls, not for {total}; resume it with the same length, or give another"
-                " --out"
-            )
-        if step < total and step % per_epoch:
-            raise UsageError(
-                f"{folder} ended inside an epoch (step {step}, {per_epoch} per epoch); only a"
-                " run that ended with an epoch can be made longer: give another --out"
-            )
+            arguments = self.config, self.data, self.implementation
+            state = read_state(self.directory, *arguments, self._resume, self._overwrite)
+        vars(self).update(vars(state))
 
     @property
     def checkpoint(self):
@@ -191,12 +96,12 @@ class Run:
             return
         for partial in (*self._files(".*.partial"), *self._files("*/.*.partial")):
             partial.unlink()
-        n, kept = len(self.data.x_train), []
-        if self._overwrite:
+        n, config = len(self.data.x_train), self.config
+        if self.step == 0:
             self._remove(str(CHECKPOINT), "history.csv", "steps.csv")
-        if self._overwrite or self.step < self.config.total_steps(n):
-            if not self._overwrite:
-                kept = [epoch_weights(epoch) for epoch in self.config.pictured(n)]
+        if self.step < config.total_steps(n):
+            done = [e for e in config.pictured(n) if config.end_of_epoch(e, n) <= self.step]
+            kept = [epoch_weights(epoch) for epoch in done]
             epochs = [path.name for path in self._files("weights_epoch_*.npz")]
             self._remove(*PRODUCTS, *(name for name in epochs if name not in kept))
             self._remove(*(f"figures/{path.name}" for path in self._files("figures/*.png")))
@@ -231,7 +136,10 @@ class Run:
             step_losses: the loss of each step of the epoch; kept if the config asks for them.
             weights: {canonical name: array}; written if the epoch is pictured.
             checkpoint: {name: array}: weights, optimizer slots and step.
+        Raises:
+            Stopped: a loss or a weight is not finite; the epoch is not recorded.
         """
+        self._check_finite(row, step_losses, weights)
         self.step = row["step"]
         self.history.append(row)
         if self.config.step_losses:
@@ -246,6 +154,23 @@ class Run:
             rows = ((step, f"{loss:.9g}") for step, loss in enumerate(self.step_losses, start=1))
             write_csv(self.directory / "steps.csv", ("step", "loss"), rows)
         write_npz(self.directory / CHECKPOINT, checkpoint, self.step)
+
+    def _check_finite(self, row, step_losses, weights):
+        """Raises Stopped if an epoch has a loss or a weight that is NaN or infinite."""
+        values = {name: row[name] for name in COLUMNS[2:-1] if name in row} | weights
+        bad = [name for name, value in values.items() if not np.isfinite(value).all()]
+        if not bad:
+            return
+        config, place = self.config, f"epoch {row['epoch']} (step {row['step']})"
+        steps = np.flatnonzero(~np.isfinite(step_losses))
+        if len(steps):
+            place = f"epoch {row['epoch']}, step {self.step + steps[0] + 1}"
+        kept = f"{self.step} steps before it are saved" if self.step else "nothing was saved"
+        raise Stopped(
+            f"{config.recipe}: {bad[0]} is not finite after {place}; {kept}. A smaller"
+            f" learning_rate than {config.learning_rate} may help, or another beta"
+            f" ({config.beta}), fixed_sigma or likelihood"
+        )
 
     def finish(self, weights, save=None):
         """Writes the weights of the finished run, and its model if the framework can.

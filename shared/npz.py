@@ -1,0 +1,80 @@
+"""Reads the headers of .npz files, before their arrays, and reports damage in one line."""
+
+import math
+import os
+import zipfile
+import zlib
+
+import numpy as np
+
+from shared.config import UsageError
+
+__all__ = ["DAMAGE", "machine_memory", "read_headers", "reason"]
+
+# What a damaged, encrypted or foreign archive raises while it is opened or read; zipfile raises
+# RuntimeError for an encrypted member and NotImplementedError for an unknown compression.
+DAMAGE = (
+    OSError,
+    ValueError,
+    EOFError,
+    RuntimeError,
+    NotImplementedError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+
+
+def read_headers(path):
+    """Reads the shape and dtype of each array in an .npz, without reading the arrays.
+
+    Args:
+        path: path of the file.
+    Returns:
+        {name: (shape, dtype)}, in the order of the file.
+    Raises:
+        UsageError: the file is not an .npz, is damaged, or its arrays do not fit into memory.
+    """
+    # To open a named pipe would wait for its writer.
+    if os.path.exists(path) and not os.path.isfile(path):
+        raise UsageError(f"cannot read {path}: it is not a file; expected an .npz")
+    try:
+        with zipfile.ZipFile(path) as file:
+            headers = {}
+            for member in file.namelist():
+                with file.open(member) as stream:
+                    headers[member.removesuffix(".npy")] = _header(stream)
+    except DAMAGE as error:
+        raise UsageError(f"cannot read {path}: {reason(error)}") from error
+    # A header can claim any size, and zeros compress to almost nothing.
+    size = sum(math.prod(shape) * dtype.itemsize for shape, dtype in headers.values())
+    if size > machine_memory():
+        raise UsageError(
+            f"{path} holds arrays of {size / 2**30:,.1f} GiB; this machine has"
+            f" {machine_memory() / 2**30:,.1f} GiB of memory"
+        )
+    return headers
+
+
+def _header(stream):
+    version = np.lib.format.read_magic(stream)
+    readers = {
+        (1, 0): np.lib.format.read_array_header_1_0,
+        (2, 0): np.lib.format.read_array_header_2_0,
+    }
+    if version not in readers:
+        raise ValueError(f"an array has the unknown format {version}")
+    shape, _, dtype = readers[version](stream)
+    return shape, dtype
+
+
+def reason(error):
+    """Returns the text of an exception in one line."""
+    return " ".join(str(error).split()) or type(error).__name__
+
+
+def machine_memory():
+    """Returns the physical memory of this machine in bytes, or infinity if it is not known."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+        return math.inf

@@ -1,0 +1,68 @@
+"""Sets up a process that runs one of the project's programs, before any slow import.
+
+A second Ctrl-C, a signal or an unexpected error then also ends in one line, and never in a
+traceback. Programs that import the project as a library are not affected.
+"""
+
+import os
+import signal
+import sys
+
+__all__ = ["Stopped", "Terminated", "report", "say", "set_up", "silence_output"]
+
+
+class Stopped(Exception):
+    """Reports in one line why a program cannot continue; its exit status is then 1."""
+
+
+class Terminated(KeyboardInterrupt):
+    """Is raised on SIGTERM, and is handled like Ctrl-C, except for the exit status."""
+
+
+def set_up():
+    """Reports unexpected exceptions in one line, and lets SIGTERM end the program like Ctrl-C."""
+    sys.excepthook = report
+    signal.signal(signal.SIGTERM, _terminate)
+
+
+def _terminate(number, frame):
+    raise Terminated
+
+
+def report(kind, error, trace):
+    """Reports an uncaught exception in one line, and writes its traceback to a log file.
+
+    Args:
+        kind, error, trace: as for `sys.excepthook`.
+    """
+    if issubclass(kind, KeyboardInterrupt):  # before the command has begun
+        say("interrupted")
+        return
+    import tempfile
+    import traceback
+
+    from shared.run.folder import versions
+
+    with tempfile.NamedTemporaryFile(
+        "w", prefix="vae-error-", suffix=".log", delete=False, encoding="utf-8"
+    ) as log:
+        print(sys.argv, versions(), sep="\n", file=log)
+        traceback.print_exception(kind, error, trace, file=log)
+    say(
+        f"unexpected {kind.__name__}: {error}; files that were written before are complete;"
+        f" the traceback is in {log.name}"
+    )
+
+
+def say(message):
+    """Prints a message in one line on stderr; control characters in names are escaped."""
+    line = "".join(
+        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode()
+        for each in str(message)
+    )
+    print(line, file=sys.stderr)
+
+
+def silence_output():
+    """Discards further output, after the reader of stdout has ended."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
