@@ -230,6 +230,28 @@ def test_output_survives_an_encoding_and_a_reader_that_ends():
         assert process.stderr.read() == b""
 
 
+def test_closed_streams_discard_what_is_printed(tmp_path):
+    code = """
+import sys
+from shared.run.process import set_up
+
+assert sys.stdout is None and sys.stderr is None
+set_up()
+with open("results", "w") as file:
+    print("a line")
+    print("an error", file=sys.stderr)
+    sys.stdout.flush()
+    file.write("content")
+"""
+
+    def close():
+        os.closerange(0, 3)
+
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, preexec_fn=close)
+    assert done.returncode == 0
+    assert (tmp_path / "results").read_text() == "content"
+
+
 def test_data_with_a_missing_file_name_no_folder(place):
     with pytest.raises(UsageError, match=r"no data at nowhere/own\.npz"):
         load_data("nowhere/own.npz")

@@ -20,7 +20,14 @@ class Terminated(KeyboardInterrupt):
 
 
 def set_up():
-    """Reports unexpected exceptions in one line, and lets SIGTERM end the program like Ctrl-C."""
+    """Reports unexpected exceptions in one line, and lets SIGTERM end the program like Ctrl-C.
+
+    A standard stream that is closed is opened on the null device: what is printed is discarded, and
+    no file gets its number.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the process ends
     sys.excepthook = report
     signal.signal(signal.SIGTERM, _terminate)
 
