@@ -28,8 +28,9 @@ from rich.progress import Progress
 from shared.cli import exit_status
 from shared.config import Config, UsageError
 from shared.data import Data, load_data
-from shared.run.folder import CHECKPOINT
+from shared.run.folder import CHECKPOINT, COLUMNS, read_history, read_step_losses
 from shared.run.implementation import IMPLEMENTATIONS, import_implementation
+from shared.run.process import Stopped
 from shared.seeds import seed_of
 
 CHUNK = 50  # configs per process, because compiled programs stay in its memory
@@ -113,15 +114,21 @@ def examples(draw):
 
 
 def outcome(implementation, config, data):
-    """The result of training one implementation: {name: array}."""
+    """Returns what a training of one implementation ends with, also if it diverges: {name: array}."""
+    message, end = "", {}
     with tempfile.TemporaryDirectory() as folder:
-        _, run = implementation.train(config, data, folder, verbose=0)
-        with np.load(Path(folder) / CHECKPOINT) as checkpoint:
-            end = {name: checkpoint[name] for name in checkpoint.files}
-    end["step losses"] = np.array(run.step_losses)
-    columns = [name for name in run.history[0] if name != "seconds"]
-    for name in columns:
-        end[f"history/{name}"] = np.array([row[name] for row in run.history])
+        try:
+            implementation.train(config, data, folder, verbose=0)
+        except Stopped as error:
+            message = str(error)
+        if (Path(folder) / CHECKPOINT).exists():
+            with np.load(Path(folder) / CHECKPOINT) as checkpoint:
+                end = {name: checkpoint[name] for name in checkpoint.files}
+        history = read_history(folder)
+        end["step losses"] = np.array(read_step_losses(folder))
+    for name in COLUMNS[:-1]:  # without the seconds
+        end[f"history/{name}"] = np.array([row[name] for row in history])
+    end["message"] = np.frombuffer(message.encode(), np.uint8)
     return end
 
 
@@ -135,9 +142,13 @@ def difference(implementations, config, images):
             place = traceback.extract_tb(error.__traceback__)[-1]
             reason = str(error).strip().partition("\n")[0]
             return f"{implementation.name} raises {type(error).__name__} ({place.name}): {reason}"
+    if ends[0].keys() != ends[1].keys():  # one has no checkpoint, since its first epoch diverged
+        return "one diverges in its first epoch, the other does not"
     names = [name for name in ends[0] if ends[0][name].tobytes() != ends[1][name].tobytes()]
     if not names:
         return None
+    if "message" in names:
+        return f"one diverges or does so elsewhere, {len(names)} of {len(ends[0])} differ"
     largest = np.max(np.abs(np.subtract(*(np.float64(end[names[0]]) for end in ends))))
     return f"{len(names)} of {len(ends[0])} differ, first {names[0]}, by {largest:.3g}"
 
@@ -203,11 +214,11 @@ def search(count, seed):
     """The differences of `count` examples, [(example, line)]; it runs in its own process."""
     implementations = {name: import_implementation(name) for name in IMPLEMENTATIONS.values()}
     results = []
-    run_examples(
-        count,
-        seed,
-        lambda *example: results.append((example, difference(implementations, *example))),
-    )
+
+    def record(*example):
+        results.append((example, difference(implementations, *example)))
+
+    run_examples(count, seed, record)
     return results
 
 
@@ -218,11 +229,8 @@ def shrink(count, seed, known):
         count, seed: those of the chunk with the known difference.
         known: {example: line or None} of that chunk, so that nothing is trained twice.
     """
-    implementations, known = (
-        {name: import_implementation(name) for name in IMPLEMENTATIONS.values()},
-        dict(known),
-    )
-    differing = []
+    implementations = {name: import_implementation(name) for name in IMPLEMENTATIONS.values()}
+    known, differing = dict(known), []
 
     def check(*example):
         if example not in known:
