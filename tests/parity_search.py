@@ -114,7 +114,7 @@ def examples(draw):
 
 
 def outcome(implementation, config, data):
-    """Returns what a training of one implementation ends with, also if it diverges: {name: array}."""
+    """Returns what a training of one implementation ends with, also if it diverged."""
     message, end = "", {}
     with tempfile.TemporaryDirectory() as folder:
         try:
