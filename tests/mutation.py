@@ -37,9 +37,11 @@ TESTS = {
     "shared/config.py": ("test_config.py", "test_public_names.py"),
     "shared/seeds.py": ("test_seeds.py", "test_public_names.py"),
     "shared/weights.py": ("test_weights.py", "test_public_names.py"),
+    "shared/npz.py": ("test_files.py", "test_surroundings.py"),
     "shared/run/files.py": ("test_files.py", "test_run.py"),
     "shared/run/folder.py": ("test_run.py", "test_run_refusals.py"),
-    "shared/run/run.py": ("test_run.py", "test_run_refusals.py"),
+    "shared/run/state.py": ("test_run.py", "test_run_refusals.py", "test_divergence.py"),
+    "shared/run/run.py": ("test_run.py", "test_run_refusals.py", "test_divergence.py"),
 }
 # Survivors that compute the same as the original, by the changed line without its indentation.
 EQUIVALENT = {}
