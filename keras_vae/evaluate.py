@@ -6,6 +6,7 @@ import keras
 from keras import ops
 
 from keras_vae.batches import evaluation_batches
+from shared.arguments import checked_images
 from shared.elbo import log_importance_weight, reparameterize
 from shared.likelihoods import log_likelihood
 from shared.measure.evaluation import evaluate_with
@@ -18,12 +19,13 @@ def elbo_terms(model, x, config, sample=0):
 
     Args:
         model: VAE.
-        x: (n, input_dim) float32 in [0, 1].
+        x: (n, input_dim) floats in [0, 1].
         config: shared.config.Config; the noise depends on its seed.
         sample: the number of the sample; validation during training uses sample 0.
     Returns:
         log_likelihood, kl: (n,) float32 arrays, nats.
     """
+    x = checked_images(x, model.input_dim)
     model.sampling.start_evaluation_noise(config.seed, sample)
     model.jit_compile = model.objective.jit_compile
     terms = model.predict(evaluation_batches(x, config), verbose=0)
@@ -38,7 +40,7 @@ def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
 
     Args:
         model: VAE.
-        x: (batch, input_dim) float32 in [0, 1].
+        x: (batch, input_dim) floats in [0, 1].
         z_mean, z_log_var: (batch, latent_dim) float32, as `encode` returns them for x.
         noise_seed: integer in [0, 2^31), which determines the noise.
         count: samples per image; each new count or batch size is compiled again.
@@ -46,6 +48,7 @@ def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
         (count, batch) float32 array, nats.
     Source: Burda et al., arXiv:1509.00519, section 3.
     """
+    x = checked_images(x, model.input_dim)
     # Drawn outside the compiled part: XLA draws other numbers, and takes ten times as long.
     epsilon = keras.random.normal((count * len(x), z_mean.shape[1]), seed=noise_seed)
     return _weigh(model, count).predict_on_batch([x, z_mean, z_log_var, epsilon])

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from shared.arguments import checked_images, checked_latents
 from shared.config import Config, from_dict
 from shared.data import EVALUATION_BATCH
 from shared.elbo import kl_to_standard_normal, negative_elbo, reparameterize, warmed_up
@@ -258,13 +259,13 @@ def encode(model, x):
 
     Args:
         model: VAE.
-        x: (n, input_dim) float32 in [0, 1].
+        x: (n, input_dim) floats in [0, 1].
     Returns:
         z_mean, z_log_var: (n, latent_dim) float32 arrays; z_log_var of a delta posterior is -inf.
     Example:
         z_mean, z_log_var = encode(model, data.x_test)
     """
-    q = _predict(model, model.encoder, x)
+    q = _predict(model, model.encoder, checked_images(x, model.input_dim))
     q = q if isinstance(q, (list, tuple)) else [q]  # a single output is not in a list
     return (*q, np.full_like(q[0], -np.inf))[:2]
 
@@ -274,12 +275,13 @@ def decode(model, z):
 
     Args:
         model: VAE.
-        z: (n, latent_dim) float32.
+        z: (n, latent_dim) floats.
     Returns:
         (n, input_dim) float32 array, in [0, 1] except for a Gaussian likelihood.
     Example:
         reconstructions = decode(model, encode(model, data.x_test)[0])
     """
+    z = checked_latents(z, model.config.latent_dim)
     heads = _predict(model, model.decoder, z)
     heads = {name: ops.convert_to_tensor(head) for name, head in heads.items()}
     return ops.convert_to_numpy(mean_image(model.config, heads))

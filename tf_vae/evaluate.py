@@ -3,6 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
+from shared.arguments import checked_images
 from shared.elbo import log_importance_weight, reparameterize
 from shared.likelihoods import log_likelihood
 from shared.measure.evaluation import evaluate_with
@@ -17,12 +18,13 @@ def elbo_terms(model, x, config, sample=0):
 
     Args:
         model: VAE.
-        x: (n, input_dim) float32 in [0, 1].
+        x: (n, input_dim) floats in [0, 1].
         config: shared.config.Config; the noise depends on its seed.
         sample: the number of the sample; validation during training uses sample 0.
     Returns:
         log_likelihood, kl: (n,) float32 arrays, nats.
     """
+    x = checked_images(x, model.input_dim)
     noise_seed = seed_of(config.seed, "evaluation", sample)
     terms = [
         model(batch, tf.constant([noise_seed, number]))
@@ -40,7 +42,7 @@ def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
 
     Args:
         model: VAE.
-        x: (batch, input_dim) float32 in [0, 1].
+        x: (batch, input_dim) floats in [0, 1].
         z_mean, z_log_var: (batch, latent_dim) float32, as `encode` returns them for x.
         noise_seed: integer in [0, 2^31), which determines the noise.
         count: samples per image; each new count or batch size is compiled again.
@@ -48,6 +50,7 @@ def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
         (count, batch) float32 array, nats.
     Source: Burda et al., arXiv:1509.00519, section 3.
     """
+    x = checked_images(x, model.input_dim)
     # Drawn outside the compiled part: XLA draws other numbers, and takes ten times as long.
     epsilon = tf.random.stateless_normal((count * len(x), z_mean.shape[1]), [noise_seed, 0])
     inputs = [tf.convert_to_tensor(each) for each in (x, z_mean, z_log_var)]

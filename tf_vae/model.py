@@ -9,6 +9,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
+from shared.arguments import checked_images, checked_latents
 from shared.data import EVALUATION_BATCH
 from shared.elbo import kl_to_standard_normal, reparameterize
 from shared.likelihoods import log_likelihood, mean_image
@@ -174,13 +175,13 @@ def encode(model, x):
 
     Args:
         model: VAE.
-        x: (n, input_dim) float32 in [0, 1].
+        x: (n, input_dim) floats in [0, 1].
     Returns:
         z_mean, z_log_var: (n, latent_dim) float32 arrays; z_log_var of a delta posterior is -inf.
     Example:
         z_mean, z_log_var = encode(model, data.x_test)
     """
-    q = _predict(model.compiled["encoder"], x)
+    q = _predict(model.compiled["encoder"], checked_images(x, model.input_dim))
     return (*q, np.full_like(q[0], -np.inf))[:2]
 
 
@@ -189,12 +190,13 @@ def decode(model, z):
 
     Args:
         model: VAE.
-        z: (n, latent_dim) float32.
+        z: (n, latent_dim) floats.
     Returns:
         (n, input_dim) float32 array, in [0, 1] except for a Gaussian likelihood.
     Example:
         reconstructions = decode(model, encode(model, data.x_test)[0])
     """
+    z = checked_latents(z, model.config.latent_dim)
     heads = _predict(model.compiled["decoder"], z)
     heads = {name: tf.constant(head) for name, head in heads.items()}
     return mean_image(model.config, heads).numpy()

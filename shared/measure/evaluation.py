@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from shared.arguments import checked_samples
 from shared.elbo import mean_terms
 
 __all__ = ["evaluate_with"]
@@ -15,14 +16,17 @@ def evaluate_with(elbo_terms):
 
         Args:
             model: VAE.
-            x: (n, input_dim) float32 in [0, 1].
+            x: (n, input_dim) floats in [0, 1].
             config: shared.config.Config; the noise depends on its seed.
             samples: number of samples of q(z|x) per image.
         Returns:
             {"loss", "log_likelihood", "kl"}: floats, nats per image; loss is -ELBO at beta = 1.
+        Raises:
+            UsageError: x or samples is not as described.
         Example:
             test_loss = evaluate(model, data.x_test, config, samples=10)["loss"]
         """
+        checked_samples(samples)
         terms = [elbo_terms(model, x, config, sample) for sample in range(samples)]
         return mean_terms(np.array(terms))
 
