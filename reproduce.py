@@ -11,10 +11,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import tyro
 from tyro.conf import FlagCreatePairsOff
 
-from shared.cli import exit_status
+from shared.cli import exit_status, resume_advice
 from shared.config import UsageError, recipe
 from shared.data import load_data
 from shared.measure.metrics import measure, write_metrics
@@ -72,7 +73,7 @@ def main(argv=None):
     default = QUICK if "--quick" in argv else Reproduce()
     return exit_status(
         lambda: reproduce(tyro.cli(Reproduce, args=argv, prog="reproduce.py", default=default)),
-        "finished epochs are saved, --resume continues",
+        resume_advice(["python", "reproduce.py", *argv]),
     )
 
 
@@ -163,7 +164,7 @@ def _train(run, implementation, job, advance, say):
         draw_figures(run.directory, data, implementation)
         measured = measure(run.directory, implementation, model, data)
         metrics = write_metrics(run.directory, data, measured)
-    seconds = sum(row["seconds"] for row in done.history)
+    seconds = np.nansum([row["seconds"] for row in done.history])
     say(f"{name}: test loss {metrics['test_loss']['value']:.2f}, {seconds:.0f} s of training")
 
 

@@ -97,7 +97,7 @@ def main():
         f" {data.name} · seed {job.seed}"
     )
     figure = pictures.image_rows({name: rows[name] for name in order}, data.image_shape, text)
-    save_figure(figure, job.out)
+    save_figure(figure, job.out.parent, job.out.name)
     print(job.out)
 
 

@@ -13,8 +13,8 @@ from keras_vae.checkpoint import assign, gather, restore, snapshot
 from keras_vae.model import build
 from shared.backend import keep_freed_memory
 from shared.optimizer import build_optimizer, reset_optimizer
-from shared.run.run import Run
-from shared.trackers import StepLosses
+from shared.run.run import Run, check_checkpoint_steps
+from shared.trackers import StepLosses, assign_means, running_means
 from shared.weights import check_model, initial_bias
 
 __all__ = ["step_losses", "train"]
@@ -29,6 +29,7 @@ def train(
     verbose=1,
     on_epoch=None,
     model=None,
+    checkpoint_steps=None,
 ):
     """Trains a VAE, or continues an interrupted training.
 
@@ -42,6 +43,8 @@ def train(
         on_epoch: called with each new row of the history, a dict with the keys of folder.COLUMNS.
         model: VAE from `assemble` or `build`, whose current weights are the initial ones, for a
             training without `out`; None builds the config's dense network.
+        checkpoint_steps: number of steps between checkpoints inside an epoch, or None for
+            checkpoints at the end of each epoch only. It does not change any result.
     Returns:
         model, run: the trained VAE, and its shared.run.run.Run, which holds the history.
     Raises:
@@ -52,13 +55,14 @@ def train(
     """
     if model is not None:
         check_model(model, config, data, out)
+    check_checkpoint_steps(checkpoint_steps, out)
     with Run(out, config, data, "keras_vae", resume, overwrite) as run:
         # build
         keep_freed_memory()
         if model is None:
             model = build(config, data.input_dim)
             assign(model, {**gather(model), **initial_bias(config, data.x_train)})
-        optimizer = compile_model(model, config, len(data.x_train))
+        optimizer = compile_model(model, config, len(data.x_train), run.step, checkpoint_steps)
 
         # restore
         if run.checkpoint:
@@ -66,7 +70,8 @@ def train(
         run.begin()
 
         # loop
-        _fit(model, config, data, run.step, [Recorder(run, on_epoch)], verbose)
+        recorder = Recorder(run, on_epoch, checkpoint_steps)
+        _fit(model, config, data, run.step, [recorder], verbose)
 
         # finish
         run.finish(gather(model), model.save)
@@ -107,12 +112,14 @@ def step_losses(config, data, seeds, on_seed=None):
 # update
 
 
-def compile_model(model, config, n):
+def compile_model(model, config, n, step=0, checkpoint_steps=None):
     """Compiles a model for a run on `n` training examples, and returns its new optimizer."""
     optimizer = build_optimizer(config, n, model.trainable_variables)
-    # If the steps per execution do not divide the steps per epoch, `fit` overruns the epoch.
+    # If the steps per execution do not divide the steps per epoch, `fit` overruns the epoch. The
+    # first epoch may be the rest of an interrupted one, and the last may be partial.
     total, per_epoch = config.total_steps(n), config.steps_per_epoch(n)
-    common = math.gcd(min(per_epoch, total), total % per_epoch)  # of whole epochs and a partial one
+    lengths = min(per_epoch, total), total % per_epoch, step % per_epoch
+    common = math.gcd(*lengths, checkpoint_steps or 0)
     model.compile(
         optimizer=optimizer,
         jit_compile=model.objective.jit_compile,  # "auto" does not use XLA on a CPU
@@ -162,35 +169,44 @@ class Noise(keras.callbacks.Callback):
 class Recorder(keras.callbacks.Callback):
     """Records each finished epoch in the run: its row, its step losses and its checkpoint."""
 
-    def __init__(self, run, on_epoch=None):
+    def __init__(self, run, on_epoch=None, checkpoint_steps=None):
         super().__init__()
         self.run = run
         self.on_epoch = on_epoch
+        self.every = checkpoint_steps
+        self.running = run.running  # of an epoch that was interrupted
 
     def on_epoch_begin(self, epoch, logs=None):
         self.steps = 0
         self.losses = []
-        self.started = time.perf_counter()
+        self.first = self.run.step
+        self.started = time.perf_counter() - float(self.running.get("seconds", 0))
+        self.means = [each for each in self.model.metrics if isinstance(each, keras.metrics.Mean)]
+        if self.running:
+            assign_means(self.means, self.running)
+            self.running = {}
 
     def on_train_batch_end(self, batch, logs=None):
-        self.seconds = time.perf_counter() - self.started  # without the validation
+        self.seconds = time.perf_counter() - self.started  # without checkpoints and validation
         self.steps = batch + 1
         metric = self.model.objective.step_losses
         if metric is not None:
             self.losses.extend(metric.take())
+        step = self.first + self.steps
+        if self.every and step % self.every == 0 and self.steps < self.params["steps"]:
+            means = running_means(self.means)
+            variables = snapshot(self.model, self.model.optimizer)
+            self.run.save_inside_epoch(step, self.losses, means, self.seconds, variables)
+            self.started = time.perf_counter() - self.seconds
 
     def on_epoch_end(self, epoch, logs=None):
-        step = self.run.step + self.steps
+        step = self.first + self.steps
         names = ("loss", "log_likelihood", "kl")
         names = (*names, *(f"val_{name}" for name in names))
         values = {name: float(logs[name]) for name in names if name in logs}
         row = {"epoch": epoch + 1, "step": step, **values}
         row["seconds"] = self.seconds
-        self.run.finish_epoch(
-            row,
-            self.losses,
-            gather(self.model),
-            snapshot(self.model, self.model.optimizer, step),
-        )
+        variables = snapshot(self.model, self.model.optimizer)
+        self.run.finish_epoch(row, self.losses, gather(self.model), variables)
         if self.on_epoch:
             self.on_epoch(row)

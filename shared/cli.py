@@ -4,6 +4,7 @@ Config, run folder and data are checked before TensorFlow is imported, so that `
 message for bad input appear at once.
 """
 
+import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcomman
 from shared.config import RECIPES, Config, UsageError, recipe
 from shared.run.process import Stopped, Terminated, say, silence_output
 
-__all__ = ["exit_status", "main"]
+__all__ = ["exit_status", "main", "resume_advice"]
 
 
 @dataclass
@@ -28,9 +29,11 @@ class Train:
     out: Path | None = None
     """Folder of the run; the default is runs/IMPLEMENTATION-RECIPE-seedS."""
     resume: FlagCreatePairsOff[bool] = False
-    """Continue the run in the folder from its last finished epoch."""
+    """Continue the run in the folder from its last checkpoint, or repair a finished run."""
     overwrite: FlagCreatePairsOff[bool] = False
     """Replace the run in the folder."""
+    checkpoint_steps: int | None = None
+    """Number of steps between checkpoints inside a long epoch; each epoch ends with one anyway."""
     tensorboard: Path | None = None
     """Folder for tensorboard --logdir, to which scalars, figures and latents are also written."""
 
@@ -91,9 +94,20 @@ def main(package, argv=None):
         SystemExit: with status 2 for bad usage, with 0 after --help.
     """
     argv = sys.argv[1:] if argv is None else argv
-    training = "train" in argv[:1]
-    saved = "finished epochs are saved, --resume continues" if training else "nothing was changed"
+    saved = "nothing was changed"
+    if "train" in argv[:1]:
+        saved = resume_advice(["python", "-m", package, *argv])
     return exit_status(lambda: _run(package, list(argv)), saved)
+
+
+def resume_advice(words):
+    """Returns what the user is told if a training is interrupted: the command that continues it.
+
+    Args:
+        words: the words of the command that was given.
+    """
+    words = [word for word in words if word not in ("--overwrite", "--resume")]
+    return f"what was saved is complete; continue with: {shlex.join([*words, '--resume'])}"
 
 
 def exit_status(command, interrupted="nothing was changed"):
@@ -121,7 +135,8 @@ def exit_status(command, interrupted="nothing was changed"):
         return 1
     except KeyboardInterrupt as error:
         terminated = isinstance(error, Terminated)
-        print(f"\n{'terminated' if terminated else 'interrupted'}; {interrupted}", file=sys.stderr)
+        print(file=sys.stderr)
+        say(f"{'terminated' if terminated else 'interrupted'}; {interrupted}")
         return 143 if terminated else 130
     except BrokenPipeError:  # the reader of the output has ended, as in `… | head -1`
         silence_output()

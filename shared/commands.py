@@ -28,13 +28,14 @@ def train(package, command):
     from shared.data import evaluation_images, load_data
     from shared.measure.metrics import measure, write_metrics
     from shared.run.folder import locked
-    from shared.run.run import Run
+    from shared.run.run import Run, check_checkpoint_steps
     from shared.show.tensorboard import Board, check_installed
 
     config = command.config
     if command.tensorboard:
         check_installed()
     out = command.out or Path("runs") / f"{package}-{config.recipe}-seed{config.seed}"
+    check_checkpoint_steps(command.checkpoint_steps, out)
     data = load_data(command.data)
     run = Run(out, config, data, package, command.resume, command.overwrite)
     if run.complete:
@@ -48,7 +49,13 @@ def train(package, command):
         board = Board(command.tensorboard) if command.tensorboard else None
         on_epoch = board.epoch if board else None
         model, run = implementation.train(
-            config, data, out, command.resume, command.overwrite, on_epoch=on_epoch
+            config,
+            data,
+            out,
+            command.resume,
+            command.overwrite,
+            on_epoch=on_epoch,
+            checkpoint_steps=command.checkpoint_steps,
         )
         figures = draw_figures(out, data, implementation)
         if board:
@@ -164,8 +171,8 @@ def sample(package, command):
     Raises:
         UsageError: there is no finished run, or a number is out of range.
     """
-    from shared.run.files import write_npz
-    from shared.run.folder import locked, read_run_weights
+    from shared.run.files import npz_bytes
+    from shared.run.folder import locked, read_run_weights, write_product
     from shared.show import plots
     from shared.show.report import caption, prior_samples, save_figure
 
@@ -183,8 +190,8 @@ def sample(package, command):
         text = f"{caption(values)}\nsamples, z ~ N(0, I), seed {seed}"
         columns = min(15, command.count)
         figure = plots.image_grid(probs, tuple(values["data"]["image_shape"]), text, columns)
-        save_figure(figure, command.dir / "samples.png")
-        write_npz(command.dir / "samples.npz", {"z": z, "probs": probs})
+        save_figure(figure, command.dir, "samples.png")
+        write_product(command.dir, "samples.npz", npz_bytes({"z": z, "probs": probs}))
     print(command.dir / "samples.png")
     return 0
 

@@ -7,7 +7,7 @@ the same program (shared/measure/programs.py compares them), and the two logs ha
 import keras
 from keras import ops
 
-__all__ = ["StepLosses", "track_terms"]
+__all__ = ["StepLosses", "assign_means", "running_means", "track_terms"]
 
 
 def track_terms(trackers, log_likelihood, kl):
@@ -25,6 +25,30 @@ def track_terms(trackers, log_likelihood, kl):
     means = ops.mean(ops.stack([log_likelihood, kl]), axis=1)
     trackers["log_likelihood"].update_state(means[0], sample_weight=n)
     trackers["kl"].update_state(means[1], sample_weight=n)
+
+
+def running_means(trackers):
+    """Returns total and count of each running mean, which a checkpoint inside an epoch holds.
+
+    Args:
+        trackers: keras.metrics.Mean.
+    Returns:
+        {name: (total, count)}
+    """
+    return {each.name: (float(each.total), float(each.count)) for each in trackers}
+
+
+def assign_means(trackers, running):
+    """Continues the running means of an epoch from those in a checkpoint.
+
+    Args:
+        trackers: keras.metrics.Mean.
+        running: as `running_means` returns it; other entries are ignored.
+    """
+    for each in trackers:
+        total, count = running[each.name]
+        each.total.assign(total)
+        each.count.assign(count)
 
 
 @keras.saving.register_keras_serializable("shared")

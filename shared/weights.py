@@ -15,8 +15,13 @@ __all__ = [
     "head_widths",
     "initial_bias",
     "name_weights",
+    "slot_shapes",
     "weight_shapes",
 ]
+
+
+# What each Keras optimizer keeps for every weight, with the settings that this project uses.
+SLOTS = {"rmsprop": ("velocity",), "adam": ("momentum", "velocity"), "sgd": ()}
 
 
 def head_widths(config, input_dim):
@@ -64,6 +69,23 @@ def weight_shapes(config, input_dim):
     for head, head_width in head_widths(config, input_dim).items():
         dense(f"decoder/{head}", width, head_width)
     return shapes
+
+
+def slot_shapes(config, input_dim):
+    """Returns the shapes of the optimizer's slots for the weights of `weight_shapes`.
+
+    Args:
+        config: shared.config.Config.
+        input_dim: pixels per image.
+    Returns:
+        {"optimizer/SLOT/WEIGHT": shape}
+    """
+    shapes = weight_shapes(config, input_dim)
+    return {
+        f"optimizer/{slot}/{name}": shape
+        for name, shape in shapes.items()
+        for slot in SLOTS[config.optimizer]
+    }
 
 
 def name_weights(config, input_dim, parts):

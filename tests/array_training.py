@@ -4,8 +4,9 @@ import numpy as np
 
 from shared.config import recipe
 from shared.run import folder
-from shared.run.run import Run, read_checkpoint
-from shared.weights import weight_shapes
+from shared.run.checkpoints import read_checkpoint
+from shared.run.run import Run
+from shared.weights import slot_shapes, weight_shapes
 
 CONFIG = recipe(
     "post-keras",
@@ -23,6 +24,14 @@ def weights_at(step, config=CONFIG):
     return {name: np.full(shape, step, np.float32) for name, shape in shapes.items()}
 
 
+def variables_at(step, config=CONFIG):
+    """Weights and slots of the optimizer at a step."""
+    slots = {
+        name: np.full(shape, -step, np.float32) for name, shape in slot_shapes(config, 36).items()
+    }
+    return {**weights_at(step, config), **slots}
+
+
 def train(
     config, data, directory, implementation="tf_vae", stop=None, change=lambda *_: None, **options
 ):
@@ -32,15 +41,17 @@ def train(
     """
     with Run(directory, config, data, implementation, **options) as run:
         if run.checkpoint:
-            restored = read_checkpoint(run.checkpoint, weight_shapes(config, 36))
+            shapes = weight_shapes(config, 36) | slot_shapes(config, 36)
+            restored = read_checkpoint(run.checkpoint, shapes).variables
             assert (restored["encoder/z_mean/bias"] == run.step).all()
+            assert (restored["optimizer/velocity/encoder/z_mean/bias"] == -run.step).all()
         run.begin()
         for epoch, start, end in config.epoch_ends(len(data.x_train), run.step):
             losses = np.float32(100) / np.arange(start + 1, end + 1, dtype=np.float32)
             row = dict.fromkeys(folder.COLUMNS, float(epoch)) | {"epoch": epoch, "step": end}
             weights = weights_at(end, config)
             change(row, losses, weights)
-            run.finish_epoch(row, losses, weights, {"step": np.int64(end), **weights})
+            run.finish_epoch(row, losses, weights, {**variables_at(end, config), **weights})
             if epoch == stop:
                 raise PowerFailure
         save = None

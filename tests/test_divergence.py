@@ -68,7 +68,8 @@ def test_a_run_without_an_epoch_takes_other_settings(data, tmp_path):
 def test_weights_of_an_older_run_do_not_outlive_its_checkpoint(data, tmp_path):
     """Without its checkpoint a run starts again, with nothing of the old one beside it."""
     train(CONFIG, data, tmp_path)
-    (tmp_path / "checkpoints" / "last.npz").unlink()
+    for name in ("last.npz", "previous.npz"):
+        (tmp_path / "checkpoints" / name).unlink()
     with pytest.raises(Stopped):
         train(CONFIG, data, tmp_path, resume=True, change=nan_loss)
     assert list(contents(tmp_path)) == ["config.json"]

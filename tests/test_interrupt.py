@@ -1,5 +1,6 @@
 """Ctrl-C: the exit status, the saved files, and the message."""
 
+import shlex
 import signal
 import subprocess
 import sys
@@ -51,7 +52,8 @@ def test_an_interrupted_training_says_so_and_can_be_resumed(
         finally:
             process.kill()  # otherwise `with` would wait for the end of the training
     assert process.returncode == status
-    assert error.strip() == f"{word}; finished epochs are saved, --resume continues"
+    command = f"python -m {package} {shlex.join(arguments)} --out run --resume"
+    assert error.strip() == f"{word}; what was saved is complete; continue with: {command}"
     history = read_history(tmp_path / "run")
     config = from_dict(read_config(tmp_path / "run"))
     assert Run(tmp_path / "run", config, load_data(str(data_path)), package, True).step > 0
@@ -66,5 +68,33 @@ def test_only_the_message_of_a_training_offers_a_resume(monkeypatch, capsys):
         monkeypatch.setattr(commands, name, interrupted)
     assert main("tf_vae", ["evaluate", "run"]) == 130
     assert capsys.readouterr().err == "\ninterrupted; nothing was changed\n"
-    assert main("tf_vae", ["train"]) == 130
-    assert "--resume continues" in capsys.readouterr().err
+    assert main("tf_vae", ["train", "--out", "my run", "--overwrite"]) == 130
+    end = "continue with: python -m tf_vae train --out 'my run' --resume\n"
+    assert capsys.readouterr().err.endswith(end)
+
+
+SWALLOWED = """
+import os, signal
+from shared.run import process
+
+process.set_up()
+signal.signal(signal.SIGINT, process._interrupt)
+try:
+    os.kill(os.getpid(), signal.SIGINT)
+except KeyboardInterrupt:
+    print("caught", flush=True)  # as by a library
+try:
+    process.check_interrupted()
+except KeyboardInterrupt:
+    print("raised again", flush=True)
+os.kill(os.getpid(), signal.SIGINT)
+print("not reached")
+"""
+
+
+def test_a_swallowed_signal_is_raised_again_and_a_second_one_ends_the_process():
+    process = subprocess.run(
+        [sys.executable, "-c", SWALLOWED], capture_output=True, text=True, check=False
+    )
+    assert process.stdout == "caught\nraised again\n" and process.returncode == 130
+    assert process.stderr == ""

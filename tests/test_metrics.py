@@ -9,7 +9,7 @@ import pytest
 
 from shared.config import UsageError, recipe
 from shared.measure import metrics
-from shared.run.files import write_json
+from shared.run.folder import store_metrics
 
 SMALL = {"hidden_dims": (16,), "epochs": 4, "picture_epochs": (1,), "batch_size": 60}
 
@@ -126,7 +126,7 @@ def test_fixed_pixels_are_measured_as_they_were_trained(implementations, data, t
 def test_metrics_of_an_earlier_length_are_left_out(trained):
     folder, *_, data = trained
     stale = {"value": 1.0, "unit": "nats", "step": 3}
-    write_json(folder / "metrics.json", {"test_loss": stale, "test_importance_bound": stale})
+    store_metrics(folder, {"test_loss": stale, "test_importance_bound": stale})
     written = metrics.write_metrics(folder, data, metrics.measure(*trained))
     # 300 images in batches of 60 for 4 epochs.
     assert {metric["step"] for metric in written.values()} == {20}

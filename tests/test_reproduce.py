@@ -10,8 +10,8 @@ import pytest
 
 import reproduce
 from shared.measure.spread import read_seeds
-from shared.run.files import write_npz
-from shared.run.folder import read_config, read_run_weights
+from shared.run.files import npz_bytes, write_npz
+from shared.run.folder import read_config, read_run_weights, write_product
 
 SMALL = ["--epochs", "1", "2", "--steps", "30"]
 
@@ -85,7 +85,7 @@ def test_an_interrupted_job_continues_and_a_finished_one_is_not_overwritten(
         (copy / name).unlink()
     (copy / ".index.html.0.partial").write_text("half a page")  # of a process that was killed
     kept = {path: path.stat().st_mtime_ns for path in copy.glob("*/checkpoints/*")}
-    assert len(kept) == 2
+    assert len(kept) == 4  # two of each of two runs
     assert reproduce.main([*arguments, str(copy), "--resume"]) == 0
     assert [(copy / name).read_bytes() for name in ("parity.json", "index.html")] == before
     assert not (copy / ".index.html.0.partial").exists()
@@ -132,7 +132,7 @@ def test_a_single_different_bit_is_reported(results, data_path, tmp_path, capsys
     _, weights = read_run_weights(path.parent)
     bits = weights["decoder/hidden_1/bias"].view(np.uint32)
     bits[3] ^= 1
-    write_npz(path, weights, step=6)
+    write_product(path.parent, path.name, npz_bytes(weights, step=6))  # as if trained so
     arguments = [*SMALL, "--data", str(data_path), "--out", str(copy), "--resume"]
     assert reproduce.main(arguments) == 1
     assert "A BIT DIFFERS in decoder/hidden_1/bias" in capsys.readouterr().out

@@ -121,3 +121,48 @@ def test_a_missing_file_is_written_again_from_the_checkpoint(implementation, und
     assert run.trained_by == read_config(folder)["trained_by"] == [implementation.name]
     for name in lost:
         assert (folder / name).read_bytes() == (expected / name).read_bytes()
+
+
+UNEVEN = dataclasses.replace(CONFIG, epochs=2, picture_epochs=(2,))  # six steps per epoch
+
+
+class Killed(BaseException):
+    """Ends a training inside an epoch."""
+
+
+@pytest.mark.parametrize("every", [1, 4])
+def test_a_run_that_ends_inside_an_epoch_continues_there(
+    every, implementations, uneven_data, tmp_path, monkeypatch
+):
+    """Killed at step 8, the second of epoch 2; the running means of its row continue, too."""
+    save = Run.save_inside_epoch
+
+    def save_and_die(run, step, *arguments):
+        save(run, step, *arguments)
+        if step == 8:
+            raise Killed
+
+    expected = tmp_path / "expected"
+    implementations["tf_vae"].train(UNEVEN, uneven_data, expected, verbose=0)
+    for begun_by, finished_by in OTHER.items():
+        directory = tmp_path / begun_by
+        with monkeypatch.context() as patch, pytest.raises(Killed):
+            patch.setattr(Run, "save_inside_epoch", save_and_die)
+            implementations[begun_by].train(
+                UNEVEN, uneven_data, directory, verbose=0, checkpoint_steps=every
+            )
+        state = Run(directory, UNEVEN, uneven_data, finished_by, resume=True)
+        assert (state.step, len(state.history), len(state.step_losses)) == (8, 1, 8)
+        for resumed_by in (finished_by, begun_by):
+            copy = tmp_path / f"{begun_by}, {resumed_by}"
+            shutil.copytree(directory, copy)
+            implementations[resumed_by].train(UNEVEN, uneven_data, copy, resume=True, verbose=0)
+            for name in ("weights.npz", "steps.csv", "checkpoints/last.npz"):
+                assert (copy / name).read_bytes() == (expected / name).read_bytes(), name
+            assert history(copy) == history(expected)
+
+
+def test_checkpoints_inside_an_epoch_change_no_bit(implementation, undisturbed, data, tmp_path):
+    folder = tmp_path / "run"
+    implementation.train(CONFIG, data, folder, verbose=0, checkpoint_steps=2)
+    assert_same_run(folder, undisturbed[implementation.name])

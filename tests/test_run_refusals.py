@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 import pytest
-from array_training import CONFIG, contents, train, weights_at
+from array_training import CONFIG, PowerFailure, contents, train
 
 from shared.config import UsageError
 from shared.run import files
@@ -12,28 +12,39 @@ from shared.run.run import Run
 
 
 def test_a_refused_resume_leaves_the_run_as_it_was(data, tmp_path):
-    train(CONFIG, data, tmp_path)
+    """Neither checkpoint can be read; the message is about the last one."""
+    with pytest.raises(PowerFailure):
+        train(CONFIG, data, tmp_path, stop=2)
     (tmp_path / "exported").mkdir()
     (tmp_path / "exported" / "part").write_text("mine")
     path = tmp_path / "checkpoints" / "last.npz"
+    (tmp_path / "checkpoints" / "previous.npz").write_bytes(b"nothing")
     whole = path.read_bytes()
+    with np.load(path) as file:
+        arrays = dict(file)
     longer = dataclasses.replace(CONFIG, epochs=5)
     flipped = bytearray(whole)
     flipped[whole.rindex(b"NUMPY") + 130] ^= 1  # after the header of the last array
-    other = {**weights_at(6), "step": np.int64(6)}
-    del other["decoder/logits/bias"]
-    nan = {**weights_at(6), "step": np.int64(6)}
-    nan["decoder/logits/bias"][3] = np.nan
+    other = {name: array for name, array in arrays.items() if name != "decoder/logits/bias"}
+    nan = {**arrays, "decoder/logits/bias": np.full(36, np.nan, np.float32)}
+    history, one = arrays["history"], np.array([[0, 1, 0, 0, 0, 0, 0, 0]])  # one step
     for content, message in (
         (bytes(flipped), "cannot read .*CRC"),
         (other, "decoder/logits/bias is missing; expected float32 of shape"),
         (nan, "decoder/logits/bias holds NaN"),
-        ({**weights_at(6), "step": np.int64(4)}, "is of step 6 and holds step 4"),
-        ({**weights_at(6), "step": 6.0}, "step is float64 of shape"),
-        (whole[:200], "cannot read the checkpoint"),
+        ({**arrays, "step": np.int64(2)}, "is of step 4 and holds step 2"),
+        ({**arrays, "step": 4.0}, "step is float64 of shape"),
+        ({**arrays, "history": history[:1]}, "is of step 4 and its last epoch ended at step 2"),
+        ({**arrays, "history": history[[1, 1]]}, "lacks an epoch"),
+        ({**arrays, "history": history[:, :-1]}, "history is float64 of shape"),
+        ({**arrays, "history": history + one}, "is of step 4 and its last epoch"),
+        ({**arrays, "history": history - one * [[1], [0]]}, "has epoch 1 end at step 1"),
+        ({**arrays, "step_losses": np.zeros(3, np.float32)}, "has 3 losses of 4 steps"),
+        ({**arrays, "step_losses": np.zeros(0, np.float32)}, "does not have the losses of the"),
+        (whole[:200], "cannot read"),
     ):
         if isinstance(content, dict):
-            files.write_npz(path, content, 6)
+            files.write_npz(path, content, 4)
         else:
             path.write_bytes(content)
         before = contents(tmp_path)
@@ -50,12 +61,30 @@ def test_overwrite_clears_a_run_and_nothing_else(data, tmp_path):
     train(CONFIG, data, directory)
     elsewhere.mkdir()
     (elsewhere / "loss.png").write_text("mine")
-    (directory / "figures").symlink_to(elsewhere)
     (directory / "notes.txt").write_text("mine")
     # A link with the name of a file of the run is replaced, and its target is not changed.
     (directory / "weights.npz").unlink()
     (directory / "weights.npz").symlink_to(elsewhere / "loss.png")
     other = dataclasses.replace(CONFIG, epochs=1, seed=5)
+    for name in ("figures", "exported", "checkpoints"):  # a link to a folder is refused
+        real, link = directory / "real", directory / name
+        if link.exists():
+            link.rename(real)
+        link.symlink_to(elsewhere)
+        before = contents(directory)
+        with pytest.raises(UsageError, match=f"{name} is not a folder"):
+            train(other, data, directory, overwrite=True)
+        assert contents(directory) == before and len(list(elsewhere.iterdir())) == 1
+        link.unlink()
+        if real.exists():
+            real.rename(link)
+    # A folder with the name of a file of the run is not removed, and nothing else is either.
+    (directory / "metrics.json").mkdir()
+    before = contents(directory)
+    with pytest.raises(UsageError, match=r"metrics\.json is a folder"):
+        train(other, data, directory, overwrite=True)
+    assert contents(directory) == before
+    (directory / "metrics.json").rmdir()
     train(other, data, directory, overwrite=True)
     assert (elsewhere / "loss.png").read_text() == (directory / "notes.txt").read_text() == "mine"
     assert not (directory / "weights_epoch_003.npz").exists()
@@ -100,22 +129,3 @@ def test_a_length_inside_an_epoch_or_with_a_decay_cannot_be_changed(data, tmp_pa
     train(falling, data, tmp_path / "falling")
     with pytest.raises(UsageError, match="over which its learning rate falls"):
         Run(tmp_path / "falling", dataclasses.replace(falling, epochs=5), data, "tf_vae", True)
-
-
-def test_a_damaged_history_is_refused_on_resume(data, tmp_path):
-    train(CONFIG, data, tmp_path)
-    longer = dataclasses.replace(CONFIG, epochs=5)
-    for name, change, message in (
-        ("history.csv", lambda text: text[:-30], "history"),
-        ("history.csv", lambda text: "".join(text.splitlines(True)[:-1]), "lacks the row of step"),
-        ("history.csv", lambda text: text + text.splitlines(True)[-1], "epochs are not 1, 2, 3"),
-        ("history.csv", lambda text: text.replace("epoch,step", "a,b"), "lacks the columns epoch"),
-        ("steps.csv", lambda text: "".join(text.splitlines(True)[:-2]), "lacks steps before step"),
-        ("steps.csv", lambda text: text.replace("\n3,", "\n4,"), "losses of steps 1, 2, 3"),
-    ):
-        path = tmp_path / name
-        whole = path.read_text()
-        path.write_text(change(whole))
-        with pytest.raises(UsageError, match=message):
-            Run(tmp_path, longer, data, "tf_vae", resume=True)
-        path.write_text(whole)

@@ -12,9 +12,9 @@ import tensorflow as tf
 from shared.backend import keep_freed_memory
 from shared.elbo import negative_elbo, warmed_up
 from shared.optimizer import build_optimizer, reset_optimizer
-from shared.run.run import Run
+from shared.run.run import Run, check_checkpoint_steps
 from shared.seeds import seed_of
-from shared.trackers import StepLosses, track_terms
+from shared.trackers import StepLosses, assign_means, running_means, track_terms
 from shared.weights import check_model, initial_bias
 from tf_vae.batches import evaluation_batches, training_batches
 from tf_vae.checkpoint import assign, gather, restore, snapshot
@@ -34,6 +34,7 @@ def train(
     verbose=1,
     on_epoch=None,
     model=None,
+    checkpoint_steps=None,
 ):
     """Trains a VAE, or continues an interrupted training.
 
@@ -47,6 +48,8 @@ def train(
         on_epoch: called with each new row of the history, a dict with the keys of folder.COLUMNS.
         model: VAE from `assemble` or `build`, whose current weights are the initial ones, for a
             training without `out`; None builds the config's dense network.
+        checkpoint_steps: number of steps between checkpoints inside an epoch, or None for
+            checkpoints at the end of each epoch only. It does not change any result.
     Returns:
         model, run: the trained VAE, and its shared.run.run.Run, which holds the history.
     Raises:
@@ -57,6 +60,7 @@ def train(
     """
     if model is not None:
         check_model(model, config, data, out)
+    check_checkpoint_steps(checkpoint_steps, out)
     with Run(out, config, data, "tf_vae", resume, overwrite) as run:
         # build
         keep_freed_memory()
@@ -72,8 +76,14 @@ def train(
 
         # loop
         steps = compiled_steps(model, optimizer)
-        for row, losses in _loop(steps, config, data, run.step, verbose):
-            run.finish_epoch(row, losses, gather(model), snapshot(model, optimizer, row["step"]))
+
+        def save(step, losses, seconds):
+            means = running_means(steps.means)
+            run.save_inside_epoch(step, losses, means, seconds, snapshot(model, optimizer))
+
+        saving = run.running, checkpoint_steps, save
+        for row, losses in _loop(steps, config, data, run.step, verbose, saving=saving):
+            run.finish_epoch(row, losses, gather(model), snapshot(model, optimizer))
             if on_epoch:
                 on_epoch(row)
 
@@ -196,12 +206,22 @@ class Compiled(NamedTuple):
     validation_step: Callable
     trackers: dict[str, keras.metrics.Metric]
 
+    @property
+    def means(self):
+        """The trackers that are running means."""
+        return [self.trackers[name] for name in TERMS]
+
 
 # loop
 
 
-def _loop(compiled, config, data, step, verbose, validated=True):
-    """Trains the remaining epochs after `step` steps; yields the row and step losses of each."""
+def _loop(compiled, config, data, step, verbose, validated=True, saving=({}, None, None)):
+    """Trains the remaining epochs after `step` steps; yields the row and step losses of each.
+
+    `saving` holds the running means from which an interrupted epoch continues, the number of steps
+    between checkpoints inside an epoch, and the function that writes one.
+    """
+    running, every, save = saving
     n = len(data.x_train)
     noise_seed = tf.constant(seed_of(config.seed, "noise"))
     feed = training_batches(data.x_train, config, step)
@@ -213,21 +233,29 @@ def _loop(compiled, config, data, step, verbose, validated=True):
             print(f"Epoch {epoch}/{config.total_epochs(n)}")
             progress = keras.utils.Progbar(end - start, stateful_metrics=shown_as_given)
 
-        started, losses, done = time.perf_counter(), [], start
+        started, losses, done = time.perf_counter() - float(running.get("seconds", 0)), [], start
+        if running:
+            assign_means(compiled.means, running)
+            running = {}
         for order in orders:  # the whole batches, then a smaller last batch
-            count = min(len(order), end - done)
-            for first in range(0, count, StepLosses.CAPACITY):
+            first, count = 0, min(len(order), end - done)
+            while first < count:
                 last = min(first + StepLosses.CAPACITY, count)
+                if every:
+                    last = min(last, first + every - (done + first) % every)
                 compiled.run_steps(images, order, tf.constant(first), tf.constant(last), noise_seed)
+                first, now = last, done + last
                 if config.step_losses:
                     losses += compiled.trackers["step_loss"].take()
                 if verbose:
-                    progress.update(
-                        done - start + last, list(_logs(compiled).items()), finalize=False
-                    )
+                    progress.update(now - start, list(_logs(compiled).items()), finalize=False)
+                if every and now % every == 0 and now < end:
+                    paused = time.perf_counter()
+                    save(now, losses, paused - started)
+                    started += time.perf_counter() - paused
             done += count
         row = {"epoch": epoch, "step": end, **_logs(compiled, reset=True)}
-        seconds = time.perf_counter() - started  # without the validation
+        seconds = time.perf_counter() - started  # without checkpoints and validation
 
         if validated:
             seed = seed_of(config.seed, "evaluation", 0)
@@ -243,9 +271,8 @@ def _loop(compiled, config, data, step, verbose, validated=True):
 
 def _logs(compiled, reset=False):
     """Returns the current running means; with `reset` they are then set to zero."""
-    means = {name: compiled.trackers[name] for name in TERMS}
-    logs = {name: float(mean.result()) for name, mean in means.items()}
+    logs = {mean.name: float(mean.result()) for mean in compiled.means}
     if reset:
-        for mean in means.values():
+        for mean in compiled.means:
             mean.reset_state()
     return logs

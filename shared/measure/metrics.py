@@ -9,14 +9,12 @@ first, so they are imported inside the functions.
 import functools
 import math
 import time
-from pathlib import Path
 
 import numpy as np
 
 from shared.config import UsageError, from_dict
 from shared.data import evaluation_images, training_images
-from shared.run.files import write_json
-from shared.run.folder import read_config, read_metrics, versions
+from shared.run.folder import read_config, read_metrics, store_metrics, versions
 from shared.seeds import seed_of
 
 __all__ = [
@@ -295,5 +293,5 @@ def write_metrics(directory, data, *measured):
             "versions": versions(),
             "seconds": round(metric["seconds"], 3),
         }
-    write_json(Path(directory) / "metrics.json", metrics)
+    store_metrics(directory, metrics)
     return metrics

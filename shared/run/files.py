@@ -1,4 +1,4 @@
-"""Writes the files of a run, each completely or not at all, and reads .npz files.
+"""Writes the files of a run, each completely or not at all, and reads .npz and text files.
 
 An .npz of a run stores its training step in the comment of the zip archive. NumPy ignores the
 comment, and a file of another step is recognised without reading its arrays.
@@ -18,14 +18,22 @@ from shared.config import UsageError
 from shared.npz import DAMAGE, read_headers, reason
 
 __all__ = [
+    "npz_bytes",
     "read_npz",
+    "read_text",
     "step_of",
-    "write_archive",
+    "with_step",
     "write_atomically",
     "write_csv",
     "write_json",
     "write_npz",
 ]
+
+
+# A text file of a run has one line per step or epoch: a larger file is not one.
+TEXT_LIMIT = 2**30  # bytes
+# Arrays that are not weights or losses; all others are float32.
+DTYPES = {"step": np.int64, "seeds": np.int64, "history": np.float64}
 
 
 def read_npz(path, shapes):
@@ -35,7 +43,8 @@ def read_npz(path, shapes):
 
     Args:
         path: path of the file.
-        shapes: {name: shape}; arrays named "step" or "seeds" must be int64.
+        shapes: {name: shape}; an axis that is None may have any length. Arrays named "step" or
+            "seeds" must be int64, and one named "history" float64.
     Returns:
         {name: array}, in the order of `shapes`.
     Raises:
@@ -43,10 +52,10 @@ def read_npz(path, shapes):
     """
     headers = read_headers(path)
     for name in [*shapes, *headers]:
-        dtype = np.dtype(np.int64 if name in ("step", "seeds") else np.float32)
+        dtype = np.dtype(DTYPES.get(name, np.float32))
         expected = (tuple(shapes[name]), dtype) if name in shapes else "no such array"
         actual = headers.get(name, "missing")
-        if actual != expected:
+        if actual != expected and not _fits(actual, expected):
             raise UsageError(f"{path}: {name} is {_text(actual)}; expected {_text(expected)}")
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -59,8 +68,36 @@ def read_npz(path, shapes):
     return arrays
 
 
+def _fits(actual, expected):
+    """Whether a header is the expected one, in which None stands for any length of an axis."""
+    if isinstance(actual, str) or isinstance(expected, str) or actual[1] != expected[1]:
+        return False
+    lengths = zip(actual[0], expected[0], strict=False)
+    return len(actual[0]) == len(expected[0]) and all(b in (a, None) for a, b in lengths)
+
+
 def _text(header):
     return header if isinstance(header, str) else f"{header[1]} of shape {header[0]}"
+
+
+def read_text(path):
+    """Reads a UTF-8 text file of a run.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        UsageError: it cannot be read, is too large, or is not text.
+    """
+    # To open a named pipe would wait for its writer.
+    if os.path.lexists(path) and not os.path.isfile(path):
+        raise UsageError(f"cannot read {path}: it is not a file")
+    try:
+        if os.path.getsize(path) > TEXT_LIMIT:
+            raise UsageError(f"cannot read {path}: it has more than {TEXT_LIMIT / 2**30:.0f} GiB")
+        return Path(path).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise UsageError(f"cannot read {path}: {reason(error)}") from error
 
 
 def step_of(path):
@@ -73,7 +110,7 @@ def step_of(path):
         return None
 
 
-def write_atomically(path, content):
+def write_atomically(path, content, earlier=None):
     """Writes bytes to `path`, completely or not at all, and to the disk before it returns.
 
     The bytes are written to a new file in the same folder, which is then renamed. The new file has
@@ -82,8 +119,9 @@ def write_atomically(path, content):
     Args:
         path: path of the file; missing folders are created.
         content: bytes.
+        earlier: path in the same folder that gets the earlier file, or None to replace it.
     Raises:
-        OSError: the file cannot be written; `path` is then unchanged.
+        OSError: the file cannot be written; its earlier content is then unchanged.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -93,6 +131,8 @@ def write_atomically(path, content):
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
+        if earlier is not None and os.path.lexists(path):
+            os.replace(path, earlier)
         os.replace(partial, path)
     except OSError:
         partial.unlink(missing_ok=True)
@@ -103,28 +143,29 @@ def write_atomically(path, content):
         os.close(folder)
 
 
-def write_archive(path, content, step):
-    """Writes the bytes of a zip archive (.npz, .keras) atomically, with its step in the comment."""
+def with_step(content, step):
+    """Returns the bytes of a zip archive (.npz, .keras) with a step in the archive's comment."""
     buffer = io.BytesIO(content)
     with zipfile.ZipFile(buffer, "a") as file:
         file.comment = f"step {step}".encode()
-    write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
 
 
-def write_npz(path, arrays, step=None):
-    """Writes named arrays as .npz, atomically; equal arrays give equal bytes.
+def npz_bytes(arrays, step=None):
+    """Returns named arrays as the bytes of an .npz; equal arrays give equal bytes.
 
     Args:
-        path: path of the file.
         arrays: {name: array}.
         step: the training step of the arrays, if any.
     """
     buffer = io.BytesIO()
     np.savez(buffer, **arrays)
-    if step is None:
-        write_atomically(path, buffer.getvalue())
-    else:
-        write_archive(path, buffer.getvalue(), step)
+    return buffer.getvalue() if step is None else with_step(buffer.getvalue(), step)
+
+
+def write_npz(path, arrays, step=None):
+    """Writes named arrays as .npz, atomically; the arguments are those of `npz_bytes`."""
+    write_atomically(path, npz_bytes(arrays, step))
 
 
 def write_json(path, values):

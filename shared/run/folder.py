@@ -4,6 +4,7 @@ import contextlib
 import csv
 import json
 import math
+import os
 import platform
 from importlib import metadata
 from pathlib import Path
@@ -12,11 +13,14 @@ import filelock
 import numpy as np
 
 from shared.config import UsageError, from_dict
-from shared.run.files import read_npz, step_of
+from shared.npz import reason
+from shared.run import checksums
+from shared.run.checkpoints import CHECKPOINT
+from shared.run.files import read_npz, read_text, step_of, write_atomically
+from shared.run.schemas import COLUMNS, Description, HistoryRow, Metric, StepRow, checked
 from shared.weights import weight_shapes
 
 __all__ = [
-    "CHECKPOINT",
     "COLUMNS",
     "EXPORTED",
     "epoch_weights",
@@ -29,30 +33,13 @@ __all__ = [
     "read_metrics",
     "read_run_weights",
     "read_step_losses",
+    "store_metrics",
     "versions",
+    "write_product",
 ]
 
-COLUMNS = (
-    "epoch",
-    "step",
-    "loss",
-    "log_likelihood",
-    "kl",
-    "val_loss",
-    "val_log_likelihood",
-    "val_kl",
-    "seconds",
-)
-CHECKPOINT = Path("checkpoints") / "last.npz"
 EXPORTED = ("exported", "exported.partial")
-DATA_FIELDS = {
-    "name": str,
-    "source": str,
-    "n_train": int,
-    "n_test": int,
-    "image_shape": list,
-    "sha256": dict,
-}
+SUBFOLDERS = ("checkpoints", "figures", *EXPORTED)
 
 
 @contextlib.contextmanager
@@ -62,9 +49,13 @@ def locked(directory):
     Within one thread the same lock can be taken several times.
 
     Raises:
-        UsageError: another process holds the lock.
+        UsageError: another process holds the lock, or a subfolder is a link or a file.
     """
     directory = Path(directory)
+    for name in SUBFOLDERS:
+        # Through a link, files outside the run would be written.
+        if (path := directory / name).is_symlink() or (path.exists() and not path.is_dir()):
+            raise UsageError(f"{path} is not a folder; expected a folder of the run: move it away")
     directory.mkdir(parents=True, exist_ok=True)
     # A singleton counts how often it is held: a command holds it while `train` takes it again.
     lock = filelock.FileLock(directory / ".lock", timeout=0, is_singleton=True)
@@ -96,50 +87,69 @@ def figure_names(config, n):
 
 
 def missing_products(directory, config, n):
-    """Returns the files of a finished run that are missing in a folder or are of another step.
+    """Returns the files of a finished run that are missing, damaged or of another step.
 
     Args:
         directory: folder of the run.
         config: shared.config.Config of the run.
         n: number of training examples.
     Returns:
-        list of names within the folder; empty for a run that is complete.
+        list of names within the folder, also of files that are damaged; empty for a complete run.
     """
     folder, total = Path(directory), config.total_steps(n)
     steps = {epoch_weights(e): config.end_of_epoch(e, n) for e in config.pictured(n)}
     steps["weights.npz"] = total
-    missing = [name for name, step in steps.items() if step_of(folder / name) != step]
     figures = [f"figures/{name}" for name in figure_names(config, n)]
-    missing += [name for name in figures if not (folder / name).is_file()]
+    tables = ["history.csv", *(["steps.csv"] if config.step_losses else [])]
+    required = ["config.json", *tables, str(CHECKPOINT), *steps, *figures]
+    intact = checksums.intact(folder, [*required, "metrics.json"])
+    missing = [name for name in required if name not in intact]
+    missing += [name for name in intact & steps.keys() if step_of(folder / name) != steps[name]]
     try:
         measured = {name for name, each in read_metrics(folder).items() if each["step"] == total}
     except UsageError:
         measured = set()
-    return missing if {"train_loss", "test_loss"} <= measured else [*missing, "metrics.json"]
+    finished = "metrics.json" in intact and {"train_loss", "test_loss"} <= measured
+    return missing if finished else [*missing, "metrics.json"]
 
 
-def read_config(directory):
+def write_product(directory, name, content):
+    """Writes a file of a finished run, and records its checksum.
+
+    Args:
+        directory: folder of the run.
+        name: path within the folder, as text with slashes.
+        content: bytes.
+    """
+    checksums.record(directory, name, content)
+    write_atomically(Path(directory) / name, content)
+
+
+def read_config(directory, verified=True):
     """Reads and checks the dict in config.json.
 
+    Args:
+        directory: folder of the run.
+        verified: whether its checksum is compared, if the run is finished.
     Raises:
         UsageError: the folder holds no run, or its config.json is damaged.
     """
     path = Path(directory) / "config.json"
     try:
-        values = json.loads(path.read_text())
+        values = json.loads(read_text(path), parse_constant=_no_constant)
+        checked(values, Description)
         from_dict(values)
-        if not {"data", "trained_by"} <= values.keys():
-            raise UsageError("it lacks data or trained_by")
-        for name, kind in DATA_FIELDS.items():
-            if not isinstance(values["data"].get(name), kind):
-                raise UsageError(f"data has no {name} that is a {kind.__name__}")
-        if not all(isinstance(side, int) and side > 0 for side in values["data"]["image_shape"]):
-            raise UsageError(f"image_shape is {values['data']['image_shape']}")
     except FileNotFoundError:
         raise UsageError(f"{directory} holds no run (no config.json)") from None
-    except (UsageError, OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
-        raise UsageError(f"{path} is not the config of a run: {error}") from error
+    except (UsageError, OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"{path} is not the config of a run: {reason(error)}") from error
+    if verified:
+        checksums.verify(directory, "config.json")
     return values
+
+
+def _no_constant(name):
+    raise ValueError(f"it holds {name}; expected finite numbers")
 
 
 def read_run_weights(directory, epoch=None):
@@ -158,8 +168,9 @@ def read_run_weights(directory, epoch=None):
     name = "weights.npz" if epoch is None else epoch_weights(epoch)
     step = config.total_steps(n) if epoch is None else config.end_of_epoch(epoch, n)
     path = Path(directory) / name
-    if not path.exists():
+    if not os.path.lexists(path):
         raise UsageError(f"{directory} has no {name}; finish the run with --resume")
+    checksums.verify(directory, name)
     arrays = read_npz(path, weight_shapes(config, math.prod(values["data"]["image_shape"])))
     if step_of(path) != step:
         raise UsageError(
@@ -176,16 +187,9 @@ def read_history(directory):
     Raises:
         UsageError: the file is not the history of a run.
     """
-    path = Path(directory) / "history.csv"
-    rows = _read_csv(path, COLUMNS)
-    try:
-        rows = [
-            {key: int(v) if key in ("epoch", "step") else float(v) for key, v in row.items()}
-            for row in rows
-        ]
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{path} is not the history of a run: {error}") from error
+    rows = _read_csv(directory, "history.csv", HistoryRow)
     if [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)):
+        path = Path(directory) / "history.csv"
         raise UsageError(f"{path} is not the history of a run: its epochs are not 1, 2, 3, …")
     return rows
 
@@ -198,30 +202,34 @@ def read_step_losses(directory):
     Raises:
         UsageError: the file does not hold the losses of a run's steps.
     """
-    path = Path(directory) / "steps.csv"
-    try:
-        rows = [(int(row["step"]), row["loss"]) for row in _read_csv(path, ("step", "loss"))]
-        # Rounded to float32, nine decimal digits are the loss in every bit.
-        losses = [float(np.float32(loss)) for _, loss in rows]
-    except (ValueError, TypeError) as error:
-        raise UsageError(f"{path} does not hold the losses of a run's steps: {error}") from error
-    if [step for step, _ in rows] != list(range(1, len(rows) + 1)):
+    rows = _read_csv(directory, "steps.csv", StepRow)
+    if [row["step"] for row in rows] != list(range(1, len(rows) + 1)):
+        path = Path(directory) / "steps.csv"
         raise UsageError(f"{path} does not hold the losses of steps 1, 2, 3, …")
-    return losses
+    # Rounded to float32, nine decimal digits are the loss in every bit.
+    return [float(np.float32(row["loss"])) for row in rows]
 
 
-def _read_csv(path, columns):
-    if not path.exists():
+def _read_csv(directory, name, schema):
+    """Returns the rows of a table as dicts of numbers; [] if it does not exist."""
+    path, columns = Path(directory) / name, schema.__struct_fields__
+    if not os.path.lexists(path):
         return []
     try:
-        with path.open(newline="") as file:
-            reader = csv.DictReader(file, strict=True)
-            rows = list(reader)
-    except (OSError, ValueError, csv.Error) as error:
-        raise UsageError(f"cannot read {path}: {error}") from error
-    if tuple(reader.fieldnames or ()) != tuple(columns):
-        raise UsageError(f"{path} lacks the columns {', '.join(columns)}")
-    return rows
+        reader = csv.DictReader(read_text(path).splitlines(), strict=True)
+        rows = list(reader)
+        if tuple(reader.fieldnames or ()) != columns:
+            raise UsageError(f"its columns are not {', '.join(columns)}")
+        for row in rows:
+            if None in row:
+                raise UsageError(f"a row has more than {len(columns)} entries")
+        rows = [checked(row, schema, strict=False) for row in rows]
+    except (UsageError, csv.Error) as error:
+        raise UsageError(
+            f"{path} is damaged: {error}; train with --resume, which restores it"
+        ) from error
+    checksums.verify(directory, name)
+    return [{column: getattr(row, column) for column in columns} for row in rows]
 
 
 def read_metrics(directory):
@@ -231,17 +239,30 @@ def read_metrics(directory):
         UsageError: the file does not hold the metrics of a run.
     """
     path = Path(directory) / "metrics.json"
-    if not path.exists():
+    if not os.path.lexists(path):
         return {}
     try:
-        metrics = json.loads(path.read_text())
-        if not all({"value", "unit", "step"} <= metric.keys() for metric in metrics.values()):
-            raise UsageError("a metric lacks its value, unit or step")
-    except (UsageError, OSError, ValueError, AttributeError, RecursionError) as error:
+        metrics = json.loads(read_text(path), parse_constant=_no_constant)
+        checked(metrics, dict[str, Metric])
+    except (UsageError, ValueError, RecursionError) as error:
         raise UsageError(
-            f"{path} does not hold the metrics of a run: {error}; remove it and evaluate again"
+            f"{path} does not hold the metrics of a run: {reason(error)}; remove it and evaluate"
+            " again"
         ) from error
+    checksums.verify(directory, "metrics.json")
     return metrics
+
+
+def store_metrics(directory, metrics):
+    """Writes metrics.json, after a check of each metric.
+
+    Args:
+        directory: folder of the run.
+        metrics: {name: dict}.
+    """
+    checked(metrics, dict[str, Metric])
+    text = json.dumps(metrics, indent=2, allow_nan=False) + "\n"
+    write_product(directory, "metrics.json", text.encode())
 
 
 def versions():

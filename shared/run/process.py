@@ -8,7 +8,15 @@ import os
 import signal
 import sys
 
-__all__ = ["Stopped", "Terminated", "report", "say", "set_up", "silence_output"]
+__all__ = [
+    "Stopped",
+    "Terminated",
+    "check_interrupted",
+    "report",
+    "say",
+    "set_up",
+    "silence_output",
+]
 
 
 class Stopped(Exception):
@@ -22,18 +30,38 @@ class Terminated(KeyboardInterrupt):
 def set_up():
     """Reports unexpected exceptions in one line, and lets SIGTERM end the program like Ctrl-C.
 
-    A standard stream that is closed is opened on the null device: what is printed is discarded, and
-    no file gets its number.
+    A second signal ends the process at once; every file is complete at any time. A standard stream
+    that is closed is opened on the null device: what is printed is discarded, and no file gets its
+    number.
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the process ends
     sys.excepthook = report
-    signal.signal(signal.SIGTERM, _terminate)
+    signal.signal(signal.SIGTERM, _interrupt)
+    # A shell lets the programs that it starts in the background ignore Ctrl-C.
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _interrupt)
 
 
-def _terminate(number, frame):
-    raise Terminated
+_received = []  # the signals that were received
+
+
+def _interrupt(number, frame):
+    if _received:
+        os._exit(128 + number)
+    _received.append(number)
+    raise Terminated if number == signal.SIGTERM else KeyboardInterrupt
+
+
+def check_interrupted():
+    """Raises KeyboardInterrupt again, if a signal was received and the training continues.
+
+    A library may catch the exception, or Python discards it, if the signal arrives while a
+    destructor or a callback from C is executed.
+    """
+    if _received:
+        raise Terminated if _received[0] == signal.SIGTERM else KeyboardInterrupt
 
 
 def report(kind, error, trace):

@@ -8,6 +8,7 @@ gathers and assigns its variables, so that either of them can continue a run of 
 
 import contextlib
 import dataclasses
+import math
 import shutil
 import tempfile
 from pathlib import Path
@@ -15,16 +16,29 @@ from pathlib import Path
 import numpy as np
 
 from shared.config import UsageError
-from shared.run.files import read_npz, step_of, write_archive, write_csv, write_json, write_npz
-from shared.run.folder import CHECKPOINT, COLUMNS, EXPORTED, epoch_weights, locked, versions
-from shared.run.process import Stopped
+from shared.run import checksums
+from shared.run.checkpoints import CHECKPOINT, MEANS, PREVIOUS, Checkpoint, write_checkpoint
+from shared.run.files import step_of, with_step, write_atomically, write_csv, write_json, write_npz
+from shared.run.folder import EXPORTED, epoch_weights, locked, read_metrics, versions
+from shared.run.process import Stopped, check_interrupted, say
+from shared.run.schemas import COLUMNS, Description, StepRow, checked
 from shared.run.state import State, read_state
 from shared.weights import check_size
 
-__all__ = ["Run", "read_checkpoint"]
+__all__ = ["Run", "check_checkpoint_steps"]
 
 # The files that the end of a run writes, beside `figures/` and the weights of pictured epochs.
 # They are stale as soon as the run is continued.
+# With the weights of the pictured epochs these are the files of a run whose training is finished.
+FINISHED = (
+    "config.json",
+    "history.csv",
+    "steps.csv",
+    "weights.npz",
+    "model.keras",
+    str(CHECKPOINT),
+    str(PREVIOUS),
+)
 PRODUCTS = ("weights.npz", "model.keras", "metrics.json", "samples.png", "samples.npz")
 
 
@@ -36,9 +50,12 @@ class Run:
     have trained in the meantime. `begin`, after the model has been restored, is the first to write.
 
     Attributes:
-        step: number of steps already done (0 for a new run).
+        step: number of steps that were done when the state was read or the last epoch finished.
         history: list of one dict per finished epoch, with the keys of COLUMNS.
         step_losses: list of the loss of each step, if the config asks for them.
+        running: if `step` is inside an epoch, the running means of its first steps, see
+            shared.run.checkpoints.Checkpoint; otherwise empty.
+        checkpoint: path of the checkpoint from which training continues, or None at step 0.
         complete: whether the folder holds the whole run: weights, figures and metrics.
     Raises:
         UsageError: the folder cannot be used as requested.
@@ -65,11 +82,6 @@ class Run:
             state = read_state(self.directory, *arguments, self._resume, self._overwrite)
         vars(self).update(vars(state))
 
-    @property
-    def checkpoint(self):
-        """Path of the checkpoint from which training continues, or None at step 0."""
-        return self.directory / CHECKPOINT if self.step else None
-
     # ---- writing
 
     def __enter__(self):
@@ -89,71 +101,120 @@ class Run:
         """Writes config.json, and removes the files that further training makes stale.
 
         Until this is called, the folder is unchanged; call it after everything that training needs
-        has been read. With `overwrite`, the checkpoint is removed first and config.json is replaced
-        last, so that a folder in which this was interrupted is a run at step 0.
+        has been read. With `overwrite`, the checkpoints are removed first and config.json is
+        replaced last, so that a folder in which this was interrupted is a run at step 0.
         """
         if self.directory is None:
             return
-        for partial in (*self._files(".*.partial"), *self._files("*/.*.partial")):
-            partial.unlink()
-        n, config = len(self.data.x_train), self.config
-        if self.step == 0:
-            self._remove(str(CHECKPOINT), "history.csv", "steps.csv")
-        if self.step < config.total_steps(n):
-            done = [e for e in config.pictured(n) if config.end_of_epoch(e, n) <= self.step]
-            kept = [epoch_weights(epoch) for epoch in done]
-            epochs = [path.name for path in self._files("weights_epoch_*.npz")]
-            self._remove(*PRODUCTS, *(name for name in epochs if name not in kept))
-            self._remove(*(f"figures/{path.name}" for path in self._files("figures/*.png")))
+        for note in self.notes:
+            say(note)
+        stale = self._stale()
+        for name in stale:
+            if (path := self.directory / name).is_dir() and not path.is_symlink():
+                raise UsageError(f"{path} is a folder; expected a file of the run: move it away")
+        for name in stale:
+            (self.directory / name).unlink(missing_ok=True)
+        if self.step < self.config.total_steps(len(self.data.x_train)):
             for folder in EXPORTED:
                 if not (self.directory / folder).is_symlink():
                     shutil.rmtree(self.directory / folder, ignore_errors=True)
         write_json(self.directory / "config.json", self.describe())
+        if self.step:
+            self._write_tables(self.step_losses)
 
-    def _files(self, pattern):
-        """Returns the files of a pattern, except those in a folder that is a symbolic link."""
-        paths = self.directory.glob(pattern)
-        return [p for p in paths if p.parent == self.directory or not p.parent.is_symlink()]
+    def _stale(self):
+        """Returns the names of the files that `begin` removes, in the order of their removal."""
+        names = [*self._names(".*.partial"), *self._names("*/.*.partial"), checksums.SUMS]
+        names += checksums.damaged(self.directory)
+        n, config = len(self.data.x_train), self.config
+        if self.step == 0:
+            names += [str(PREVIOUS), str(CHECKPOINT), "history.csv", "steps.csv"]
+        elif self.checkpoint == self.directory / PREVIOUS:
+            names.append(str(CHECKPOINT))  # it is damaged, and must not replace the previous one
+        if self.step < config.total_steps(n):
+            done = [e for e in config.pictured(n) if config.end_of_epoch(e, n) <= self.step]
+            kept = [epoch_weights(epoch) for epoch in done]
+            epochs = self._names("weights_epoch_*.npz")
+            names += [*PRODUCTS, *(name for name in epochs if name not in kept)]
+            return [*names, *self._names("figures/*.png")]
+        try:
+            read_metrics(self.directory)
+        except UsageError:
+            names.append("metrics.json")
+        return names
 
-    def _remove(self, *names):
-        for name in names:
-            (self.directory / name).unlink(missing_ok=True)
+    def _names(self, pattern):
+        """Returns the names of the files of a pattern."""
+        return [str(path.relative_to(self.directory)) for path in self.directory.glob(pattern)]
 
-    def describe(self):
+    def describe(self, **more):
         """Returns the contents of config.json: config, data, implementations and versions."""
-        return {
-            **dataclasses.asdict(self.config),
+        description = {
             "data": self.data.describe(),
             "trained_by": self.trained_by,
             "versions": versions(),
+            **({"changes": self.changes} if self.changes else {}),
+            **more,
         }
+        checked(description, Description)
+        return {**dataclasses.asdict(self.config), **description}
 
-    def finish_epoch(self, row, step_losses, weights, checkpoint):
+    def finish_epoch(self, row, step_losses, weights, variables):
         """Records one finished epoch.
 
         Args:
             row: dict with the keys of COLUMNS.
-            step_losses: the loss of each step of the epoch; kept if the config asks for them.
+            step_losses: the loss of each step since the last call or resume; kept if the config
+                asks for them.
             weights: {canonical name: array}; written if the epoch is pictured.
-            checkpoint: {name: array}: weights, optimizer slots and step.
+            variables: {name: array}: weights and optimizer slots.
         Raises:
             Stopped: a loss or a weight is not finite; the epoch is not recorded.
+            KeyboardInterrupt: Ctrl-C was pressed, and something has caught the exception.
         """
         self._check_finite(row, step_losses, weights)
         self.step = row["step"]
         self.history.append(row)
         if self.config.step_losses:
             self.step_losses.extend(float(loss) for loss in step_losses)
-        if self.directory is None:
-            return
-        if row["epoch"] in self.config.pictured(len(self.data.x_train)):
-            write_npz(self.directory / epoch_weights(row["epoch"]), weights, self.step)
+        if self.directory is not None:
+            if row["epoch"] in self.config.pictured(len(self.data.x_train)):
+                write_npz(self.directory / epoch_weights(row["epoch"]), weights, self.step)
+            self._write_tables(self.step_losses)
+            state = Checkpoint(self.step, variables, self.history, self.step_losses)
+            write_checkpoint(self.directory, state)
+        check_interrupted()
+
+    def save_inside_epoch(self, step, step_losses, means, seconds, variables):
+        """Writes a checkpoint inside an epoch, from which a resumed run continues.
+
+        Args:
+            step: number of steps done.
+            step_losses, variables: as for `finish_epoch`.
+            means: {name: (total, count)} of the running means of the epoch.
+            seconds: seconds of training since the epoch began.
+        Raises:
+            Stopped: a loss or a weight is not finite.
+            KeyboardInterrupt: as for `finish_epoch`.
+        """
+        row = {name: means[name][0] for name in MEANS}
+        per_epoch = self.config.steps_per_epoch(len(self.data.x_train))
+        row |= {"epoch": math.ceil(step / per_epoch), "step": step}
+        self._check_finite(row, step_losses, variables)
+        losses = [*self.step_losses, *(float(loss) for loss in step_losses)]
+        losses = losses if self.config.step_losses else []
+        running = {name: np.asarray(means[name], np.float32) for name in MEANS}
+        state = Checkpoint(step, variables, self.history, losses, {**running, "seconds": seconds})
+        self._write_tables(losses)
+        write_checkpoint(self.directory, state)
+        check_interrupted()
+
+    def _write_tables(self, step_losses):
         write_csv(self.directory / "history.csv", COLUMNS, map(_formatted, self.history))
         if self.config.step_losses:
             # Nine decimal digits determine every float32.
-            rows = ((step, f"{loss:.9g}") for step, loss in enumerate(self.step_losses, start=1))
-            write_csv(self.directory / "steps.csv", ("step", "loss"), rows)
-        write_npz(self.directory / CHECKPOINT, checkpoint, self.step)
+            rows = ((step, f"{loss:.9g}") for step, loss in enumerate(step_losses, start=1))
+            write_csv(self.directory / "steps.csv", StepRow.__struct_fields__, rows)
 
     def _check_finite(self, row, step_losses, weights):
         """Raises Stopped if an epoch has a loss or a weight that is NaN or infinite."""
@@ -165,7 +226,10 @@ class Run:
         steps = np.flatnonzero(~np.isfinite(step_losses))
         if len(steps):
             place = f"epoch {row['epoch']}, step {self.step + steps[0] + 1}"
-        kept = f"{self.step} steps before it are saved" if self.step else "nothing was saved"
+        kept = "nothing was saved"
+        if self.directory is not None and (saved := step_of(self.directory / CHECKPOINT)):
+            kept = f"{saved} steps before it are saved, and --resume continues with other settings"
+            write_json(self.directory / "config.json", self.describe(diverged_after=saved))
         raise Stopped(
             f"{config.recipe}: {bad[0]} is not finite after {place}; {kept}. A smaller"
             f" learning_rate than {config.learning_rate} may help, or another beta"
@@ -189,26 +253,21 @@ class Run:
             with tempfile.TemporaryDirectory() as folder:
                 save(Path(folder) / "model.keras")
                 content = (Path(folder) / "model.keras").read_bytes()
-            write_archive(self.directory / "model.keras", content, self.step)
+            write_atomically(self.directory / "model.keras", with_step(content, self.step))
         elif step_of(self.directory / "model.keras") != self.step:
-            self._remove("model.keras")
+            (self.directory / "model.keras").unlink(missing_ok=True)
+        epochs = map(epoch_weights, self.config.pictured(len(self.data.x_train)))
+        checksums.seal(self.directory, [*FINISHED, *epochs])
 
 
-def read_checkpoint(path, shapes):
-    """Reads a checkpoint of either implementation.
-
-    Args:
-        path: path of the file.
-        shapes: {name: shape} of its variables.
-    Returns:
-        {name: array} with these names and "step".
-    Raises:
-        UsageError: the file cannot be read, or holds other variables.
-    """
-    arrays = read_npz(path, {**shapes, "step": ()})
-    if arrays["step"] != step_of(path):
-        raise UsageError(f"{path} is of step {step_of(path)} and holds step {arrays['step']}")
-    return arrays
+def check_checkpoint_steps(steps, directory):
+    """Raises UsageError unless a training can write a checkpoint every `steps` steps."""
+    if steps is None:
+        return
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise UsageError(f"checkpoint_steps is {steps!r}; expected an integer >= 1")
+    if directory is None:
+        raise UsageError(f"checkpoint_steps is {steps} and there is no folder: give one")
 
 
 def _formatted(row):

@@ -1,23 +1,29 @@
-"""Reads what the folder of a run holds, and checks whether a training can continue from it."""
+"""Reads what the folder of a run holds, and checks whether a training can continue from it.
+
+The state is read from a checkpoint alone. The other files of a run follow from it, and those that
+are missing or damaged are written again.
+"""
 
 import dataclasses
+import math
 import os
+import zipfile
 from dataclasses import dataclass, field
 
 from shared.config import UsageError, from_dict
+from shared.npz import DAMAGE
+from shared.run import checksums
+from shared.run.checkpoints import CHECKPOINT, PREVIOUS, read_checkpoint
 from shared.run.files import step_of
-from shared.run.folder import (
-    CHECKPOINT,
-    epoch_weights,
-    missing_products,
-    read_config,
-    read_history,
-    read_step_losses,
-)
+from shared.run.folder import epoch_weights, missing_products, read_config, read_history
+from shared.weights import slot_shapes, weight_shapes
 
 __all__ = ["State", "read_state"]
 
 LENGTH = {"epochs", "steps"}  # the fields that may change when a run is resumed
+# The fields that may change when a run is resumed after it diverged. No other weight, slot or
+# example depends on them.
+CURES = {"learning_rate", "learning_rate_decay", "optimizer_epsilon", "beta", "fixed_sigma"}
 
 
 @dataclass
@@ -28,7 +34,11 @@ class State:
     step: int = 0
     history: list = field(default_factory=list)
     step_losses: list = field(default_factory=list)
+    running: dict = field(default_factory=dict)
+    changes: list = field(default_factory=list)
+    checkpoint: os.PathLike | None = None
     complete: bool = False
+    notes: list = field(default_factory=list)
 
 
 def read_state(folder, config, data, implementation, resume, overwrite):
@@ -59,58 +69,115 @@ def read_state(folder, config, data, implementation, resume, overwrite):
             f"{folder} already holds a run; give --resume, --overwrite or another --out"
         )
     # Checked for --overwrite too: a folder that is not a run must not be cleared.
-    written = read_config(folder)
+    written = read_config(folder, verified=False)
     # Before its first checkpoint a run holds nothing that depends on its settings.
-    if overwrite or not os.path.lexists(folder / CHECKPOINT):
-        return new
-    return _resumed(folder, written, config, data, implementation)
+    begun = any(os.path.lexists(folder / path) for path in (CHECKPOINT, PREVIOUS))
+    return _resumed(folder, written, config, data, implementation) if begun and resume else new
 
 
 def _resumed(folder, written, wanted, data, implementation):
     begun, n = from_dict(written), len(data.x_train)
-    for each in dataclasses.fields(wanted):
-        old, new = getattr(begun, each.name), getattr(wanted, each.name)
-        if old != new and each.name not in LENGTH:
-            raise UsageError(
-                f"{folder} was started with {each.name} {old}, not {new};"
-                " resume it with the same settings, or give another --out"
-            )
     if written["data"]["sha256"] != data.sha256:
         raise UsageError(
             f"{folder} was started on {written['data']['name']}, other data than"
             f" {data.name}; resume it on its own data, or give another --out"
         )
-    step = step_of(folder / CHECKPOINT)
-    if step is None:
-        raise UsageError(
-            f"cannot read the checkpoint {folder / CHECKPOINT}; give --overwrite or another --out"
-        )
-    _check_length(folder, begun, wanted, n, step)
-    # If the process was killed after it wrote the rows of an epoch and before its checkpoint, the
-    # rows after the checkpoint are dropped.
-    history = [row for row in read_history(folder) if row["step"] <= step]
-    if not history or history[-1]["step"] != step:
-        raise UsageError(f"{folder}: history.csv lacks the row of step {step}")
-    step_losses = read_step_losses(folder)[:step] if wanted.step_losses else []
-    if wanted.step_losses and len(step_losses) != step:
-        raise UsageError(f"{folder}: steps.csv lacks steps before step {step}")
-    total, trained_by = wanted.total_steps(n), written["trained_by"]
+    damaged = checksums.damaged(folder)
+    notes = [f"{folder / name} is damaged" for name in damaged if name != str(CHECKPOINT)]
+    changes = _changes(folder, written, begun, wanted)
+    checkpoint, path, note = _last_checkpoint(folder, damaged, begun, data)
+    step, total, trained_by = checkpoint.step, wanted.total_steps(n), written["trained_by"]
+    _check_length(folder, begun, wanted, n, checkpoint)
     for epoch in wanted.pictured(n)[:-1]:
-        end = wanted.end_of_epoch(epoch, n)
-        if end <= step and step_of(folder / epoch_weights(epoch)) != end:
+        end, name = wanted.end_of_epoch(epoch, n), epoch_weights(epoch)
+        if end <= step and (name in damaged or not _intact(folder / name, end)):
             raise UsageError(
-                f"{folder} lacks {epoch_weights(epoch)}, which only a new training can restore;"
+                f"{folder / name} is missing or damaged, and only a new training can restore it;"
                 " give --overwrite or another --out"
             )
     if step < total and implementation not in trained_by:
         trained_by = [*trained_by, implementation]
-    complete = step == total and not missing_products(folder, wanted, n)
-    return State(trained_by, step, history, step_losses, complete)
+    return State(
+        trained_by=trained_by,
+        step=step,
+        history=_with_seconds(folder, checkpoint.history),
+        step_losses=checkpoint.step_losses,
+        running=checkpoint.running,
+        changes=[*written.get("changes", []), *([{"step": step, **changes}] if changes else [])],
+        checkpoint=path,
+        complete=step == total and not missing_products(folder, wanted, n),
+        notes=[*notes, *note],
+    )
 
 
-def _check_length(folder, begun, wanted, n, step):
-    """Raises UsageError if a run that has done `step` steps cannot have the length of `wanted`."""
-    total, per_epoch = wanted.total_steps(n), wanted.steps_per_epoch(n)
+def _changes(folder, written, begun, wanted):
+    """Returns {field: [old, new]} of the settings that differ; raises UsageError if one may not."""
+    allowed = CURES if written.get("diverged_after") is not None else set()
+    changes = {}
+    for each in dataclasses.fields(wanted):
+        old, new = getattr(begun, each.name), getattr(wanted, each.name)
+        if old == new or each.name in LENGTH:
+            continue
+        # A sigma that is given or learned is another network.
+        if each.name not in allowed or None in (old, new):
+            raise UsageError(
+                f"{folder} was started with {each.name} {old}, not {new};"
+                " resume it with the same settings, or give another --out"
+            )
+        changes[each.name] = [old, new]
+    return changes
+
+
+def _last_checkpoint(folder, damaged, config, data):
+    """Returns the last intact checkpoint, its path, and notes for the user."""
+    shapes = weight_shapes(config, data.input_dim) | slot_shapes(config, data.input_dim)
+    reasons = []
+    for path in (CHECKPOINT, PREVIOUS):
+        try:
+            if not os.path.lexists(folder / path):
+                raise UsageError(f"{folder / path} is missing")
+            if str(path) in damaged:
+                raise UsageError(f"{folder / path} is damaged")
+            checkpoint = read_checkpoint(folder / path, shapes)
+            _check_rows(folder / path, checkpoint, config, len(data.x_train))
+        except UsageError as error:
+            reasons.append(str(error))
+            continue
+        note = [f"{reasons[0]}; continuing from {path}, step {checkpoint.step}"] if reasons else []
+        return checkpoint, folder / path, note
+    raise UsageError(f"{reasons[0]}; give --overwrite or another --out")
+
+
+def _check_rows(path, checkpoint, config, n):
+    """Raises UsageError if a checkpoint's history or losses are not those of a run of `config`."""
+    for row in checkpoint.history:
+        if row["step"] != config.end_of_epoch(row["epoch"], n):
+            raise UsageError(f"{path} has epoch {row['epoch']} end at step {row['step']}")
+    if bool(checkpoint.step_losses) != config.step_losses:
+        raise UsageError(f"{path} does not have the losses of the steps that its run asks for")
+
+
+def _with_seconds(folder, history):
+    """Adds the seconds of each epoch from history.csv, or NaN where that is damaged."""
+    try:
+        seconds = {row["epoch"]: row["seconds"] for row in read_history(folder)}
+    except UsageError:
+        seconds = {}
+    return [{**row, "seconds": seconds.get(row["epoch"], math.nan)} for row in history]
+
+
+def _intact(path, step):
+    """Whether a weights file is of the given step, and each array has its CRC-32."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return step_of(path) == step and file.testzip() is None
+    except DAMAGE:
+        return False
+
+
+def _check_length(folder, begun, wanted, n, checkpoint):
+    """Raises UsageError if a run that has done some steps cannot have the length of `wanted`."""
+    step, total = checkpoint.step, wanted.total_steps(n)
     if step > total:
         raise UsageError(
             f"{folder} has run {step} steps, more than the requested {total};"
@@ -121,8 +188,14 @@ def _check_length(folder, begun, wanted, n, step):
             f"{folder} was started for {begun.total_steps(n)} steps, over which its learning rate"
             f" falls, not for {total}; resume it with the same length, or give another --out"
         )
-    if step < total and step % per_epoch:
+    per_epoch = wanted.steps_per_epoch(n)
+    if step < total and step % per_epoch and not checkpoint.running:
         raise UsageError(
             f"{folder} ended inside an epoch (step {step}, {per_epoch} per epoch); only a run that"
             " ended with an epoch can be made longer: give another --out"
+        )
+    if step == total and checkpoint.running and step % per_epoch:
+        raise UsageError(
+            f"{folder} was saved inside an epoch, at step {step}, where the requested run ends;"
+            " give a longer run or another --out"
         )

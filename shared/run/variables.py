@@ -10,8 +10,8 @@ import numpy as np
 
 from shared.config import from_dict
 from shared.optimizer import NO_SLOTS, optimizer_slots
+from shared.run.checkpoints import read_checkpoint
 from shared.run.folder import read_run_weights
-from shared.run.run import read_checkpoint
 
 __all__ = ["assign", "gather", "load_with", "named_variables", "restore", "snapshot"]
 
@@ -27,11 +27,10 @@ def assign(model, weights):
         variable.assign(weights[name])
 
 
-def snapshot(model, optimizer, step):
-    """Returns the state from which training continues after `step` steps, {name: array}."""
+def snapshot(model, optimizer):
+    """Returns the weights and the optimizer's slots, {name: array}."""
     slots = optimizer_slots(model, optimizer)
-    slots = {name: np.array(variable) for name, variable in slots.items()}
-    return {"step": np.int64(step), **gather(model), **slots}
+    return {**gather(model), **{name: np.array(variable) for name, variable in slots.items()}}
 
 
 def restore(model, optimizer, path):
@@ -45,10 +44,10 @@ def restore(model, optimizer, path):
         UsageError: the file lacks a variable or holds one of another shape.
     """
     variables = {**model.named_weights, **optimizer_slots(model, optimizer)}
-    arrays = read_checkpoint(path, {name: tuple(v.shape) for name, v in variables.items()})
+    checkpoint = read_checkpoint(path, {name: tuple(v.shape) for name, v in variables.items()})
     for name, variable in variables.items():
-        variable.assign(arrays[name])
-    optimizer.iterations.assign(int(arrays["step"]))
+        variable.assign(checkpoint.variables[name])
+    optimizer.iterations.assign(checkpoint.step)
 
 
 def named_variables(model, optimizer, trackers=()):

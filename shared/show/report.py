@@ -12,8 +12,13 @@ import numpy as np
 
 from shared.config import RECIPES, UsageError, from_dict
 from shared.data import evaluation_images, load_data
-from shared.run.files import write_atomically
-from shared.run.folder import figure_name, read_config, read_history, read_step_losses
+from shared.run.folder import (
+    figure_name,
+    read_config,
+    read_history,
+    read_step_losses,
+    write_product,
+)
 from shared.seeds import seed_of
 from shared.show import plots
 
@@ -96,7 +101,7 @@ def draw_figures(directory, data, implementation):
 
     def keep(name, figure):
         paths.append(folder / name)
-        save_figure(figure, folder / name)
+        save_figure(figure, directory, f"figures/{name}")
 
     if config.latent_dim == 2:
         x_test = evaluation_images(data.x_test, config)
@@ -134,8 +139,8 @@ def prior_samples(config, count, seed=None):
     return state.standard_normal((count, config.latent_dim)).astype(np.float32)
 
 
-def save_figure(figure, path):
-    """Writes a figure as PNG, completely or not at all."""
+def save_figure(figure, directory, name):
+    """Writes a figure of a run as PNG, completely or not at all, and records its checksum."""
     buffer = io.BytesIO()
     plots.save(figure, buffer)
-    write_atomically(path, buffer.getvalue())
+    write_product(directory, name, buffer.getvalue())

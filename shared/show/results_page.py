@@ -69,7 +69,7 @@ def draw_seeds(out, losses, seeds, data, steps):
     bottom = min(float(losses[name].min()) for name in ("recipe", "steady"))
     text = f"post-tf · {data.name} · bands: running means over 10 steps"
     limits = 0.95 * bottom, 1.05 * top
-    save_figure(plots.loss_by_step(lines, bands, text, limits), out / "seeds.png")
+    save_figure(plots.loss_by_step(lines, bands, text, limits), out, "seeds.png")
 
 
 def _rows(out, configs, data):

@@ -1,0 +1,89 @@
+"""Writes and reads checkpoints: the whole state of a training after some step.
+
+A checkpoint holds the weights, the optimizer's slots and the step, and also the history and the
+losses of the steps, so that it can restore the run's other files. Inside an epoch it also holds the
+running means of that epoch. The two last checkpoints are kept, in case one is damaged.
+"""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from shared.config import UsageError
+from shared.npz import read_headers
+from shared.run.files import npz_bytes, read_npz, step_of, write_atomically
+from shared.run.schemas import COLUMNS
+
+__all__ = ["CHECKPOINT", "PREVIOUS", "Checkpoint", "read_checkpoint", "write_checkpoint"]
+
+CHECKPOINT = Path("checkpoints") / "last.npz"
+PREVIOUS = Path("checkpoints") / "previous.npz"
+MEANS = ("loss", "log_likelihood", "kl")  # each running mean has a total and a count
+MIDDLE = {f"running/{name}": (2,) for name in MEANS} | {"running/seconds": ()}
+
+
+@dataclass
+class Checkpoint:
+    """Holds what a checkpoint file holds.
+
+    `variables` are the weights and the optimizer's slots by name. `history` are the rows of the
+    finished epochs without their seconds. `running` is empty at the end of an epoch; inside one it
+    holds total and count of each running mean as (2,) float32, and the seconds so far.
+    """
+
+    step: int
+    variables: dict
+    history: list = field(default_factory=list)
+    step_losses: list = field(default_factory=list)
+    running: dict = field(default_factory=dict)
+
+
+def write_checkpoint(directory, checkpoint):
+    """Writes a checkpoint to the folder of a run; the last one is kept as the previous one."""
+    rows = [[row[name] for name in COLUMNS[:-1]] for row in checkpoint.history]
+    arrays = {
+        **checkpoint.variables,
+        "step": np.int64(checkpoint.step),
+        "history": np.array(rows, np.float64).reshape(-1, len(COLUMNS) - 1),
+        "step_losses": np.array(checkpoint.step_losses, np.float32),
+        **{f"running/{name}": np.float32(each) for name, each in checkpoint.running.items()},
+    }
+    path = Path(directory) / CHECKPOINT
+    content = npz_bytes(arrays, checkpoint.step)
+    write_atomically(path, content, earlier=Path(directory) / PREVIOUS)
+
+
+def read_checkpoint(path, shapes):
+    """Reads a checkpoint of either implementation.
+
+    Args:
+        path: path of the file.
+        shapes: {name: shape} of the weights and the optimizer's slots.
+    Returns:
+        Checkpoint
+    Raises:
+        UsageError: the file cannot be read, holds other variables, or contradicts itself.
+    """
+    step = step_of(path)
+    state = {"step": (), "history": (None, len(COLUMNS) - 1), "step_losses": (None,)}
+    inside = MIDDLE if "running/loss" in read_headers(path) else {}
+    arrays = read_npz(path, {**shapes, **state, **inside})
+    running = {name.removeprefix("running/"): arrays[name] for name in inside}
+    rows = [dict(zip(COLUMNS, row, strict=False)) for row in arrays["history"].tolist()]
+    for row in rows:
+        row |= {"epoch": int(row["epoch"]), "step": int(row["step"])}
+    last, losses = rows[-1]["step"] if rows else 0, arrays["step_losses"].tolist()
+    contradictions = {
+        f"is of step {step} and holds step {arrays['step']}": arrays["step"] != step,
+        "is of step 0": arrays["step"] < 1,
+        "lacks an epoch": [row["epoch"] for row in rows] != list(range(1, len(rows) + 1)),
+        f"is of step {step} and its last epoch ended at step {last}": (
+            last >= step if running else last != step
+        ),
+        f"has {len(losses)} losses of {step} steps": len(losses) not in (0, step),
+    }
+    for text, contradicted in contradictions.items():
+        if contradicted:
+            raise UsageError(f"{path} {text}")
+    return Checkpoint(step, {name: arrays[name] for name in shapes}, rows, losses, running)

@@ -1,0 +1,110 @@
+"""Defines what config.json, metrics.json, history.csv and steps.csv must hold.
+
+What is written is checked with the same types as what is read.
+"""
+
+import math
+from typing import Annotated, Any, Literal
+
+import msgspec
+from msgspec import Meta
+
+from shared.config import UsageError
+
+__all__ = ["COLUMNS", "Description", "HistoryRow", "Metric", "StepRow", "checked"]
+
+AtLeast1 = Annotated[int, Meta(ge=1)]
+Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
+
+
+class Hashes(msgspec.Struct):
+    """The SHA-256 of the bytes of each array of the data."""
+
+    x_train: Sha256
+    y_train: Sha256
+    x_test: Sha256
+    y_test: Sha256
+
+
+class DataEntry(msgspec.Struct):
+    """The data of a run, as shared.data.Data.describe returns them."""
+
+    name: str
+    source: str
+    n_train: AtLeast1
+    n_test: AtLeast1
+    image_shape: Annotated[list[AtLeast1], Meta(min_length=2, max_length=3)]
+    sha256: Hashes
+
+
+class Description(msgspec.Struct, omit_defaults=True):
+    """What config.json holds beside the fields of shared.config.Config."""
+
+    data: DataEntry
+    trained_by: Annotated[list[Literal["keras_vae", "tf_vae"]], Meta(min_length=1)]
+    versions: dict[str, str]
+    diverged_after: int | None = None  # the step after which the training diverged and stopped
+    changes: list[dict[str, Any]] = []  # settings changed then: {"step": 600, "beta": [9.0, 1.0]}
+
+
+class Metric(msgspec.Struct, omit_defaults=True):
+    """One entry of metrics.json; entries that belong to one metric only are not listed."""
+
+    value: float | list[float]
+    unit: str
+    step: AtLeast1
+    n: AtLeast1 | None = None
+    samples: int | None = None
+    data: str | None = None
+    x: Literal["grey", "binary"] | None = None
+    seed: int | None = None
+    versions: dict[str, str] | None = None
+    seconds: float | None = None
+
+
+class HistoryRow(msgspec.Struct):
+    """One epoch. `seconds` is NaN if a damaged history.csv was restored from a checkpoint."""
+
+    epoch: AtLeast1
+    step: AtLeast1
+    loss: float
+    log_likelihood: float
+    kl: float
+    val_loss: float
+    val_log_likelihood: float
+    val_kl: float
+    seconds: float
+
+
+class StepRow(msgspec.Struct):
+    """The loss of one step."""
+
+    step: AtLeast1
+    loss: float
+
+
+COLUMNS = HistoryRow.__struct_fields__
+
+
+def checked(values, schema, strict=True):
+    """Checks that a value has the types of a schema.
+
+    Args:
+        values: dicts, lists, numbers and texts, as JSON has them.
+        schema: a type for msgspec.convert.
+        strict: False also takes numbers written as text, as in a CSV file.
+    Returns:
+        an instance of the schema
+    Raises:
+        UsageError: a value is missing, of another type or out of range.
+    """
+    try:
+        result = msgspec.convert(values, schema, strict=strict)
+    except (msgspec.ValidationError, RecursionError) as error:
+        raise UsageError(" ".join(str(error).split())) from error
+    for name, value in (
+        (name, getattr(result, name)) for name in getattr(result, "__struct_fields__", ())
+    ):
+        if isinstance(value, float) and math.isnan(value) and name != "seconds":
+            raise UsageError(f"{name} is NaN; expected a finite number")
+    return result
