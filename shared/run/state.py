@@ -105,7 +105,7 @@ def _resumed(folder, written, wanted, data, implementation):
         running=checkpoint.running,
         changes=[*written.get("changes", []), *([{"step": step, **changes}] if changes else [])],
         checkpoint=path,
-        complete=step == total and not missing_products(folder, wanted, n),
+        complete=step == total and not damaged and not missing_products(folder, wanted, n),
         notes=[*notes, *note],
     )
 
