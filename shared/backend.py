@@ -3,6 +3,7 @@
 import ctypes
 import json
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -14,6 +15,12 @@ __all__ = ["check_backend", "keep_freed_memory"]
 EXPECTED = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 # With these, Keras ends `fit` early, so a run would not have the length in its config.
 SHORTENING = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
+# XLA ends the process at a flag that it does not know, and many others change results. These do
+# neither.
+XLA_FLAGS = re.compile(
+    "--xla_(dump_[a-z_]+|disable_hlo_passes|force_host_platform_device_count|gpu_cuda_data_dir)=.*"
+    "|--xla_dump_[a-z_]+"
+)
 
 
 def check_backend(supported):
@@ -30,6 +37,9 @@ def check_backend(supported):
     for name in SHORTENING:
         if os.environ.get(name):
             raise UsageError(f"{name} is set, and shortens every `fit` of Keras; unset it")
+    for flag in os.environ.get("XLA_FLAGS", "").split():
+        if not XLA_FLAGS.fullmatch(flag):
+            raise UsageError(f"XLA_FLAGS holds {flag}, which may change results; unset it")
     path = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
     settings = {}
     if os.path.exists(path):

@@ -1,19 +1,19 @@
 """Loads the images: finds, checks and identifies them, splits them, and converts them to float."""
 
 import hashlib
-import http.client
 import math
 import os
 import sys
-import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from shared.config import UsageError
+from shared.download import FAILURES, download_mnist
 from shared.npz import DAMAGE, read_headers, reason
 from shared.seeds import seed_of
+from shared.text import printable
 
 __all__ = [
     "EVALUATION_BATCH",
@@ -29,19 +29,15 @@ EVALUATION_BATCH = 500
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 
-# MNIST is identified by the bytes of its arrays, not by the bytes of the file that holds them.
+# MNIST is identified by the bytes of its arrays, not of the file that holds them.
 MNIST_SHA256 = {
     "x_train": "741c988805d008ac6e4c904b69001ba184c24b2c540a4ef403f4c71b676cf757",
     "y_train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
     "x_test": "6d87418db22cc8025d05968bec9bd5c3932904b23485740db143a061a2c9d161",
     "y_test": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
 }
-# The file that Keras itself downloads, and the SHA-256 that Keras expects of it.
-MNIST_URL = "https://storage.googleapis.com/tensorflow/tf-keras-datasets/mnist.npz"
-MNIST_FILE_SHA256 = "731c5ac602752760c8e48fbffcf8c3b850d9dc2a2aedcf2cc48468fc17b673d1"
 WANTED = "expected values in [0, 255] (uint8) or [0, 1] (float)"
 WANTED_SHAPE = "expected (n, rows, columns), (n, rows, columns, 1, 3 or 4 channels) or (n, pixels)"
-TIMEOUT = 10  # seconds, for the connection and for each read
 
 
 @dataclass(frozen=True)
@@ -108,8 +104,8 @@ def load_data(name="auto", say=lambda line: print(line, file=sys.stderr, flush=T
     cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets" / "mnist.npz"
     if not cache.exists():
         try:
-            _download(cache, say)
-        except (OSError, http.client.HTTPException) as error:
+            download_mnist(cache, say)
+        except FAILURES as error:
             reason = getattr(error, "reason", None) or error
             if name == "mnist":
                 raise UsageError(
@@ -158,7 +154,8 @@ def _from_file(path, mnist):
             f" {MNIST_SHA256[different][:12]}…; remove or rename it (own data: --data PATH)"
         )
     # MNIST can be loaded again by its name, wherever this file is; other data by their path.
-    name, source = ("mnist", "mnist") if is_mnist else (path.stem, str(path.resolve()))
+    own = printable(path.stem), str(path.resolve())
+    name, source = ("mnist", "mnist") if is_mnist else own
     return _checked(name, source, arrays, hashes, str(path))
 
 
@@ -266,32 +263,3 @@ def _to_float(x, white, where):
 
 def _sha256(array):
     return hashlib.sha256(np.ascontiguousarray(array)).hexdigest()
-
-
-def _download(path, say):
-    """Downloads MNIST to `path`, which is written completely or not at all.
-
-    Raises:
-        OSError, HTTPException: there is no connection, or it was interrupted.
-        UsageError: the content is not the file that Keras publishes.
-    """
-    from rich.progress import Console, wrap_file
-
-    with urllib.request.urlopen(MNIST_URL, timeout=TIMEOUT) as response:
-        size = response.length or 0  # from the server's header; each `read` reduces it
-        say(f"downloading MNIST ({size / 2**20:.0f} MiB) to {path}")
-        bar = {"console": Console(stderr=True), "disable": not (size and sys.stderr.isatty())}
-        with wrap_file(response, size, description="", **bar) as file:
-            content = b"".join(iter(lambda: file.read(2**20), b""))
-        if response.length:  # bytes are missing, which `read` does not report
-            raise http.client.IncompleteRead(content, response.length)
-    digest = hashlib.sha256(content).hexdigest()
-    if digest != MNIST_FILE_SHA256:
-        raise UsageError(
-            f"the download from {MNIST_URL} has SHA-256 {digest[:12]}…, expected"
-            f" {MNIST_FILE_SHA256[:12]}…; try again, or set MNIST_NPZ to a good copy"
-        )
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    partial.write_bytes(content)
-    os.replace(partial, path)

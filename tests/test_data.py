@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from shared import data as module
+from shared import download
 from shared.config import UsageError
 from shared.data import load_data
 
@@ -33,7 +34,7 @@ def nowhere(monkeypatch, tmp_path):
     """Hides every copy of MNIST, and gives the download an address without a server."""
     monkeypatch.delenv("MNIST_NPZ", raising=False)
     monkeypatch.setenv("KERAS_HOME", str(tmp_path / "keras"))
-    monkeypatch.setattr(module, "MNIST_URL", "http://127.0.0.1:9/mnist.npz")
+    monkeypatch.setattr(download, "MNIST_URL", "http://127.0.0.1:9/mnist.npz")
 
 
 def test_the_five_thousand_digits():
@@ -175,7 +176,7 @@ def test_a_file_called_mnist_must_be_mnist(tmp_path, monkeypatch):
 
 
 @contextlib.contextmanager
-def serving(monkeypatch, body=b"not the file", status=200, length=None, silence=0):
+def serving(monkeypatch, body=b"not the file", status=200, length=None, silence=0, endless=False):
     """A server that answers one request for MNIST with this body, after seconds of silence."""
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -187,6 +188,8 @@ def serving(monkeypatch, body=b"not the file", status=200, length=None, silence=
                     self.send_header("Content-Length", length)
                 self.end_headers()
                 self.wfile.write(body)
+                while endless:  # until the client closes the connection
+                    self.wfile.write(body)
 
         def log_message(self, *args):
             pass
@@ -194,17 +197,17 @@ def serving(monkeypatch, body=b"not the file", status=200, length=None, silence=
     with http.server.HTTPServer(("127.0.0.1", 0), Handler) as server:
         thread = threading.Thread(target=server.handle_request, daemon=True)
         thread.start()
-        monkeypatch.setattr(module, "MNIST_URL", f"http://127.0.0.1:{server.server_port}/m")
+        monkeypatch.setattr(download, "MNIST_URL", f"http://127.0.0.1:{server.server_port}/m")
         yield
         thread.join(10)
 
 
 def test_a_download_is_written_completely(tmp_path, monkeypatch):
     body = np.random.RandomState(0).bytes(3_000_000)  # several reads
-    monkeypatch.setattr(module, "MNIST_FILE_SHA256", hashlib.sha256(body).hexdigest())
+    monkeypatch.setattr(download, "MNIST_FILE_SHA256", hashlib.sha256(body).hexdigest())
     said, path = [], tmp_path / "keras" / "datasets" / "mnist.npz"
     with serving(monkeypatch, body, length=str(len(body))):
-        module._download(path, said.append)
+        download.download_mnist(path, said.append)
     assert path.read_bytes() == body
     assert [file.name for file in path.parent.iterdir()] == ["mnist.npz"]
     assert said == [f"downloading MNIST (3 MiB) to {path}"]
@@ -213,6 +216,15 @@ def test_a_download_is_written_completely(tmp_path, monkeypatch):
 @pytest.mark.parametrize("length", [None, "12", "-1", "twelve"])
 def test_a_download_with_a_wrong_hash_is_refused_and_not_kept(tmp_path, monkeypatch, length):
     with serving(monkeypatch, length=length), pytest.raises(UsageError, match="SHA-256"):
+        load_data("auto", lambda line: None)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize("length", [None, "1000", "9" * 30])
+def test_a_download_without_end_is_ended(tmp_path, monkeypatch, length):
+    monkeypatch.setattr(download, "MNIST_FILE_SIZE", 2_000_000)
+    answer = {"body": bytes(100_000), "length": length, "endless": True}
+    with serving(monkeypatch, **answer), pytest.raises(UsageError, match="SHA-256"):
         load_data("auto", lambda line: None)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
@@ -226,7 +238,7 @@ def test_a_download_with_a_wrong_hash_is_refused_and_not_kept(tmp_path, monkeypa
     ],
 )
 def test_a_download_that_fails_leaves_nothing(tmp_path, monkeypatch, answer, reason):
-    monkeypatch.setattr(module, "TIMEOUT", 0.1)
+    monkeypatch.setattr(download, "TIMEOUT", 0.1)
     said = []
     with serving(monkeypatch, **answer):
         assert load_data("auto", said.append).name == "mnist-5k"

@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 
+from shared.text import printable
+
 __all__ = [
     "Stopped",
     "Terminated",
@@ -91,11 +93,7 @@ def report(kind, error, trace):
 
 def say(message):
     """Prints a message in one line on stderr; control characters in names are escaped."""
-    line = "".join(
-        each if each.isprintable() else each.encode("unicode_escape", "surrogatepass").decode()
-        for each in str(message)
-    )
-    print(line, file=sys.stderr)
+    print(printable(str(message)), file=sys.stderr)
 
 
 def silence_output():
