@@ -2,40 +2,27 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup quick reproduce test parity test-mnist test-extras test-notebooks test-page mutants lint bench notebooks
+.PHONY: setup quick reproduce lint test parity test-mnist test-extras test-notebooks test-page faults fuzz mutants audit lock bench notebooks
 
 setup: .venv/.ready
+
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .venv/.ready: requirements.txt pyproject.toml
 	@$(PYTHON) -c 'import sys; v = sys.version_info[:2]; sys.exit(0 if (3, 11) <= v <= (3, 13) else \
 	"This is Python %d.%d; TensorFlow 2.21 needs 3.11 to 3.13: make PYTHON=python3.12 ..." % v)'
 	$(PYTHON) -m venv .venv
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(INSTALL) --require-hashes -r requirements.txt
+	$(INSTALL) --no-deps --no-build-isolation -e .
 	touch $@
 
 .venv/.ready-test: .venv/.ready requirements-test.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-test.txt
+	$(INSTALL) --require-hashes -r requirements-test.txt
 	touch $@
 
-.venv/.ready-notebooks: .venv/.ready-test requirements-notebooks.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-notebooks.txt
-	touch $@
-
-.venv/.ready-extras: .venv/.ready-test requirements-extras.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-extras.txt
-	touch $@
-
-MODULES ?=
-mutants: .venv/.ready-mutants   # makes small changes in the core, for each of which a test must fail; takes minutes per module
-	$(BIN)/python tests/mutation.py $(MODULES)
-
-.venv/.ready-mutants: .venv/.ready-test requirements-mutants.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-mutants.txt
-	touch $@
-
-.venv/.ready-page: .venv/.ready-test requirements-page.txt
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-page.txt
+# What a target needs in addition: extras, notebooks, page, mutants, audit
+.venv/.ready-%: requirements-%.txt .venv/.ready-test
+	$(INSTALL) --require-hashes -r $<
 	touch $@
 
 quick: setup            # a first result in a minute, on 5,000 digits
@@ -74,6 +61,29 @@ test-notebooks: .venv/.ready-notebooks
 test-page: .venv/.ready-page    # tests the page in Chromium, and installs Chromium if possible
 	@$(BIN)/python tests/browser.py
 	$(BIN)/python -m pytest -m browser
+
+KILLS ?= 70
+WRITES ?= 10000
+faults: .venv/.ready-test   # kills trainings and lets their writes fail, and resumes them to the same bits
+	$(BIN)/python tests/faults.py --kills $(KILLS) --writes $(WRITES) --seed $(SEED)
+
+fuzz: .venv/.ready-test     # reads damaged and foreign files: make fuzz COUNT=20000
+	$(BIN)/python tests/fuzz.py --count $(COUNT) --seed $(SEED)
+
+MODULES ?=
+mutants: .venv/.ready-mutants   # makes small changes in the core, for each of which a test must fail; takes minutes per module
+	$(BIN)/python tests/mutation.py $(MODULES)
+
+audit: .venv/.ready-audit   # looks for known vulnerabilities in the pinned packages; needs a network
+	@for file in requirements*.txt; do echo "$$file"; $(BIN)/pip-audit --disable-pip --require-hashes -r $$file || exit 1; done
+
+# Writes the requirements*.txt, with the hashes of all packages, from requirements/*.in
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
+lock: .venv/.ready-audit
+	$(LOCK) --python-version 3.11 requirements/base.in -o requirements.txt
+	for name in test extras page mutants audit; do $(LOCK) --python-version 3.11 -c requirements.txt \
+	requirements/$$name.in -o requirements-$$name.txt || exit 1; done
+	$(LOCK) --python-version 3.11.5 -c requirements-test.txt requirements/notebooks.in -o requirements-notebooks.txt
 
 bench: setup            # seconds per epoch of both implementations, and of fit as in the tutorials
 	$(BIN)/python benchmarks/epoch_time.py
