@@ -10,6 +10,7 @@ from shared.cli import main
 from shared.config import UsageError
 from shared.run.folder import read_config, read_history
 from shared.run.process import Stopped
+from shared.show.report import caption
 
 
 def nan_loss(row, losses, weights):
@@ -63,6 +64,32 @@ def test_a_run_without_an_epoch_takes_other_settings(data, tmp_path):
     assert read_config(tmp_path)["learning_rate"] == CONFIG.learning_rate
     with pytest.raises(UsageError, match="was started with learning_rate"):
         train(wrong, data, tmp_path, resume=True)
+
+
+def test_a_run_that_diverged_later_continues_with_another_learning_rate(data, tmp_path):
+    """The config names the change; a run that has not diverged takes no other setting."""
+    too_large = dataclasses.replace(CONFIG, learning_rate=5.0)
+
+    def spoil(row, *rest):
+        if row["epoch"] == 3:
+            nan_loss(row, *rest)
+
+    with pytest.raises(Stopped, match="4 steps before it are saved, and --resume continues with"):
+        train(too_large, data, tmp_path, change=spoil)
+    assert read_config(tmp_path)["diverged_after"] == 4
+    other = dataclasses.replace(CONFIG, latent_dim=3)
+    with pytest.raises(UsageError, match="was started with latent_dim 2, not 3"):
+        train(other, data, tmp_path, resume=True)
+    train(CONFIG, data, tmp_path, resume=True)
+    values = read_config(tmp_path)
+    assert values["learning_rate"] == 0.001 and "diverged_after" not in values
+    assert values["changes"] == [{"step": 4, "learning_rate": [5.0, 0.001]}]
+    assert "learning_rate 5.0 until step 4" in caption(values).replace("\n", " ")
+    # It is finished; a longer run keeps the note, and again takes no other setting.
+    with pytest.raises(UsageError, match=r"was started with learning_rate 0\.001, not 5\.0"):
+        train(too_large, data, tmp_path, resume=True)
+    train(dataclasses.replace(CONFIG, epochs=4), data, tmp_path, resume=True)
+    assert read_config(tmp_path)["changes"] == values["changes"]
 
 
 def test_weights_of_an_older_run_do_not_outlive_its_checkpoint(data, tmp_path):

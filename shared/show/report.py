@@ -68,6 +68,11 @@ def caption(values, epoch=None):
         if field.name not in NOT_IN_CAPTION
         and getattr(config, field.name) != getattr(RECIPES[config.recipe], field.name)
     ]
+    for change in values.get("changes", []):  # after the training diverged
+        changes += [
+            f"{name} {old} until step {change['step']}".replace(" ", NO_BREAK)
+            for name, (old, _) in ((k, v) for k, v in change.items() if k != "step")
+        ]
     recipe = f"{config.recipe}{NO_BREAK}({', '.join(changes)})" if changes else config.recipe
     parts = [" then ".join(values["trained_by"]).replace(" ", NO_BREAK), recipe]
     sizes = f"({data['n_train']:,} + {data['n_test']:,})"
