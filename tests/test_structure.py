@@ -153,3 +153,22 @@ for arguments in {arguments!r}:
     for arguments, status in (([["--help"], ["train", "--help"]], 0), (refused, 2)):
         source = code.format(arguments=arguments, status=status)
         subprocess.run([sys.executable, "-c", source], check=True, cwd=ROOT)
+
+
+def test_every_requirement_is_pinned_with_hashes():
+    """Every package in requirements*.txt has hashes, and has the version in requirements/*.in."""
+    sources = sorted(path.stem for path in (ROOT / "requirements").glob("*.in"))
+    names = {"base": "requirements.txt"}
+    names |= {name: f"requirements-{name}.txt" for name in sources if name != "base"}
+    assert sorted(names.values()) == sorted(path.name for path in ROOT.glob("requirements*.txt"))
+    for source, name in names.items():
+        text = (ROOT / name).read_text().replace("\\\n", "")
+        pinned = {}
+        for line in text.splitlines():
+            package, version = re.match(r"([\w.-]+)==([^\s;]+)", line).groups()
+            assert re.search(r" --hash=sha256:[0-9a-f]{64}", line), line
+            pinned[re.sub("[-_.]+", "-", package).lower()] = version
+        for line in (ROOT / "requirements" / f"{source}.in").read_text().splitlines():
+            if line and not line.startswith("#"):
+                package, version = line.split()[0].split("==")
+                assert pinned[re.sub("[-_.]+", "-", package).lower()] == version, line
