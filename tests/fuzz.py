@@ -120,7 +120,7 @@ class Fuzzer:
         for x in (data.x_train, data.x_test):
             assert x.dtype == np.float32 and x.min() >= 0 and x.max() <= 1
         same = data.sha256 == self.data.sha256
-        assert same == all(
+        assert not same or all(
             np.array_equal(getattr(data, name), getattr(self.data, name)) for name in data.sha256
         )
         return "valid"
