@@ -2,6 +2,7 @@
 
 import math
 import os
+import tokenize
 import zipfile
 import zlib
 
@@ -12,13 +13,17 @@ from shared.config import UsageError
 __all__ = ["DAMAGE", "machine_memory", "read_headers", "reason"]
 
 # What a damaged, encrypted or foreign archive raises while it is opened or read; zipfile raises
-# RuntimeError for an encrypted member and NotImplementedError for an unknown compression.
+# RuntimeError for an encrypted member and NotImplementedError for an unknown compression, and NumPy
+# parses the header of an array as an expression of Python.
 DAMAGE = (
     OSError,
     ValueError,
     EOFError,
     RuntimeError,
     NotImplementedError,
+    RecursionError,
+    SyntaxError,
+    tokenize.TokenError,
     zipfile.BadZipFile,
     zlib.error,
 )

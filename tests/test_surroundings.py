@@ -92,6 +92,14 @@ def make_text_member(path):
         file.writestr("x_train.npy", "no array")
 
 
+def make_broken_header(path):
+    """A header whose text is no expression, which NumPy gives to Python's tokenizer."""
+    header = b"{'descr': '|u1', 'fortran_order': False, 'shape': (2, ((('}"
+    content = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("x_train.npy", content)
+
+
 def make_objects(path):
     np.savez(path, **dict.fromkeys(("x_train", "y_train", "x_test", "y_test"), np.array([{}])))
 
@@ -106,7 +114,16 @@ def make_damaged(path):
 
 
 @pytest.mark.parametrize(
-    "make", [os.mkdir, make_pipe, make_bomb, make_text_member, make_objects, make_damaged]
+    "make",
+    [
+        os.mkdir,
+        make_pipe,
+        make_bomb,
+        make_text_member,
+        make_broken_header,
+        make_objects,
+        make_damaged,
+    ],
 )
 def test_a_data_file_that_cannot_be_read_is_refused_in_one_line(make, place, capsys):
     make(place / "own.npz")
