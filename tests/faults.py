@@ -1,6 +1,6 @@
 """Kills trainings, or lets their writes fail, and checks that each is resumed to the same bits.
 
-    make faults                       # some 600 faults in about 20 minutes
+    make faults                       # some 900 faults in about 20 minutes
     make faults KILLS=10 WRITES=30    # fewer
 
 A chain of processes trains one run, and all but the last end early, by one of four faults:
