@@ -134,7 +134,8 @@ def write_atomically(path, content, earlier=None):
         if earlier is not None and os.path.lexists(path):
             os.replace(path, earlier)
         os.replace(partial, path)
-    except OSError:
+    except OSError as error:
+        error.filename = str(path)  # that of the new file does not say anything to a user
         partial.unlink(missing_ok=True)
         raise
     if os.name == "posix":  # writes the new name to the disk; Windows has no such call
