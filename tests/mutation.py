@@ -44,7 +44,39 @@ TESTS = {
     "shared/run/run.py": ("test_run.py", "test_run_refusals.py", "test_divergence.py"),
 }
 # Survivors that compute the same as the original, by the changed line without its indentation.
-EQUIVALENT = {}
+RANK_2 = "the tensor is (batch, width), so its last axis is axis 1"
+FLOATX = "without a dtype, Keras casts to float32"
+SAME_LENGTH = "both always have the same length"
+EQUIVALENT = {
+    "shared/elbo.py": {
+        "return 0.5 * ops.sum(ops.expm1(z_log_var) - z_log_var + ops.square(z_mean), axis=+1)": RANK_2,
+        "return ops.sum(x * logits - ops.softplus(logits), axis=+1)"
+        "  # (batch, input_dim) -> (batch,)": RANK_2,
+        "small = size <= 0.1": "at 0.1 both formulas give the same number",
+        "return ops.sum((x - 0.5) * logits - ops.where(small, series, far), axis=+1)"
+        "  # (batch,)": RANK_2,
+        "squares = ops.exp(-log_var) * ops.sum(ops.square(x - mean), axis=+1)  # (batch,)": RANK_2,
+        "return -0.5 * (squares + x.shape[+1] * (log_var + LOG_2PI))": RANK_2,
+        "return -0.5 * ops.sum(ops.square(in_sigmas) + log_var + LOG_2PI, axis=+1)": RANK_2,
+        "chosen = ops.one_hot(ops.cast(x, None), logits.shape[-1], dtype=logits.dtype)": (
+            "one_hot takes levels that are floats, too"
+        ),
+        "return ops.sum(per_pixel, axis=+1)": RANK_2,
+        "ratio = ops.sum(log_prior - log_q, axis=+1)  # log p(z) - log q(z|x), (batch,)": RANK_2,
+        "return beta * ops.minimum((ops.cast(step, None) + 1) / steps, 1.0)": FLOATX,
+        **{
+            f"a is None or b is None or a == b for a, b in zip(first, shape, {strict})": SAME_LENGTH
+            for strict in ("strict=None", "", "strict=False")
+        },
+        **{
+            f'f"{{name}} {{tuple(t.shape)}}" for name, t in zip(named, tensors, {strict})': (
+                SAME_LENGTH
+            )
+            for strict in ("strict=None", "", "strict=False")
+        },
+        'return ops.cast(tensor, None) if "float16" in str(tensor.dtype) else tensor': FLOATX,
+    },
+}
 
 
 def mutants(source):

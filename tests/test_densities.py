@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from fractions import Fraction
 
 import numpy as np
 import oracle
@@ -77,6 +78,21 @@ def test_half_precision_is_computed_in_float32():
 
 
 # ---- the others
+
+
+def test_the_series_of_the_continuous_bernoulli_has_the_right_coefficients():
+    """The series of log(sinh(l/2) / (l/2)), whose coefficients follow from the Bernoulli numbers.
+
+    Up to its third term it is exact here, so only the rounding of a few operations is left.
+    """
+    numbers = {1: Fraction(1, 6), 2: Fraction(-1, 30), 3: Fraction(1, 42)}
+    size = Fraction(9, 100)
+    exact = sum(b * size ** (2 * k) / (2 * k * math.factorial(2 * k)) for k, b in numbers.items())
+    for sign in (1, -1):
+        value = elbo.continuous_bernoulli_log_likelihood(
+            np.array([[0.5]]), np.array([[sign * float(size)]])
+        )
+        np.testing.assert_allclose(value, [-float(exact)], rtol=3e-15)
 
 
 def test_continuous_bernoulli_is_a_density_with_the_right_constant():
