@@ -49,7 +49,8 @@ FLOATX = "without a dtype, Keras casts to float32"
 SAME_LENGTH = "both always have the same length"
 EQUIVALENT = {
     "shared/elbo.py": {
-        "return 0.5 * ops.sum(ops.expm1(z_log_var) - z_log_var + ops.square(z_mean), axis=+1)": RANK_2,
+        "return 0.5 * ops.sum(ops.expm1(z_log_var) - z_log_var + ops.square(z_mean),"
+        " axis=+1)": RANK_2,
         "return ops.sum(x * logits - ops.softplus(logits), axis=+1)"
         "  # (batch, input_dim) -> (batch,)": RANK_2,
         "small = size <= 0.1": "at 0.1 both formulas give the same number",
