@@ -135,7 +135,7 @@ def exit_status(command, interrupted="nothing was changed"):
         return 1
     except KeyboardInterrupt as error:
         terminated = isinstance(error, Terminated)
-        print(file=sys.stderr)
+        say("")  # after the ^C of the terminal
         say(f"{'terminated' if terminated else 'interrupted'}; {interrupted}")
         return 143 if terminated else 130
     except BrokenPipeError:  # the reader of the output has ended, as in `… | head -1`
@@ -143,6 +143,10 @@ def exit_status(command, interrupted="nothing was changed"):
         return 1
     except OSError as error:
         say(f"{error.filename or 'error'}: {error.strerror or error}; {interrupted}")
+        try:
+            sys.stdout.flush()
+        except OSError:  # its disk is full; Python would report it again at the end
+            silence_output()
         return 1
     except MemoryError as error:
         say(f"not enough memory: {error}; {interrupted}")

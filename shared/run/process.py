@@ -4,6 +4,7 @@ A second Ctrl-C, a signal or an unexpected error then also ends in one line, and
 traceback. Programs that import the project as a library are not affected.
 """
 
+import contextlib
 import os
 import signal
 import sys
@@ -93,7 +94,8 @@ def report(kind, error, trace):
 
 def say(message):
     """Prints a message in one line on stderr; control characters in names are escaped."""
-    print(printable(str(message)), file=sys.stderr)
+    with contextlib.suppress(OSError):  # stderr may be a file on the disk that is full
+        print(printable(str(message)), file=sys.stderr, flush=True)
 
 
 def silence_output():
