@@ -14,16 +14,6 @@ from shared.config import UsageError
 __all__ = ["COLUMNS", "Description", "HistoryRow", "Metric", "StepRow", "checked"]
 
 AtLeast1 = Annotated[int, Meta(ge=1)]
-Sha256 = Annotated[str, Meta(pattern="^[0-9a-f]{64}$")]
-
-
-class Hashes(msgspec.Struct):
-    """The SHA-256 of the bytes of each array of the data."""
-
-    x_train: Sha256
-    y_train: Sha256
-    x_test: Sha256
-    y_test: Sha256
 
 
 class DataEntry(msgspec.Struct):
@@ -33,8 +23,8 @@ class DataEntry(msgspec.Struct):
     source: str
     n_train: AtLeast1
     n_test: AtLeast1
-    image_shape: Annotated[list[AtLeast1], Meta(min_length=2, max_length=3)]
-    sha256: Hashes
+    image_shape: Annotated[list[AtLeast1], Meta(min_length=1, max_length=3)]
+    sha256: dict[str, str]
 
 
 class Description(msgspec.Struct, omit_defaults=True):
