@@ -65,7 +65,7 @@ test-page: .venv/.ready-page    # tests the page in Chromium, and installs Chrom
 KILLS ?= 70
 WRITES ?= 10000
 faults: .venv/.ready-test   # kills trainings and lets their writes fail, and resumes them to the same bits
-	$(BIN)/python tests/faults.py --kills $(KILLS) --writes $(WRITES) --seed $(SEED)
+	PYTHONPATH=. $(BIN)/python tests/faults.py --kills $(KILLS) --writes $(WRITES) --seed $(SEED)
 
 fuzz: .venv/.ready-test     # reads damaged and foreign files: make fuzz COUNT=20000
 	$(BIN)/python tests/fuzz.py --count $(COUNT) --seed $(SEED)

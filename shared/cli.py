@@ -14,7 +14,7 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcommand
 
 from shared.config import RECIPES, Config, UsageError, recipe
-from shared.run.process import Stopped, Terminated, say, silence_output
+from shared.run.process import Stopped, Terminated, check_interrupted, say, silence_output
 
 __all__ = ["exit_status", "main", "resume_advice"]
 
@@ -124,7 +124,11 @@ def exit_status(command, interrupted="nothing was changed"):
         if hasattr(stream, "reconfigure"):  # a character that the terminal lacks is escaped
             stream.reconfigure(errors="backslashreplace")
     try:
-        status = command() or 0
+        try:
+            status = command() or 0
+        except Exception:
+            check_interrupted()  # TensorFlow raises a RuntimeError if a signal meets its exception
+            raise
         sys.stdout.flush()
         return status
     except UsageError as error:

@@ -92,6 +92,30 @@ print("not reached")
 """
 
 
+REPLACED = """
+import os, signal
+from shared.cli import exit_status
+from shared.run import process
+
+def command():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+    except KeyboardInterrupt as error:  # as TensorFlow does at the end of an iterator
+        raise RuntimeError("REPLACED BY Terminated") from error
+
+process.set_up()
+raise SystemExit(exit_status(command))
+"""
+
+
+def test_an_exception_that_replaces_a_signal_is_reported_as_the_signal():
+    process = subprocess.run(
+        [sys.executable, "-c", REPLACED], capture_output=True, text=True, check=False
+    )
+    assert process.stderr == "\nterminated; nothing was changed\n"
+    assert process.returncode == 143
+
+
 def test_a_swallowed_signal_is_raised_again_and_a_second_one_ends_the_process():
     process = subprocess.run(
         [sys.executable, "-c", SWALLOWED], capture_output=True, text=True, check=False
