@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup quick reproduce lint test parity test-mnist test-extras test-notebooks test-page faults fuzz mutants audit lock bench notebooks
+.PHONY: setup quick reproduce pretrained lint test parity test-mnist test-extras test-notebooks test-page faults fuzz mutants audit lock bench notebooks
 
 setup: .venv/.ready
 
@@ -30,6 +30,9 @@ quick: setup            # a first result in a minute, on 5,000 digits
 
 reproduce: setup        # the main job; it continues an interrupted job
 	$(BIN)/python reproduce.py --resume
+
+pretrained: setup       # trains the pretrained run again, and says whether every bit agrees; needs MNIST
+	$(BIN)/python pretrained/train_again.py
 
 lint: .venv/.ready-test
 	$(BIN)/ruff check
