@@ -227,7 +227,7 @@ class Objective(keras.layers.Layer):
     def __init__(self, config, jit_compile=True, **kwargs):
         super().__init__(**kwargs)
         self.config = config if isinstance(config, Config) else from_dict(config)
-        self.jit_compile = jit_compile  # of the whole model; a layer's settings are saved
+        self.asked_to_compile = jit_compile  # the whole model; a layer's settings are saved
         self.trackers = {name: keras.metrics.Mean(name) for name in ("log_likelihood", "kl")}
         self.step_losses = StepLosses("step_loss") if self.config.step_losses else None
 
@@ -249,9 +249,14 @@ class Objective(keras.layers.Layer):
             self.step_losses.update_state(loss)
         return loss
 
+    @property
+    def jit_compile(self):
+        """Whether the model is compiled with XLA, which the torch backend does not have."""
+        return self.asked_to_compile and keras.backend.backend() != "torch"
+
     def get_config(self):
         config = dataclasses.asdict(self.config)
-        return {**super().get_config(), "config": config, "jit_compile": self.jit_compile}
+        return {**super().get_config(), "config": config, "jit_compile": self.asked_to_compile}
 
 
 def encode(model, x):

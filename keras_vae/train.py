@@ -120,6 +120,8 @@ def compile_model(model, config, n, step=0, checkpoint_steps=None):
     total, per_epoch = config.total_steps(n), config.steps_per_epoch(n)
     lengths = min(per_epoch, total), total % per_epoch, step % per_epoch
     common = math.gcd(*lengths, checkpoint_steps or 0)
+    if keras.backend.backend() == "torch":  # where Keras executes one step per call
+        common = 1
     model.compile(
         optimizer=optimizer,
         jit_compile=model.objective.jit_compile,  # "auto" does not use XLA on a CPU
@@ -189,11 +191,13 @@ class Recorder(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.seconds = time.perf_counter() - self.started  # without checkpoints and validation
         self.steps = batch + 1
-        metric = self.model.objective.step_losses
+        step, metric = self.first + self.steps, self.model.objective.step_losses
+        save = self.every and step % self.every == 0 and self.steps < self.params["steps"]
+        if (metric is not None or save) and keras.backend.backend() == "jax":
+            self.model.jax_state_sync()  # `fit` on JAX holds the variables elsewhere
         if metric is not None:
             self.losses.extend(metric.take())
-        step = self.first + self.steps
-        if self.every and step % self.every == 0 and self.steps < self.params["steps"]:
+        if save:
             means = running_means(self.means)
             variables = snapshot(self.model, self.model.optimizer)
             self.run.save_inside_epoch(step, self.losses, means, self.seconds, variables)

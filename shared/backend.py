@@ -1,6 +1,7 @@
 """Checks the settings of Keras, and sets those of the memory allocator and of XLA."""
 
 import ctypes
+import importlib.util
 import json
 import os
 import re
@@ -9,7 +10,9 @@ from pathlib import Path
 
 from shared.config import UsageError
 
-__all__ = ["check_backend", "keep_freed_memory"]
+__all__ = ["BACKENDS", "backend", "check_backend", "keep_freed_memory"]
+
+BACKENDS = ("tensorflow", "jax", "torch")  # those of Keras; the first is the default
 
 # Settings of keras.json that change results, with Keras' defaults.
 EXPECTED = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
@@ -23,23 +26,19 @@ XLA_FLAGS = re.compile(
 )
 
 
-def check_backend(supported):
-    """Checks that Keras is set to a supported backend, and that nothing else changes results.
+def backend():
+    """Returns the name of the backend that Keras uses, or would use, without importing Keras.
 
-    Keras reads $KERAS_BACKEND, and then keras.json in $KERAS_HOME or ~/.keras. A user's file may
-    set another backend or another floatx for all programs on the machine.
+    Keras reads $KERAS_BACKEND, and then keras.json in $KERAS_HOME or ~/.keras.
 
-    Args:
-        supported: names of the supported backends.
     Raises:
-        UsageError: another backend is set, or a setting that changes results.
+        UsageError: keras.json cannot be read.
     """
-    for name in SHORTENING:
-        if os.environ.get(name):
-            raise UsageError(f"{name} is set, and shortens every `fit` of Keras; unset it")
-    for flag in os.environ.get("XLA_FLAGS", "").split():
-        if not XLA_FLAGS.fullmatch(flag):
-            raise UsageError(f"XLA_FLAGS holds {flag}, which may change results; unset it")
+    return os.environ.get("KERAS_BACKEND") or _settings()[1].get("backend", "tensorflow")
+
+
+def _settings():
+    """Returns the path of keras.json, and its settings."""
     path = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "keras.json"
     settings = {}
     if os.path.exists(path):
@@ -49,13 +48,37 @@ def check_backend(supported):
                 raise ValueError(f"it holds a {type(settings).__name__}; expected an object")
         except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{path} cannot be read ({error}); fix or remove it") from error
-    where, backend = str(path), settings.get("backend", "tensorflow")
-    if os.environ.get("KERAS_BACKEND"):
-        where, backend = "KERAS_BACKEND", os.environ["KERAS_BACKEND"]
-    if backend not in supported:
+    return path, settings
+
+
+def check_backend(package):
+    """Checks that Keras is set to a backend that works, and that nothing else changes results.
+
+    A user's keras.json may set another backend or another floatx for all programs on the machine.
+
+    Args:
+        package: "keras_vae", which runs on any backend, or "tf_vae", which needs TensorFlow.
+    Raises:
+        UsageError: another backend is set, or it is not installed, or a setting changes results.
+    """
+    for name in SHORTENING:
+        if os.environ.get(name):
+            raise UsageError(f"{name} is set, and shortens every `fit` of Keras; unset it")
+    for flag in os.environ.get("XLA_FLAGS", "").split():
+        if not XLA_FLAGS.fullmatch(flag):
+            raise UsageError(f"XLA_FLAGS holds {flag}, which may change results; unset it")
+    path, settings = _settings()
+    name, supported = backend(), BACKENDS if package == "keras_vae" else BACKENDS[:1]
+    where = "KERAS_BACKEND" if os.environ.get("KERAS_BACKEND") else str(path)
+    if name not in supported:
         raise UsageError(
-            f"{where} names the Keras backend {backend!r}; expected {' or '.join(supported)}:"
-            " set KERAS_BACKEND=tensorflow"
+            f"{where} names the Keras backend {name!r}; {package} needs"
+            f" {' or '.join(supported)}: set KERAS_BACKEND=tensorflow"
+        )
+    if importlib.util.find_spec(name) is None:
+        raise UsageError(
+            f"{where} names the Keras backend {name}, which is not installed; install it with"
+            " make setup-backends"
         )
     for name, expected in EXPECTED.items():
         if settings.get(name, expected) != expected:

@@ -7,7 +7,7 @@ folder from then on. Slow imports are inside the functions, so that bad input is
 import math
 from pathlib import Path
 
-from shared.backend import check_backend
+from shared.backend import BACKENDS, backend, check_backend
 from shared.config import UsageError, from_dict
 from shared.run.implementation import import_implementation
 
@@ -43,7 +43,7 @@ def train(package, command):
         return 0
     from shared.show.report import draw_figures  # imports matplotlib
 
-    check_backend(("tensorflow",))
+    check_backend(package)
     with locked(out):  # before the slow import, and until figures and metrics are written
         implementation = import_implementation(package)
         board = Board(command.tensorboard) if command.tensorboard else None
@@ -205,10 +205,16 @@ def export(package, command):
     Returns:
         int, the exit status 0.
     Raises:
-        UsageError: there is no finished run.
+        UsageError: there is no finished run, or Keras uses another backend than TensorFlow.
     """
     from shared.run.folder import locked, read_run_weights
     from shared.show.export import export_run, has_onnx
+
+    if (name := backend()) != BACKENDS[0]:
+        raise UsageError(
+            f"export needs Keras on its TensorFlow backend, and it is set to {name!r}; export with"
+            " KERAS_BACKEND=tensorflow, which reads the runs of any backend"
+        )
 
     values, _ = read_run_weights(command.dir)
     implementation = import_implementation(package)

@@ -139,7 +139,7 @@ class Fuzzer:
         os.environ["KERAS_HOME"] = str(self.home)
         os.environ.pop("KERAS_BACKEND", None)
         try:
-            check_backend(("tensorflow",))
+            check_backend("tf_vae")
         finally:
             for name, value in variables.items():
                 os.environ.pop(name, None)

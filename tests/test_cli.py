@@ -207,7 +207,7 @@ def test_a_users_keras_json_is_read(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     for text, message in (
         ('{"floatx": "float64"}', "floatx 'float64'; expected 'float32'"),
-        ('{"backend": "jax"}', "'jax'; expected tensorflow"),
+        ('{"backend": "jax"}', "'jax'; tf_vae needs tensorflow"),
     ):
         (tmp_path / "keras.json").write_text(text)
         assert main("tf_vae", ["train", *SMALL]) == 2

@@ -12,6 +12,7 @@ from pathlib import Path
 import filelock
 import numpy as np
 
+from shared.backend import backend
 from shared.config import UsageError, from_dict
 from shared.npz import reason
 from shared.run import checksums
@@ -267,7 +268,8 @@ def store_metrics(directory, metrics):
 
 def versions():
     """Returns the versions of Python and the packages, and the machine type, as a dict of texts."""
-    packages = {name: _version(name) for name in ("tensorflow", "keras", "numpy")}
+    names = dict.fromkeys(("tensorflow", "keras", "numpy", backend()))
+    packages = {name: _version(name) for name in names}
     return {"python": platform.python_version(), "machine": platform.machine(), **packages}
 
 

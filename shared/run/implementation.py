@@ -26,7 +26,7 @@ def import_implementation(package):
     Raises:
         UsageError: Keras is set to another backend or floatx.
     """
-    check_backend(("tensorflow",))
+    check_backend(package)
     keep_freed_memory()  # before TensorFlow's threads allocate memory
     with quiet():
         modules = {

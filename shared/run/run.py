@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
+from shared.backend import BACKENDS, backend
 from shared.config import UsageError
 from shared.run import checksums
 from shared.run.checkpoints import CHECKPOINT, MEANS, PREVIOUS, Checkpoint, write_checkpoint
@@ -66,6 +67,8 @@ class Run:
         self.config = config
         self.data = data
         self.implementation = implementation
+        if implementation == "keras_vae" and backend() != BACKENDS[0]:
+            self.implementation = f"{implementation} on {backend()}"
         self._resume, self._overwrite = resume, overwrite
         self._lock = contextlib.ExitStack()
         check_size(config, data.input_dim, len(data.x_train))

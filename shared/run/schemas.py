@@ -14,6 +14,8 @@ from shared.config import UsageError
 __all__ = ["COLUMNS", "Description", "HistoryRow", "Metric", "StepRow", "checked"]
 
 AtLeast1 = Annotated[int, Meta(ge=1)]
+# The implementations, and the first of them on the other backends of Keras.
+Trainer = Literal["keras_vae", "tf_vae", "keras_vae on jax", "keras_vae on torch"]
 
 
 class DataEntry(msgspec.Struct):
@@ -31,7 +33,7 @@ class Description(msgspec.Struct, omit_defaults=True):
     """What config.json holds beside the fields of shared.config.Config."""
 
     data: DataEntry
-    trained_by: Annotated[list[Literal["keras_vae", "tf_vae"]], Meta(min_length=1)]
+    trained_by: Annotated[list[Trainer], Meta(min_length=1)]
     versions: dict[str, str]
     diverged_after: int | None = None  # the step after which the training diverged and stopped
     changes: list[dict[str, Any]] = []  # settings changed then: {"step": 600, "beta": [9.0, 1.0]}
