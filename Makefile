@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup quick reproduce pretrained lint test parity test-mnist test-extras test-notebooks test-page faults fuzz mutants audit lock bench notebooks
+.PHONY: setup quick reproduce pretrained lint test parity test-mnist test-extras test-notebooks test-page setup-backends test-backends faults fuzz mutants audit lock bench notebooks
 
 setup: .venv/.ready
 
@@ -18,6 +18,12 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 
 .venv/.ready-test: .venv/.ready requirements-test.txt
 	$(INSTALL) --require-hashes -r requirements-test.txt
+	touch $@
+
+# The build of PyTorch for CPUs needs PyTorch's own index, e.g. in PIP_EXTRA_INDEX_URL.
+.venv/.ready-backends: requirements-backends.txt requirements/torch.txt .venv/.ready-test
+	$(INSTALL) --require-hashes -r requirements-backends.txt
+	$(INSTALL) -r requirements/torch.txt -c requirements.txt
 	touch $@
 
 # What a target needs in addition: extras, notebooks, page, mutants, audit
@@ -39,7 +45,7 @@ lint: .venv/.ready-test
 	$(BIN)/ruff format --check
 
 test: lint              # needs no network, no MNIST and no browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not mnist and not notebooks and not extras and not browser"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not mnist and not notebooks and not extras and not browser and not backends"
 
 COUNT ?= 40
 SEED ?= 0
@@ -51,6 +57,11 @@ test-mnist: .venv/.ready-test   # needs all of MNIST: MNIST_NPZ=/absolute/path/m
 
 test-extras: .venv/.ready-extras   # tests ONNX and TensorBoard
 	$(BIN)/python -m pytest -m extras
+
+setup-backends: .venv/.ready-backends   # adds JAX and PyTorch to .venv
+
+test-backends: .venv/.ready-backends   # tests keras_vae on JAX and PyTorch, and training by several workers
+	$(BIN)/python -m pytest -m backends
 
 notebooks: .venv/.ready-notebooks   # executes all notebooks, or some: make notebooks NAMES="01 03"
 	$(BIN)/python notebooks/execute.py $(NAMES)
@@ -84,7 +95,7 @@ audit: .venv/.ready-audit   # looks for known vulnerabilities in the pinned pack
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 lock: .venv/.ready-audit
 	$(LOCK) --python-version 3.11 requirements/base.in -o requirements.txt
-	for name in test extras page mutants audit; do $(LOCK) --python-version 3.11 -c requirements.txt \
+	for name in test extras page backends mutants audit; do $(LOCK) --python-version 3.11 -c requirements.txt \
 	requirements/$$name.in -o requirements-$$name.txt || exit 1; done
 	$(LOCK) --python-version 3.11.5 -c requirements-test.txt requirements/notebooks.in -o requirements-notebooks.txt
 

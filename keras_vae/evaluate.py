@@ -51,6 +51,7 @@ def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
     x = checked_images(x, model.input_dim)
     # Drawn outside the compiled part: XLA draws other numbers, and takes ten times as long.
     epsilon = keras.random.normal((count * len(x), z_mean.shape[1]), seed=noise_seed)
+    epsilon = ops.convert_to_numpy(epsilon)  # Keras does not mix arrays and tensors of PyTorch
     return _weigh(model, count).predict_on_batch([x, z_mean, z_log_var, epsilon])
 
 

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from keras_vae.backends import has_xla
 from shared.arguments import checked_images, checked_latents
 from shared.config import Config, from_dict
 from shared.data import EVALUATION_BATCH
@@ -48,20 +49,22 @@ def build(config, input_dim):
     # encode
     x = keras.Input((input_dim,), name="x")
     h = x
-    for number, hidden_dim in enumerate(config.hidden_dims, start=1):
-        h = dense(f"encoder/hidden_{number}", hidden_dim, config.activation)(h)
-    q = [dense("encoder/z_mean", config.latent_dim)(h)]
-    if config.posterior == "gaussian":
-        q.append(dense("encoder/z_log_var", config.latent_dim)(h))
+    with keras.name_scope("encoder"):  # so that no two weights have the same path
+        for number, hidden_dim in enumerate(config.hidden_dims, start=1):
+            h = dense(f"encoder/hidden_{number}", hidden_dim, config.activation)(h)
+        q = [dense("encoder/z_mean", config.latent_dim)(h)]
+        if config.posterior == "gaussian":
+            q.append(dense("encoder/z_log_var", config.latent_dim)(h))
     encoder = keras.Model(x, q, name="encoder")
 
     # decode
     z = keras.Input((config.latent_dim,), name="z")
     h = z
-    for number, hidden_dim in enumerate(reversed(config.hidden_dims), start=1):
-        h = dense(f"decoder/hidden_{number}", hidden_dim, config.activation)(h)
-    widths = head_widths(config, input_dim)
-    heads = {name: dense(f"decoder/{name}", width)(h) for name, width in widths.items()}
+    with keras.name_scope("decoder"):
+        for number, hidden_dim in enumerate(reversed(config.hidden_dims), start=1):
+            h = dense(f"decoder/hidden_{number}", hidden_dim, config.activation)(h)
+        widths = head_widths(config, input_dim)
+        heads = {name: dense(f"decoder/{name}", width)(h) for name, width in widths.items()}
     decoder = keras.Model(z, heads, name="decoder")
 
     return assemble(encoder, decoder, config, input_dim)
@@ -251,8 +254,8 @@ class Objective(keras.layers.Layer):
 
     @property
     def jit_compile(self):
-        """Whether the model is compiled with XLA, which the torch backend does not have."""
-        return self.asked_to_compile and keras.backend.backend() != "torch"
+        """Whether the model is compiled with XLA."""
+        return self.asked_to_compile and has_xla()
 
     def get_config(self):
         config = dataclasses.asdict(self.config)

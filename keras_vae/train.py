@@ -8,6 +8,7 @@ import time
 import keras
 import numpy as np
 
+from keras_vae import backends
 from keras_vae.batches import evaluation_batches, training_batches
 from keras_vae.checkpoint import assign, gather, restore, snapshot
 from keras_vae.model import build
@@ -119,9 +120,8 @@ def compile_model(model, config, n, step=0, checkpoint_steps=None):
     # first epoch may be the rest of an interrupted one, and the last may be partial.
     total, per_epoch = config.total_steps(n), config.steps_per_epoch(n)
     lengths = min(per_epoch, total), total % per_epoch, step % per_epoch
-    common = math.gcd(*lengths, checkpoint_steps or 0)
-    if keras.backend.backend() == "torch":  # where Keras executes one step per call
-        common = 1
+    common = math.gcd(*lengths, checkpoint_steps or 0) if backends.runs_several_steps() else 1
+    backends.check_gradients(model)
     model.compile(
         optimizer=optimizer,
         jit_compile=model.objective.jit_compile,  # "auto" does not use XLA on a CPU
@@ -193,8 +193,8 @@ class Recorder(keras.callbacks.Callback):
         self.steps = batch + 1
         step, metric = self.first + self.steps, self.model.objective.step_losses
         save = self.every and step % self.every == 0 and self.steps < self.params["steps"]
-        if (metric is not None or save) and keras.backend.backend() == "jax":
-            self.model.jax_state_sync()  # `fit` on JAX holds the variables elsewhere
+        if metric is not None or save:
+            backends.synchronize(self.model)
         if metric is not None:
             self.losses.extend(metric.take())
         if save:

@@ -65,8 +65,8 @@ class StepLosses(keras.metrics.Metric):
 
     def update_state(self, loss):
         """Stores the loss of the next step, a scalar in nats per example."""
-        start = ops.reshape(self.count, (1,))
-        self.losses.assign(ops.slice_update(self.losses, start, ops.reshape(loss, (1,))))
+        start, losses = ops.reshape(self.count, (1,)), ops.convert_to_tensor(self.losses)
+        self.losses.assign(ops.slice_update(losses, start, ops.reshape(loss, (1,))))
         self.count.assign(self.count + 1)
 
     def result(self):

@@ -1,16 +1,25 @@
 """Computes one training step on the Keras backend of this process, with given weights and noise.
 
-    KERAS_BACKEND=jax python tests/backend_step.py CASE.npz RESULT.npz FLOATX
+    KERAS_BACKEND=jax python tests/backend_step.py CASES RESULTS
 
-CASE.npz holds weights by canonical name, a batch `x` and `epsilon`; RESULT.npz gets the loss, the
-gradient of each weight, and each weight after one step of the optimizer.
+Each .npz in the folder CASES holds weights by canonical name, a batch `x` and `epsilon`. The file
+of the same name in RESULTS/float32 and RESULTS/float64 gets the loss, the gradient of each weight,
+and each weight after one step of the optimizer.
+
+Keras 3.15 itself rounds to float32 in two places, which are avoided here, so that the mathematics
+of the project is compared in float64 on all backends. On JAX and PyTorch, products and means of
+float64 are computed in float32, for alignment with JAX's default: the table BIT64_TO_BIT32_DTYPE
+is emptied. On TensorFlow, `ops.cast` of a Python number goes through float32: the optimizer gets
+decay rates that are float32 numbers.
 """
 
 import json
 import sys
+from pathlib import Path
 
 import keras
 import numpy as np
+from keras.src.backend.common import dtypes
 
 from keras_vae.checkpoint import assign, gather
 from keras_vae.model import build
@@ -50,9 +59,10 @@ def gradients(variables, loss):
     return value, [v.value.grad for v in variables]
 
 
-def main(case, result, floatx):
+def compute(case, result, floatx):
     """Reads a case and writes its result."""
     keras.config.set_floatx(floatx)
+    keras.config.set_dtype_policy(floatx)
     with np.load(case) as file:
         arrays = {name: file[name] for name in file.files}
     config = from_dict(json.loads(str(arrays.pop("config"))))
@@ -60,6 +70,8 @@ def main(case, result, floatx):
     model = build(config, x.shape[1])
     assign(model, {name: array.astype(floatx) for name, array in arrays.items()})
     optimizer = build_optimizer(config, len(x), model.trainable_variables)
+    for rate in {"beta_1", "beta_2", "rho"} & vars(optimizer).keys():
+        setattr(optimizer, rate, float(np.float32(getattr(optimizer, rate))))
     inputs = keras.ops.convert_to_tensor(x), keras.ops.convert_to_tensor(epsilon)
     value, slopes = gradients(model.trainable_variables, lambda: loss_of(model, *inputs))
     named = {id(variable): name for name, variable in model.named_weights.items()}
@@ -74,6 +86,17 @@ def main(case, result, floatx):
     else:
         optimizer.apply(slopes, model.trainable_variables)
     np.savez(result, **results, **{f"after/{k}": v for k, v in gather(model).items()})
+
+
+def main(cases, results):
+    """Computes all cases, first in float32."""
+    for floatx in ("float32", "float64"):
+        if floatx == "float64":
+            dtypes.BIT64_TO_BIT32_DTYPE.clear()
+        folder = Path(results) / floatx
+        folder.mkdir(parents=True)
+        for case in Path(cases).glob("*.npz"):
+            compute(case, folder / case.name, floatx)
 
 
 if __name__ == "__main__":
