@@ -34,6 +34,14 @@ class Train:
     """Replace the run in the folder."""
     checkpoint_steps: int | None = None
     """Number of steps between checkpoints inside a long epoch; each epoch ends with one anyway."""
+    workers: str | None = None
+    """Addresses host:port,host:port,… of all workers that train this run together."""
+    worker: int | None = None
+    """Number of this worker; the first of --workers is 0, and it alone writes files."""
+    virtual_devices: int | None = None
+    """Number of parts of this machine's CPU that train as replicas (tf_vae only)."""
+    connect_timeout: float = 300.0
+    """Seconds for which a worker waits for the others."""
     tensorboard: Path | None = None
     """Folder for tensorboard --logdir, to which scalars, figures and latents are also written."""
 

@@ -4,11 +4,13 @@ Each command first checks its input, then loads the implementation, and holds th
 folder from then on. Slow imports are inside the functions, so that bad input is reported first.
 """
 
+import dataclasses
 import math
 from pathlib import Path
 
 from shared.backend import BACKENDS, backend, check_backend
 from shared.config import UsageError, from_dict
+from shared.distributed.cluster import cluster_of
 from shared.run.implementation import import_implementation
 
 __all__ = ["evaluate", "export", "figures", "sample", "train"]
@@ -44,6 +46,15 @@ def train(package, command):
     from shared.show.report import draw_figures  # imports matplotlib
 
     check_backend(package)
+    if (cluster := cluster_of(package, command)) is not None:
+        from shared.distributed.supervisor import supervise
+
+        supervise(package, command, cluster, out, data)
+        if not cluster.chief:
+            print(f"worker {cluster.index}: finished")
+            return 0
+        # What is left, figures and metrics, is done by worker 0 alone.
+        command = dataclasses.replace(command, resume=True, overwrite=False)
     with locked(out):  # before the slow import, and until figures and metrics are written
         implementation = import_implementation(package)
         board = Board(command.tensorboard) if command.tensorboard else None

@@ -1,0 +1,267 @@
+"""Trains on several workers or devices, with the strategies of `tf.distribute`.
+
+Each replica computes a slice of every batch, with the noise that one worker would draw for these
+images, and the engine sums the gradients of the replicas. So the training is that of one worker, up
+to the order of the sums. `shared.distributed` starts this module as a process of its own.
+"""
+
+import os
+import sys
+import time
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from shared.backend import keep_freed_memory
+from shared.distributed.supervisor import run_child
+from shared.elbo import elbo, warmed_up
+from shared.optimizer import build_optimizer, optimizer_slots
+from shared.run.checkpoints import MEANS
+from shared.run.run import Run
+from shared.seeds import seed_of
+from shared.trackers import StepLosses
+from shared.weights import initial_bias
+from tf_vae.batches import evaluation_batches, training_batches
+from tf_vae.checkpoint import assign, gather, restore, snapshot
+from tf_vae.model import build
+
+__all__ = ["train"]
+
+
+def train(job):
+    """Trains a run as one worker; worker 0 reads and writes the run's folder.
+
+    Args:
+        job: shared.distributed.supervisor.Job.
+    """
+    config, data, cluster = job.arguments
+    keep_freed_memory()
+    strategy = strategy_of(cluster)
+    with Run(job.out, config, data, "tf_vae", job.resume, job.overwrite) as run:
+        # build
+        with strategy.scope():
+            model = build(config, data.input_dim)
+            assign(model, {**gather(model), **initial_bias(config, data.x_train)})
+            optimizer = build_optimizer(config, len(data.x_train), model.trainable_variables)
+
+        # restore
+        if run.checkpoint:
+            restore(model, optimizer, run.checkpoint)
+        means = _share_state(strategy, model, optimizer, run)
+        run.begin()
+
+        # loop
+        steps = Steps(strategy, model, optimizer)
+        _loop(steps, run, means, job.checkpoint_steps, verbose=cluster.chief)
+
+        # finish
+        run.finish(gather(model))
+
+
+def strategy_of(cluster):
+    """Returns the strategy for the workers of a cluster, or for virtual devices of this process.
+
+    Args:
+        cluster: shared.distributed.cluster.Cluster.
+    """
+    if cluster.devices:
+        (cpu,) = tf.config.list_physical_devices("CPU")
+        virtual = [tf.config.LogicalDeviceConfiguration()] * cluster.devices
+        tf.config.set_logical_device_configuration(cpu, virtual)
+        return tf.distribute.MirroredStrategy([f"CPU:{i}" for i in range(cluster.devices)])
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(cluster.addresses)}),
+        task_type="worker",
+        task_id=cluster.index,
+        rpc_layer="grpc",
+    )
+    return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+
+
+def _share_state(strategy, model, optimizer, run):
+    """Gives all workers the state of worker 0, and returns the running means of its epoch.
+
+    The other workers may not have the run's folder. The bits of each number are summed as integers,
+    where the other workers contribute zeros, so that no bit is lost.
+    """
+    named = {**model.named_weights, **optimizer_slots(model, optimizer)}
+    chief = strategy.extended.worker_index_in_cluster if _several_workers(strategy) else 0
+    means = np.zeros((len(MEANS), 2), np.float32)
+    if run.running:
+        means[:] = [run.running[name] for name in MEANS]
+    seconds = np.float32([run.running.get("seconds", 0)])
+    state = [np.array(each) for each in named.values()] + [means, seconds]
+    state.append(np.array([run.step], np.int32).view(np.float32))
+    if _several_workers(strategy):
+        bits = [each.view(np.int32) if chief == 0 else 0 * each.view(np.int32) for each in state]
+        state = [each.view(np.float32) for each in _sum_over_workers(strategy, bits)]
+    *arrays, means, seconds, step = state
+    for variable, array in zip(named.values(), arrays, strict=True):
+        variable.assign(array)
+    run.step = int(step.view(np.int32)[0])
+    optimizer.iterations.assign(run.step)
+    return means, float(seconds[0])
+
+
+def _several_workers(strategy):
+    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+
+
+def _sum_over_workers(strategy, arrays):
+    @tf.function
+    def summed():
+        def replica():
+            context = tf.distribute.get_replica_context()
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, [tf.constant(a) for a in arrays])
+
+        return strategy.run(replica)
+
+    return [each.numpy() for each in summed()]
+
+
+class Steps:
+    """Holds the compiled functions of a model under a strategy: training steps and validation."""
+
+    def __init__(self, strategy, model, optimizer):
+        self.strategy = strategy
+        self.model = model
+        self.optimizer = optimizer
+        self.replicas = strategy.num_replicas_in_sync
+        # One function per device: a compiled function reads the variables of the device that
+        # traced it.
+        self.compiled = {}
+
+    def _share(self, row):
+        """Returns number, first and end of the slice of a batch that this replica computes."""
+        number = tf.distribute.get_replica_context().replica_id_in_sync_group
+        count = tf.shape(row)[0]
+        bounds = [tf.cast(number, tf.int32) + i for i in (0, 1)]
+        return [bound * count // self.replicas for bound in bounds]
+
+    def _gradients(self, x, row, first, noise_seed, beta):
+        """Computes this slice's part of the batch's terms, and of the loss's gradients."""
+        model, count = self.model, tf.cast(tf.shape(row)[0], tf.float32)
+        weights = list(model.named_weights.values())
+
+        def draw(shape, seed):
+            whole = tf.random.stateless_normal((tf.shape(row)[0], model.config.latent_dim), seed)
+            return tf.slice(whole, (first, 0), shape)
+
+        with tf.GradientTape() as tape:
+            terms = model.terms(x, noise_seed, draw)
+            # The loss is -mean(elbo) of the whole batch; the sum over all slices is that mean.
+            loss = -tf.reduce_sum(elbo(**terms, beta=beta)) / count
+        parts = [tf.reduce_sum(terms[name]) / count for name in MEANS[1:]]
+        return tf.stack([loss, *parts]), tape.gradient(loss, weights)
+
+    def _compiled_gradients(self, *arguments):
+        device = tf.distribute.get_replica_context().devices[0]
+        if device not in self.compiled:
+            xla = self.model.jit_compile
+            self.compiled[device] = tf.function(self._gradients, jit_compile=xla)
+        return self.compiled[device](*arguments)
+
+    def _update(self, images, row, noise_seed):
+        """Does this replica's part of one training step."""
+        config, step = self.model.config, self.optimizer.iterations
+        first, end = self._share(row)
+        x = tf.gather(images, row[first:end])
+        seed = tf.stack([noise_seed, tf.cast(step, tf.int32)])
+        beta = tf.convert_to_tensor(
+            warmed_up(config.beta, step, config.kl_warmup_steps), tf.float32
+        )
+        terms, gradients = self._compiled_gradients(x, row, first, seed, beta)
+        self.optimizer.apply(gradients, list(self.model.named_weights.values()))
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, terms)
+
+    def _validate(self, x, noise_seed):
+        """Computes this replica's part of a batch of held-out images."""
+        row = tf.range(tf.shape(x)[0])
+        first, end = self._share(row)
+        beta = tf.constant(self.model.config.beta, tf.float32)
+        terms, _ = self._compiled_gradients(x[first:end], row, first, noise_seed, beta)
+        return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, terms)
+
+    def _run(self, function, *arguments):
+        return self.strategy.experimental_local_results(self.strategy.run(function, arguments))[0]
+
+    @tf.function(reduce_retracing=True)
+    def run_steps(self, images, order, first, end, noise_seed):
+        """Trains on rows `first` to `end` - 1 of `order`.
+
+        Returns:
+            (end - first, 3) float32: loss, log-likelihood and KL of each step, nats per image.
+        """
+        rows = tf.TensorArray(tf.float32, size=end - first, element_shape=(len(MEANS),))
+        for batch in tf.range(first, end):
+            terms = self._run(self._update, images, order[batch], noise_seed)
+            rows = rows.write(batch - first, terms)
+        return rows.stack()
+
+    @tf.function(reduce_retracing=True)
+    def validation_step(self, x, noise_seed):
+        """Returns loss, log-likelihood and KL of a batch, (3,) float32, nats per image."""
+        return self._run(self._validate, x, noise_seed)
+
+
+def _loop(steps, run, running, every, verbose):
+    """Trains the remaining epochs, and records each in the run."""
+    config, data, model = run.config, run.data, steps.model
+    n, (means, before) = len(data.x_train), running
+    noise_seed = tf.constant(seed_of(config.seed, "noise"))
+    feed = training_batches(data.x_train, config, run.step)
+    held_out = evaluation_batches(data.x_test, config)
+    for epoch, start, end in config.epoch_ends(n, run.step):
+        images, orders = next(feed)
+        if verbose:
+            print(f"Epoch {epoch}/{config.total_epochs(n)}")
+            progress = keras.utils.Progbar(end - start, stateful_metrics=list(MEANS))
+        started, losses, done = time.perf_counter() - before, [], start
+        totals, before = means.astype(np.float64), 0.0
+        means = np.zeros_like(means)
+        for order in orders:
+            first, count = 0, min(len(order), end - done)
+            while first < count:
+                last = min(first + StepLosses.CAPACITY, count)
+                if every:
+                    last = min(last, first + every - (done + first) % every)
+                rows = steps.run_steps(
+                    images, order, tf.constant(first), tf.constant(last), noise_seed
+                ).numpy()
+                size = order.shape[1]
+                totals += np.stack([rows.sum(axis=0) * size, np.full(3, len(rows) * size)], axis=1)
+                losses += rows[:, 0].tolist()
+                first, now = last, done + last
+                if verbose:
+                    progress.update(now - start, list(_logs(totals).items()), finalize=False)
+                if every and now % every == 0 and now < end and run.directory:
+                    paused = time.perf_counter()
+                    state = dict(zip(MEANS, totals.tolist(), strict=True))
+                    variables = snapshot(model, steps.optimizer)
+                    run.save_inside_epoch(now, losses, state, paused - started, variables)
+                    started += time.perf_counter() - paused
+            done += count
+        row = {"epoch": epoch, "step": end, **_logs(totals)}
+        seconds = time.perf_counter() - started
+
+        totals = np.zeros_like(totals)
+        seed = seed_of(config.seed, "evaluation", 0)
+        for number, x in enumerate(held_out):
+            terms = steps.validation_step(x, tf.constant([seed, number])).numpy()
+            totals += np.stack([terms * len(x), np.full(3, len(x))], axis=1)
+        row |= {f"val_{name}": value for name, value in _logs(totals).items()}
+        row["seconds"] = seconds
+        if verbose:
+            progress.update(end - start, list(_logs(totals).items()), finalize=True)
+        run.finish_epoch(row, losses, gather(model), snapshot(model, steps.optimizer))
+
+
+def _logs(totals):
+    """Returns the running means of the terms, from (3, 2) totals and counts."""
+    return dict(zip(MEANS, (totals[:, 0] / totals[:, 1]).tolist(), strict=True))
+
+
+if __name__ == "__main__":
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
+    sys.exit(run_child(train))
