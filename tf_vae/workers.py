@@ -34,6 +34,8 @@ def train(job):
 
     Args:
         job: shared.distributed.supervisor.Job.
+    Returns:
+        {canonical name: array}: the final weights, which are the same on all workers.
     """
     config, data, cluster = job.arguments
     keep_freed_memory()
@@ -41,14 +43,14 @@ def train(job):
     with Run(job.out, config, data, "tf_vae", job.resume, job.overwrite) as run:
         # build
         with strategy.scope():
-            model = build(config, data.input_dim)
+            model = _mirrored(config, data.input_dim)
             assign(model, {**gather(model), **initial_bias(config, data.x_train)})
             optimizer = build_optimizer(config, len(data.x_train), model.trainable_variables)
 
         # restore
         if run.checkpoint:
             restore(model, optimizer, run.checkpoint)
-        means = _share_state(strategy, model, optimizer, run)
+        means = _share_state(strategy, model, optimizer, run, cluster)
         run.begin()
 
         # loop
@@ -57,6 +59,26 @@ def train(job):
 
         # finish
         run.finish(gather(model))
+        return gather(model)
+
+
+def _mirrored(config, input_dim):
+    """Builds a VAE whose weights are those that the strategy has mirrored.
+
+    `build` names the variables that its networks read, and these are the copies on one device.
+    """
+    created = []
+
+    def recorded(create, **arguments):
+        created.append(create(**arguments))
+        return created[-1]
+
+    with tf.variable_creator_scope(recorded):
+        model = build(config, input_dim)
+    mirrored = {id(copy): variable for variable in created for copy in variable.values}
+    names = model.named_weights.items()
+    model.named_weights = {name: mirrored[id(copy)] for name, copy in names}
+    return model
 
 
 def strategy_of(cluster):
@@ -79,22 +101,21 @@ def strategy_of(cluster):
     return tf.distribute.MultiWorkerMirroredStrategy(resolver)
 
 
-def _share_state(strategy, model, optimizer, run):
+def _share_state(strategy, model, optimizer, run, cluster):
     """Gives all workers the state of worker 0, and returns the running means of its epoch.
 
     The other workers may not have the run's folder. The bits of each number are summed as integers,
     where the other workers contribute zeros, so that no bit is lost.
     """
     named = {**model.named_weights, **optimizer_slots(model, optimizer)}
-    chief = strategy.extended.worker_index_in_cluster if _several_workers(strategy) else 0
     means = np.zeros((len(MEANS), 2), np.float32)
     if run.running:
         means[:] = [run.running[name] for name in MEANS]
     seconds = np.float32([run.running.get("seconds", 0)])
     state = [np.array(each) for each in named.values()] + [means, seconds]
     state.append(np.array([run.step], np.int32).view(np.float32))
-    if _several_workers(strategy):
-        bits = [each.view(np.int32) if chief == 0 else 0 * each.view(np.int32) for each in state]
+    if cluster.count > 1:
+        bits = [each.view(np.int32) * int(cluster.chief) for each in state]
         state = [each.view(np.float32) for each in _sum_over_workers(strategy, bits)]
     *arrays, means, seconds, step = state
     for variable, array in zip(named.values(), arrays, strict=True):
@@ -102,10 +123,6 @@ def _share_state(strategy, model, optimizer, run):
     run.step = int(step.view(np.int32)[0])
     optimizer.iterations.assign(run.step)
     return means, float(seconds[0])
-
-
-def _several_workers(strategy):
-    return isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
 
 
 def _sum_over_workers(strategy, arrays):
@@ -128,9 +145,6 @@ class Steps:
         self.model = model
         self.optimizer = optimizer
         self.replicas = strategy.num_replicas_in_sync
-        # One function per device: a compiled function reads the variables of the device that
-        # traced it.
-        self.compiled = {}
 
     def _share(self, row):
         """Returns number, first and end of the slice of a batch that this replica computes."""
@@ -156,11 +170,9 @@ class Steps:
         return tf.stack([loss, *parts]), tape.gradient(loss, weights)
 
     def _compiled_gradients(self, *arguments):
-        device = tf.distribute.get_replica_context().devices[0]
-        if device not in self.compiled:
-            xla = self.model.jit_compile
-            self.compiled[device] = tf.function(self._gradients, jit_compile=xla)
-        return self.compiled[device](*arguments)
+        # A new function for each replica: a compiled function reads the variables of the device on
+        # which it was traced. This line is executed only while `run_steps` is traced.
+        return tf.function(self._gradients, jit_compile=self.model.jit_compile)(*arguments)
 
     def _update(self, images, row, noise_seed):
         """Does this replica's part of one training step."""

@@ -57,9 +57,7 @@ def cluster_of(package, command):
     if command.workers is not None:
         addresses = [part.strip() for part in command.workers.split(",")]
         if command.worker is None:
-            raise UsageError(
-                "--workers needs --worker I, the number of this worker; the first is 0"
-            )
+            raise UsageError("--workers needs --worker I, the number of this worker from 0 on")
         source, index = "--workers", command.worker
     elif command.worker is not None:
         raise UsageError(f"--worker needs --workers; {WANTED}")
@@ -81,7 +79,7 @@ def cluster_of(package, command):
 def _virtual(package, command):
     if package != "tf_vae":
         raise UsageError(
-            "--virtual-devices needs tf_vae; with keras_vae, start several --workers on this machine"
+            "--virtual-devices needs tf_vae; with keras_vae, start several --workers instead"
         )
     if command.workers is not None or command.worker is not None:
         raise UsageError("--virtual-devices and --workers exclude each other; give one")

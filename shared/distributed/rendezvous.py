@@ -1,12 +1,13 @@
 """Lets the workers of a training meet, checks that they fit, and watches that none of them ends.
 
-Before an engine starts, every worker connects to worker 0, on the address that the engine will use,
-and sends a description of itself. Worker 0 compares them and lets all of them begin, or tells all of
-them what does not fit. The connections stay open while the engine trains. A worker that ends, for
-whatever reason, closes its connection; one that does not send a sign of life is given up. So the
-others do not wait for it, whatever the engine does.
+Before an engine starts, every worker connects to worker 0, on the address that the engine will
+use, and sends a description of itself. Worker 0 compares them and lets all of them begin, or tells
+all of them what does not fit. The connections stay open while the engine trains. A worker that
+ends, for whatever reason, closes its connection; one that does not send a sign of life is given up.
+So the others do not wait for it, whatever the engine does.
 """
 
+import contextlib
 import json
 import select
 import time
@@ -29,7 +30,7 @@ class Peers:
     def __init__(self, cluster, sockets):
         self.cluster = cluster
         self.sockets = sockets  # {index: socket}
-        self.finished = set()
+        self.finished = {}  # {index: SHA-256 of the final weights}
         self.heard = dict.fromkeys(sockets, time.monotonic())
         self.sent = time.monotonic()
         self.buffers = dict.fromkeys(sockets, b"")
@@ -65,10 +66,27 @@ class Peers:
         *lines, self.buffers[index] = (self.buffers[index] + received).split(b"\n")
         for line in lines:
             message = _decoded(line)
-            if message.get("finished"):
-                self.finished.add(index)
+            if "finished" in message:
+                self.finished[index] = message["finished"]
             if "lost" in message:
                 raise Stopped(printable(str(message["lost"])))
+
+    def finish(self, sha256):
+        """Tells the others that this worker has finished; worker 0 compares the final weights.
+
+        Args:
+            sha256: of this worker's final weights.
+        Raises:
+            Stopped: a worker has ended before, or has other weights than worker 0.
+        """
+        self.tell({"finished": sha256})
+        if not self.cluster.chief:
+            return
+        while len(self.finished) < len(self.sockets):
+            self.watch(0.2)
+        for index, theirs in sorted(self.finished.items()):
+            if theirs != sha256:
+                raise Stopped(f"{self.cluster.name(index)} has other final weights than worker 0")
 
     def _lost(self, index, what):
         text = f"{self.cluster.name(index)} {what}"
@@ -192,10 +210,8 @@ def _report(cluster, hello, deadline, say):
 
 
 def _send(connection, message):
-    try:
+    with contextlib.suppress(OSError):  # its end is noticed when it is read
         connection.sendall(json.dumps(message).encode() + b"\n")
-    except OSError:
-        pass  # its end is noticed when it is read
 
 
 def _decoded(line):

@@ -7,6 +7,7 @@ the other workers. Whatever happens, the user gets one line within a bounded tim
 
 import contextlib
 import dataclasses
+import hashlib
 import json
 import os
 import signal
@@ -68,7 +69,8 @@ def supervise(package, command, cluster, out, data):
         data: shared.data.Data, which is compared with that of the other workers.
     Raises:
         UsageError: the workers do not fit, or one's address cannot be used.
-        Stopped: another worker has ended, or the training cannot continue.
+        Stopped: another worker has ended or has other final weights, or the training cannot
+            continue.
     """
     config = dataclasses.asdict(command.config)
     peers = None
@@ -108,7 +110,7 @@ def supervise(package, command, cluster, out, data):
             if status != 0:
                 _explain(status, message, log, peers, cluster)
             if peers:
-                peers.tell({"finished": True})
+                peers.finish(message.read_text())
         finally:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()  # every file is complete at any time
@@ -140,8 +142,7 @@ def _explain(status, message, log, peers, cluster):
     deadline = time.monotonic() + (GRACE if peers else 0)
     while time.monotonic() < deadline:
         peers.watch(0.2)
-    kept = tempfile.NamedTemporaryFile("wb", prefix="vae-worker-", suffix=".log", delete=False)
-    with kept:
+    with tempfile.NamedTemporaryFile(prefix="vae-worker-", suffix=".log", delete=False) as kept:
         kept.write(log.read_bytes())
     what = f"signal {-status}" if status < 0 else f"exit status {status}"
     raise Stopped(f"{cluster.name(cluster.index)} ended unexpectedly ({what}); see {kept.name}")
@@ -151,7 +152,7 @@ def run_child(train):
     """Runs the child process of a worker: reads its job, and reports why it ends.
 
     Args:
-        train: function of a Job, which trains.
+        train: function of a Job, which trains and returns the final weights, {name: array}.
     Returns:
         int: the exit status.
     """
@@ -160,11 +161,20 @@ def run_child(train):
     threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
     job = Job(**json.loads(Path(sys.argv[1]).read_text()))
     try:
-        train(job)
+        weights = train(job)
     except (UsageError, Stopped) as error:
         Path(job.message).write_text(f"{type(error).__name__}\n{error}")
         return 1
+    Path(job.message).write_text(_sha256(weights))
     return 0
+
+
+def _sha256(weights):
+    """Returns the SHA-256 of the names and bits of weights."""
+    digest = hashlib.sha256()
+    for name, array in weights.items():
+        digest.update(name.encode() + array.tobytes())
+    return digest.hexdigest()
 
 
 def _end_with_parent(parent):
