@@ -133,16 +133,19 @@ def compile_model(model, config, n, step=0, checkpoint_steps=None):
 # loop
 
 
-def _fit(model, config, data, step, callbacks, verbose, validated=True):
-    """Trains the remaining epochs after `step` steps, one call of `fit` per length of an epoch."""
+def _fit(model, config, data, step, callbacks, verbose, validated=True, share=lambda feed: feed):
+    """Trains the remaining epochs after `step` steps, one call of `fit` per length of an epoch.
+
+    `share` takes a dataset of batches and returns one of those parts that this process computes.
+    """
     n = len(data.x_train)
-    held_out = evaluation_batches(data.x_test, config) if validated else None
+    held_out = share(evaluation_batches(data.x_test, config)) if validated else None
     ends = config.epoch_ends(n, step)
     for steps, stretch in itertools.groupby(ends, key=lambda epoch: epoch[2] - epoch[1]):
         stretch = list(stretch)
         (first, start, _), (last, _, _) = stretch[0], stretch[-1]
         model.fit(
-            training_batches(data.x_train, config, start),
+            share(training_batches(data.x_train, config, start)),
             initial_epoch=first - 1,
             epochs=last,
             steps_per_epoch=steps,

@@ -14,6 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from shared.backend import keep_freed_memory
+from shared.distributed.state import share_state
 from shared.distributed.supervisor import run_child
 from shared.elbo import elbo, warmed_up
 from shared.optimizer import build_optimizer, optimizer_slots
@@ -23,7 +24,7 @@ from shared.seeds import seed_of
 from shared.trackers import StepLosses
 from shared.weights import initial_bias
 from tf_vae.batches import evaluation_batches, training_batches
-from tf_vae.checkpoint import assign, gather, restore, snapshot
+from tf_vae.checkpoint import assign, gather, snapshot
 from tf_vae.model import build
 
 __all__ = ["train"]
@@ -48,14 +49,14 @@ def train(job):
             optimizer = build_optimizer(config, len(data.x_train), model.trainable_variables)
 
         # restore
-        if run.checkpoint:
-            restore(model, optimizer, run.checkpoint)
-        means = _share_state(strategy, model, optimizer, run, cluster)
+        named = {**model.named_weights, **optimizer_slots(model, optimizer)}
+        share_state(named, run, cluster, lambda arrays: _sum_over_workers(strategy, arrays))
+        optimizer.iterations.assign(run.step)
         run.begin()
 
         # loop
         steps = Steps(strategy, model, optimizer)
-        _loop(steps, run, means, job.checkpoint_steps, verbose=cluster.chief)
+        _loop(steps, run, job.checkpoint_steps, verbose=cluster.chief)
 
         # finish
         run.finish(gather(model))
@@ -99,30 +100,6 @@ def strategy_of(cluster):
         rpc_layer="grpc",
     )
     return tf.distribute.MultiWorkerMirroredStrategy(resolver)
-
-
-def _share_state(strategy, model, optimizer, run, cluster):
-    """Gives all workers the state of worker 0, and returns the running means of its epoch.
-
-    The other workers may not have the run's folder. The bits of each number are summed as integers,
-    where the other workers contribute zeros, so that no bit is lost.
-    """
-    named = {**model.named_weights, **optimizer_slots(model, optimizer)}
-    means = np.zeros((len(MEANS), 2), np.float32)
-    if run.running:
-        means[:] = [run.running[name] for name in MEANS]
-    seconds = np.float32([run.running.get("seconds", 0)])
-    state = [np.array(each) for each in named.values()] + [means, seconds]
-    state.append(np.array([run.step], np.int32).view(np.float32))
-    if cluster.count > 1:
-        bits = [each.view(np.int32) * int(cluster.chief) for each in state]
-        state = [each.view(np.float32) for each in _sum_over_workers(strategy, bits)]
-    *arrays, means, seconds, step = state
-    for variable, array in zip(named.values(), arrays, strict=True):
-        variable.assign(array)
-    run.step = int(step.view(np.int32)[0])
-    optimizer.iterations.assign(run.step)
-    return means, float(seconds[0])
 
 
 def _sum_over_workers(strategy, arrays):
@@ -217,10 +194,10 @@ class Steps:
         return self._run(self._validate, x, noise_seed)
 
 
-def _loop(steps, run, running, every, verbose):
+def _loop(steps, run, every, verbose):
     """Trains the remaining epochs, and records each in the run."""
     config, data, model = run.config, run.data, steps.model
-    n, (means, before) = len(data.x_train), running
+    n, running = len(data.x_train), run.running
     noise_seed = tf.constant(seed_of(config.seed, "noise"))
     feed = training_batches(data.x_train, config, run.step)
     held_out = evaluation_batches(data.x_test, config)
@@ -229,9 +206,9 @@ def _loop(steps, run, running, every, verbose):
         if verbose:
             print(f"Epoch {epoch}/{config.total_epochs(n)}")
             progress = keras.utils.Progbar(end - start, stateful_metrics=list(MEANS))
-        started, losses, done = time.perf_counter() - before, [], start
-        totals, before = means.astype(np.float64), 0.0
-        means = np.zeros_like(means)
+        started, losses, done = time.perf_counter() - float(running.get("seconds", 0)), [], start
+        totals = np.array([running.get(name, (0, 0)) for name in MEANS], np.float64)
+        running = {}
         for order in orders:
             first, count = 0, min(len(order), end - done)
             while first < count:

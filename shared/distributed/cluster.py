@@ -5,6 +5,7 @@ import os
 import socket
 from dataclasses import dataclass
 
+from shared.backend import backend
 from shared.config import UsageError
 from shared.text import printable
 
@@ -63,10 +64,12 @@ def cluster_of(package, command):
         raise UsageError(f"--worker needs --workers; {WANTED}")
     elif package == "tf_vae" and os.environ.get("TF_CONFIG"):
         source, (addresses, index) = "TF_CONFIG", _from_tf_config(os.environ["TF_CONFIG"])
-    elif package == "keras_vae" and any(os.environ.get(name) for name in JAX_VARIABLES):
+    elif package == "keras_vae" and os.environ.get(JAX_VARIABLES[0]):
+        _check_backend(package)
         return _from_jax(command.connect_timeout)
     else:
         return None
+    _check_backend(package)
     for address in addresses:
         _parse(source, address)
     if len(set(addresses)) < len(addresses):
@@ -74,6 +77,14 @@ def cluster_of(package, command):
         raise UsageError(f"{source} names {printable(twice)} twice; {WANTED}")
     _check_index(source, index, len(addresses))
     return Cluster(tuple(addresses), len(addresses), index, command.connect_timeout)
+
+
+def _check_backend(package):
+    if package == "keras_vae" and backend() != "jax":
+        raise UsageError(
+            f"`fit` does not train on several workers with Keras' backend {backend()}; set"
+            " KERAS_BACKEND=jax, or train with tf_vae"
+        )
 
 
 def _virtual(package, command):
