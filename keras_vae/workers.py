@@ -10,6 +10,7 @@ import sys
 
 import jax
 import keras
+import tensorflow as tf
 from jax.experimental import multihost_utils
 
 from keras_vae.batches import EVALUATION_BATCH
@@ -110,7 +111,7 @@ def check_batches(config, data, workers):
 
 def _slice(x, cluster):
     """Returns this worker's part of a batch."""
-    size = keras.ops.shape(x)[0] // cluster.count
+    size = tf.shape(x)[0] // cluster.count  # of the feed, which is TensorFlow's
     return x[cluster.index * size : (cluster.index + 1) * size]
 
 
