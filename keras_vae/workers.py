@@ -61,7 +61,7 @@ def train(job):
         _fit(model, config, data, run.step, [recorder], int(cluster.chief), share=share)
 
         # finish
-        run.finish(gather(model), model.save)
+        run.finish(gather(model))  # worker 0 saves the model later, when it trains alone
         return gather(model)
 
 

@@ -27,6 +27,7 @@ from shared.run.process import Stopped, say, set_up
 
 __all__ = ["Job", "run_child", "supervise"]
 
+FINISHED = "finished"
 GRACE = 20.0  # seconds in which an error of the engine is traced to another worker's end
 
 
@@ -107,10 +108,12 @@ def supervise(package, command, cluster, out, data):
             )
         try:
             status = _watch(child, peers)
-            if status != 0:
-                _explain(status, message, log, peers, cluster)
+            kind, text = _read(message)
+            # Some engines end a process that has finished with an error, if another ended first.
+            if kind != FINISHED:
+                _explain(status, kind, text, log, peers, cluster)
             if peers:
-                peers.finish(message.read_text())
+                peers.finish(text)
         finally:
             with contextlib.suppress(ProcessLookupError):
                 child.kill()  # every file is complete at any time
@@ -129,14 +132,18 @@ def _watch(child, peers):
     return status
 
 
-def _explain(status, message, log, peers, cluster):
+def _read(path):
+    """Returns what the child has written: why it ends, and a text about it."""
+    kind, _, text = (path.read_text() if path.exists() else "").partition("\n")
+    return kind, text
+
+
+def _explain(status, kind, text, log, peers, cluster):
     """Raises the exception that says why the child has ended."""
-    text = message.read_text() if message.exists() else ""
-    kind, _, line = text.partition("\n")
-    if kind == "UsageError":
-        raise UsageError(line)
-    if kind == "Stopped":
-        raise Stopped(line)
+    if kind == UsageError.__name__:
+        raise UsageError(text)
+    if kind == Stopped.__name__:
+        raise Stopped(text)
     # Either the engine noticed the end of another worker before its connection was closed, or the
     # child has an error of its own.
     deadline = time.monotonic() + (GRACE if peers else 0)
@@ -165,7 +172,7 @@ def run_child(train):
     except (UsageError, Stopped) as error:
         Path(job.message).write_text(f"{type(error).__name__}\n{error}")
         return 1
-    Path(job.message).write_text(_sha256(weights))
+    Path(job.message).write_text(f"{FINISHED}\n{_sha256(weights)}")
     return 0
 
 
