@@ -14,7 +14,14 @@ import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcommand
 
 from shared.config import RECIPES, Config, UsageError, recipe
-from shared.run.process import Stopped, Terminated, check_interrupted, say, silence_output
+from shared.run.process import (
+    Stopped,
+    Terminated,
+    WorkerEnded,
+    check_interrupted,
+    say,
+    silence_output,
+)
 
 __all__ = ["exit_status", "main", "resume_advice"]
 
@@ -143,7 +150,7 @@ def exit_status(command, interrupted="nothing was changed"):
         say(error)
         return 2
     except Stopped as error:
-        say(error)
+        say(f"{error}; {interrupted}" if isinstance(error, WorkerEnded) else error)
         return 1
     except KeyboardInterrupt as error:
         terminated = isinstance(error, Terminated)

@@ -66,7 +66,7 @@ def ended(processes, statuses, seconds=120):
             process.kill()
         assert process.returncode == status, error[-2000:]
         assert "Traceback" not in error
-        lines.append(([""] + error.strip().splitlines())[-1])
+        lines.append(["", *error.strip().splitlines()][-1])
     return lines
 
 

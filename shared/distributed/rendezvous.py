@@ -14,7 +14,7 @@ import time
 
 from shared.config import UsageError
 from shared.distributed.cluster import connect, listen
-from shared.run.process import Stopped
+from shared.run.process import Stopped, WorkerEnded
 from shared.text import printable
 
 __all__ = ["Peers", "meet"]
@@ -41,7 +41,7 @@ class Peers:
         Args:
             seconds: how long it waits.
         Raises:
-            Stopped: a worker has ended before the training, or does not answer.
+            WorkerEnded: a worker has ended before the training, or does not answer.
         """
         now = time.monotonic()
         if now - self.sent > BEAT:
@@ -69,7 +69,7 @@ class Peers:
             if "finished" in message:
                 self.finished[index] = message["finished"]
             if "lost" in message:
-                raise Stopped(printable(str(message["lost"])))
+                raise WorkerEnded(printable(str(message["lost"])))
 
     def finish(self, sha256):
         """Tells the others that this worker has finished; worker 0 compares the final weights.
@@ -77,7 +77,8 @@ class Peers:
         Args:
             sha256: of this worker's final weights.
         Raises:
-            Stopped: a worker has ended before, or has other weights than worker 0.
+            WorkerEnded: a worker has ended before.
+            Stopped: a worker has other weights than worker 0.
         """
         self.tell({"finished": sha256})
         if not self.cluster.chief:
@@ -91,7 +92,7 @@ class Peers:
     def _lost(self, index, what):
         text = f"{self.cluster.name(index)} {what}"
         self.tell({"lost": text})
-        raise Stopped(text)
+        raise WorkerEnded(text)
 
     def tell(self, message):
         """Sends a message to all other workers that are connected."""

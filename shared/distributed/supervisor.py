@@ -23,7 +23,7 @@ from shared.data import load_data
 from shared.distributed.cluster import Cluster
 from shared.distributed.rendezvous import meet
 from shared.run.folder import versions
-from shared.run.process import Stopped, say, set_up
+from shared.run.process import Stopped, WorkerEnded, say, set_up
 
 __all__ = ["Job", "run_child", "supervise"]
 
@@ -152,7 +152,7 @@ def _explain(status, kind, text, log, peers, cluster):
     with tempfile.NamedTemporaryFile(prefix="vae-worker-", suffix=".log", delete=False) as kept:
         kept.write(log.read_bytes())
     what = f"signal {-status}" if status < 0 else f"exit status {status}"
-    raise Stopped(f"{cluster.name(cluster.index)} ended unexpectedly ({what}); see {kept.name}")
+    raise WorkerEnded(f"{cluster.name(cluster.index)} ended unexpectedly ({what}; see {kept.name})")
 
 
 def run_child(train):

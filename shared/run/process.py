@@ -14,6 +14,7 @@ from shared.text import printable
 __all__ = [
     "Stopped",
     "Terminated",
+    "WorkerEnded",
     "check_interrupted",
     "report",
     "say",
@@ -24,6 +25,10 @@ __all__ = [
 
 class Stopped(Exception):
     """Reports in one line why a program cannot continue; its exit status is then 1."""
+
+
+class WorkerEnded(Stopped):
+    """Reports that a worker of a training has ended; the run can be resumed."""
 
 
 class Terminated(KeyboardInterrupt):
