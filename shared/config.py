@@ -138,7 +138,7 @@ class Config:
         """Raises UsageError for a setting that the likelihood, posterior or optimizer ignores."""
         if self.likelihood == "categorical":
             levels = 8 if self.levels is None else self.levels
-            if isinstance(levels, bool) or not isinstance(levels, int) or not 2 <= levels <= 256:
+            if not isinstance(levels, int) or not 2 <= levels <= 256:  # True is 1
                 raise UsageError(f"levels is {levels!r}; expected an integer from 2 to 256")
             object.__setattr__(self, "levels", levels)
         for name, owner, given in (

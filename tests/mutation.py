@@ -36,10 +36,18 @@ TESTS = {
     "shared/likelihoods.py": ("test_likelihoods.py", "test_public_names.py"),
     "shared/config.py": ("test_config.py", "test_public_names.py"),
     "shared/seeds.py": ("test_seeds.py", "test_public_names.py"),
-    "shared/weights.py": ("test_weights.py", "test_public_names.py"),
+    "shared/weights.py": (
+        "test_weights.py",
+        "test_public_names.py",
+        "test_own_network.py",
+        "test_surroundings.py",
+    ),
     "shared/npz.py": ("test_files.py", "test_surroundings.py"),
     "shared/run/files.py": ("test_files.py", "test_run.py"),
     "shared/run/folder.py": ("test_run.py", "test_run_refusals.py"),
+    "shared/run/checksums.py": ("test_repair.py", "test_run.py"),
+    "shared/run/schemas.py": ("test_repair.py", "test_run.py"),
+    "shared/run/checkpoints.py": ("test_repair.py", "test_run.py", "test_resume.py"),
     "shared/run/state.py": ("test_run.py", "test_run_refusals.py", "test_divergence.py"),
     "shared/run/run.py": ("test_run.py", "test_run_refusals.py", "test_divergence.py"),
 }
@@ -76,6 +84,13 @@ EQUIVALENT = {
             for strict in ("strict=None", "", "strict=False")
         },
         'return ops.cast(tensor, None) if "float16" in str(tensor.dtype) else tensor': FLOATX,
+    },
+    "shared/config.py": {
+        "return sorted({epoch for epoch in self.picture_epochs if epoch <= last} | {last})": (
+            "the last epoch is added in any case"
+        ),
+        'overrides.setdefault("steps", )': "the default of setdefault is None",
+        'overrides.setdefault("epochs", )': "the default of setdefault is None",
     },
 }
 

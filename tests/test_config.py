@@ -6,7 +6,7 @@ import json
 import numpy as np
 import pytest
 
-from shared.config import RECIPES, Config, UsageError, from_dict, recipe
+from shared.config import FLOAT32_MAX, FLOAT32_MIN, RECIPES, Config, UsageError, from_dict, recipe
 
 HUGE = 10**400  # too large for a float, so converting it would raise OverflowError
 INTEGERS = {"latent_dim": 1, "batch_size": 1, "epochs": 1, "steps": 1, "kl_warmup_steps": 0}
@@ -285,3 +285,16 @@ def test_pictured_epochs_include_the_last():
     assert recipe("post-keras", epochs=3).pictured(60000) == [3]
     assert recipe("post-keras", epochs=7).pictured(60000) == [5, 7]
     assert recipe("post-tf").pictured(60000) == [2]
+
+
+def test_the_end_of_each_epoch_is_counted_in_whole_steps():
+    config = recipe("post-keras", batch_size=10, epochs=None, steps=7)  # 25 images: 3 per epoch
+    assert [config.end_of_epoch(epoch, 25) for epoch in (1, 2, 3)] == [3, 6, 7]
+    inside = list(config.epoch_ends(25, 4))  # resumed inside the second epoch
+    assert inside == [(2, 4, 6), (3, 6, 7)]
+    assert all(type(number) is int for each in inside for number in each)
+
+
+def test_the_bounds_are_those_of_float32():
+    assert np.finfo(np.float32).max == FLOAT32_MAX
+    assert np.finfo(np.float32).smallest_normal == FLOAT32_MIN
