@@ -126,14 +126,15 @@ class VAE(tf.Module):
         """Computes `terms` in a compiled function."""
         return self.compiled["terms"](x, noise_seed)
 
-    def terms(self, x, noise_seed, draw=tf.random.stateless_normal):
+    def terms(self, x, noise_seed, draw=None):
         """Computes the terms of the ELBO of each example, at one sample of q(z|x).
 
         Args:
             x: (batch, input_dim) float32 in [0, 1].
             noise_seed: (2,) int32, which determines the noise.
-            draw: function of a shape and `noise_seed` that returns the noise; a worker gives one
-                that returns its part of the noise of the whole batch.
+            draw: function of a shape and `noise_seed` that returns the noise, by default
+                `tf.random.stateless_normal`; a worker gives one that returns its part of the noise
+                of the whole batch.
         Returns:
             {"log_likelihood", "kl"}: (batch,) nats.
         """
