@@ -5,7 +5,6 @@ the VAE's latents have the distribution N(0, I), so only its samples from the pr
 every class. This script prints the numbers and draws the figure.
 """
 
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from shared.cli import exit_status
 from shared.config import recipe
 from shared.data import load_data
 from shared.run.implementation import import_implementation
+from shared.run.process import end_process
 from shared.show import pictures
 from shared.show.report import prior_samples, save_figure
 
@@ -102,4 +102,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(exit_status(main))
+    end_process(exit_status(main))

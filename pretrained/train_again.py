@@ -21,7 +21,7 @@ from shared.cli import exit_status, main, resume_advice
 from shared.measure.parity import IDENTICAL, compare, verdict
 from shared.run.checksums import seal
 from shared.run.folder import epoch_weights, read_history, read_metrics, read_run_weights, versions
-from shared.run.process import set_up
+from shared.run.process import end_process, set_up
 
 PRETRAINED = Path(__file__).resolve().parent / "post-keras"
 EPOCHS = (5, 50)
@@ -104,4 +104,4 @@ if __name__ == "__main__":
     set_up()
     arguments = tyro.cli(TrainAgain, prog="train_again.py")
     words = ["python", "pretrained/train_again.py", *sys.argv[1:]]
-    sys.exit(exit_status(lambda: train_again(arguments), resume_advice(words)))
+    end_process(exit_status(lambda: train_again(arguments), resume_advice(words)))

@@ -12,7 +12,6 @@ import concurrent.futures
 import contextlib
 import dataclasses
 import multiprocessing
-import sys
 import tempfile
 import traceback
 from dataclasses import dataclass
@@ -30,7 +29,7 @@ from shared.config import Config, UsageError
 from shared.data import Data, load_data
 from shared.run.folder import CHECKPOINT, COLUMNS, read_history, read_step_losses
 from shared.run.implementation import IMPLEMENTATIONS, import_implementation
-from shared.run.process import Stopped
+from shared.run.process import Stopped, end_process
 from shared.seeds import seed_of
 
 CHUNK = 50  # configs per process, because compiled programs stay in its memory
@@ -295,4 +294,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(exit_status(main))
+    end_process(exit_status(main))

@@ -1,7 +1,7 @@
-from shared.run.process import set_up
+from shared.run.process import end_process, set_up
 
 set_up()  # before the slow import
 
 from shared.cli import main
 
-raise SystemExit(main(__package__))
+end_process(main(__package__))

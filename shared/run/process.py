@@ -16,6 +16,7 @@ __all__ = [
     "Terminated",
     "WorkerEnded",
     "check_interrupted",
+    "end_process",
     "report",
     "say",
     "set_up",
@@ -45,11 +46,17 @@ def set_up():
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the process ends
-    sys.excepthook = report
+    sys.excepthook, sys.unraisablehook = report, _report_ignored
     signal.signal(signal.SIGTERM, _interrupt)
     # A shell lets the programs that it starts in the background ignore Ctrl-C.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
+
+
+def _report_ignored(unraisable):
+    """Prints an exception that Python discards, unless it is a signal, which is raised again."""
+    if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+        sys.__unraisablehook__(unraisable)
 
 
 _received = []  # the signals that were received
@@ -95,6 +102,21 @@ def report(kind, error, trace):
         f"unexpected {kind.__name__}: {error}; files that were written before are complete;"
         f" the traceback is in {log.name}"
     )
+
+
+def end_process(status):
+    """Ends the process with an exit status; never returns.
+
+    If a command was stopped, threads of TensorFlow may still prepare batches that nobody takes. One
+    that calls Python while the interpreter ends is ended with it, and TensorFlow waits for that
+    thread for ever. Such a process therefore ends without the usual cleaning up.
+    """
+    if status in (0, 2, None):
+        raise SystemExit(status)
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError, ValueError):
+            stream.flush()
+    os._exit(status)
 
 
 def say(message):
