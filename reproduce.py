@@ -24,7 +24,7 @@ from shared.measure.spread import read_seeds, train_seeds
 from shared.run.files import write_json
 from shared.run.folder import locked, read_run_weights
 from shared.run.implementation import IMPLEMENTATIONS, import_implementation
-from shared.run.process import set_up
+from shared.run.process import end_process, set_up
 from shared.run.run import Run
 from shared.show.animation import animate
 from shared.show.progress import on_epoch_of, progress
@@ -119,7 +119,7 @@ def _reproduce(job, configs, data, runs, relay_runs):
     for path in (*job.out.glob(".*.partial"), *(job.out / name for name in FILES)):
         if job.overwrite or path.suffix == ".partial":  # from a process that was killed
             path.unlink(missing_ok=True)
-    started, n = time.perf_counter(), len(data.x_train)
+    started, n = time.perf_counter(), data.n_train
     with_seeds = "post-tf" in configs and not job.quick
     wanted = list(range(job.seed, job.seed + SEEDS))
     seeds = read_seeds(job.out, wanted) if with_seeds else None
@@ -128,7 +128,7 @@ def _reproduce(job, configs, data, runs, relay_runs):
     left += 2 * SEEDS * job.steps if with_seeds and seeds is None else 0
     left += configs["post-keras"].total_steps(n) if animated else 0
     with progress(left) as (advance, say):
-        say(f"data: {data.name} ({n:,} + {len(data.x_test):,}), seed {job.seed}")
+        say(f"data: {data.name} ({n:,} + {data.n_test:,}), seed {job.seed}")
         for run in runs:
             _train(run, modules[run.directory.parent.name], job, advance, say)
         relay = None if job.quick else _relay(job, relay_runs, modules, advance)
@@ -183,7 +183,7 @@ def _relay(job, runs, modules, advance):
     half = dataclasses.replace(relay.config, epochs=RELAY_EPOCHS // 2)
     new = {"overwrite": job.overwrite, "resume": not job.overwrite, "verbose": 0}
     on_epoch = on_epoch_of(relay, "relay", advance)
-    if relay.step < half.total_steps(len(relay.data.x_train)):
+    if relay.step < half.total_steps(relay.data.n_train):
         modules["keras"].train(half, relay.data, relay.directory, **new, on_epoch=on_epoch)
     whole = {**new, "overwrite": False, "resume": True, "on_epoch": on_epoch}
     modules["tf"].train(relay.config, relay.data, relay.directory, **whole)
@@ -194,4 +194,4 @@ def _relay(job, runs, modules, advance):
 
 if __name__ == "__main__":
     set_up()
-    sys.exit(main())
+    end_process(main())

@@ -46,7 +46,7 @@ def main():
             directory = Path(folder) / "run"
             with Run(directory, config, data, "tf_vae") as run:
                 run.begin()
-                for epoch, _, end in config.epoch_ends(len(data.x_train)):
+                for epoch, _, end in config.epoch_ends(data.n_train):
                     row = dict.fromkeys(COLUMNS, 1.0) | {"epoch": epoch, "step": end}
                     if epoch <= EPOCHS:
                         record = (row, [], weights, variables)

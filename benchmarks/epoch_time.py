@@ -23,6 +23,7 @@ from shared.config import UsageError, recipe
 from shared.data import load_data
 from shared.run.folder import versions
 from shared.run.implementation import import_implementation, quiet
+from shared.run.process import end_process
 
 TUTORIAL = "fit, the tutorial way"
 EPOCHS = 5  # per process; the first includes the compilation and is not counted
@@ -97,7 +98,7 @@ def main():
                 shown = " ".join(f"{each:6.2f}" for each in epochs)
                 print(f"round {number}  {name:<22}{shown} s", file=sys.stderr)
 
-    print(f"{bench.recipe}, {data.name}: {len(data.x_train):,} images, batch {config.batch_size};")
+    print(f"{bench.recipe}, {data.name}: {data.n_train:,} images, batch {config.batch_size};")
     print(
         f"{bench.rounds} rounds, {len(times[TUTORIAL])} epochs each;"
         f" {platform.processor() or platform.machine()}"
@@ -114,4 +115,4 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(exit_status(main))
+    end_process(exit_status(main))

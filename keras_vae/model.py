@@ -11,9 +11,9 @@ import numpy as np
 from keras import ops
 
 from keras_vae.backends import has_xla
+from keras_vae.batches import in_order
 from shared.arguments import checked_images, checked_latents
 from shared.config import Config, from_dict
-from shared.data import EVALUATION_BATCH
 from shared.elbo import kl_to_standard_normal, negative_elbo, reparameterize, warmed_up
 from shared.likelihoods import log_likelihood, mean_image
 from shared.seeds import seed_of
@@ -297,4 +297,4 @@ def decode(model, z):
 
 def _predict(model, part, inputs):
     part.jit_compile = model.objective.jit_compile  # "auto" does not use XLA on a CPU
-    return part.predict(inputs, batch_size=EVALUATION_BATCH, verbose=0)
+    return part.predict(in_order(inputs), verbose=0)

@@ -62,8 +62,8 @@ def train(
         keep_freed_memory()
         if model is None:
             model = build(config, data.input_dim)
-            assign(model, {**gather(model), **initial_bias(config, data.x_train)})
-        optimizer = compile_model(model, config, len(data.x_train), run.step, checkpoint_steps)
+            assign(model, {**gather(model), **initial_bias(config, data.train)})
+        optimizer = compile_model(model, config, data.n_train, run.step, checkpoint_steps)
 
         # restore
         if run.checkpoint:
@@ -93,14 +93,14 @@ def step_losses(config, data, seeds, on_seed=None):
     # build
     config = dataclasses.replace(config, step_losses=True)
     model = build(config, data.input_dim)
-    optimizer = compile_model(model, config, len(data.x_train))
+    optimizer = compile_model(model, config, data.n_train)
 
     # loop
     losses = []
     for seed in seeds:
         seeded = dataclasses.replace(config, seed=seed)
         weights = gather(build(seeded, data.input_dim))
-        assign(model, {**weights, **initial_bias(seeded, data.x_train)})
+        assign(model, {**weights, **initial_bias(seeded, data.train)})
         reset_optimizer(optimizer)
         recorder = Recorder(Run(None, seeded, data, "keras_vae"))
         _fit(model, seeded, data, 0, [recorder], verbose=0, validated=False)
@@ -138,14 +138,14 @@ def _fit(model, config, data, step, callbacks, verbose, validated=True, share=la
 
     `share` takes a dataset of batches and returns one of those parts that this process computes.
     """
-    n = len(data.x_train)
-    held_out = share(evaluation_batches(data.x_test, config)) if validated else None
+    n = data.n_train
+    held_out = share(evaluation_batches(data.test, config)) if validated else None
     ends = config.epoch_ends(n, step)
     for steps, stretch in itertools.groupby(ends, key=lambda epoch: epoch[2] - epoch[1]):
         stretch = list(stretch)
         (first, start, _), (last, _, _) = stretch[0], stretch[-1]
         model.fit(
-            share(training_batches(data.x_train, config, start)),
+            share(training_batches(data.train, config, start)),
             initial_epoch=first - 1,
             epochs=last,
             steps_per_epoch=steps,

@@ -6,8 +6,6 @@ of one worker, up to the order of the sums. `shared.distributed` starts this mod
 its own.
 """
 
-import sys
-
 import jax
 import keras
 import tensorflow as tf
@@ -22,6 +20,7 @@ from shared.config import UsageError
 from shared.distributed.state import share_state
 from shared.distributed.supervisor import run_child
 from shared.optimizer import optimizer_slots
+from shared.run.process import end_process
 from shared.run.run import Run
 from shared.weights import initial_bias
 
@@ -43,8 +42,8 @@ def train(job):
     with Run(job.out, config, data, "keras_vae", job.resume, job.overwrite) as run:
         # build
         model = build(config, data.input_dim)
-        assign(model, {**gather(model), **initial_bias(config, data.x_train)})
-        optimizer = compile_model(model, config, len(data.x_train), run.step, job.checkpoint_steps)
+        assign(model, {**gather(model), **initial_bias(config, data.train)})
+        optimizer = compile_model(model, config, data.n_train, run.step, job.checkpoint_steps)
 
         # restore
         named = {**model.named_weights, **optimizer_slots(model, optimizer)}
@@ -97,9 +96,9 @@ def check_batches(config, data, workers):
     """
     sizes = {
         "--batch-size": config.batch_size,
-        "the last batch of an epoch": len(data.x_train) % config.batch_size,
+        "the last batch of an epoch": data.n_train % config.batch_size,
         "a batch of an evaluation": EVALUATION_BATCH,
-        "the last batch of an evaluation": len(data.x_test) % EVALUATION_BATCH,
+        "the last batch of an evaluation": data.n_test % EVALUATION_BATCH,
     }
     for name, size in sizes.items():
         if size % workers:
@@ -122,4 +121,4 @@ def _sum_over_workers(arrays):
 
 
 if __name__ == "__main__":
-    sys.exit(run_child(train))
+    end_process(run_child(train))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from shared.config import UsageError
+from shared.pixels import Pixels
 
 __all__ = ["checked_images", "checked_latents", "checked_samples"]
 
@@ -15,10 +16,12 @@ def checked_images(x, input_dim, name="x"):
         input_dim: pixels per image, times channels.
         name: what the message calls the images.
     Returns:
-        (n, input_dim) float32 array.
+        (n, input_dim) float32 array, or x itself if it is shared.pixels.Pixels.
     Raises:
         UsageError: x has another shape, integers, or a value outside [0, 1].
     """
+    if isinstance(x, Pixels) and x.shape[1] == input_dim:
+        return x
     x = _floats(name, x, input_dim, "images in [0, 1]: divide grey values of 0 to 255 by 255")
     # The comparison is False for NaN.
     if not (x.min() >= 0 and x.max() <= 1):

@@ -102,7 +102,7 @@ def keep_freed_memory():
     if mallopt is not None:
         mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD at its maximum: blocks are taken from the heap
         mallopt(-1, 2**30)  # M_TRIM_THRESHOLD: only above 1 GiB of free memory the heap shrinks
-        mallopt(-2, 64 * 2**20)  # M_TOP_PAD: the heap grows in large steps
+        mallopt(-2, 8 * 2**20)  # M_TOP_PAD: the heap grows in large steps
 
 
 def _keep_loop_invariants():

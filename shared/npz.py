@@ -10,7 +10,7 @@ import numpy as np
 
 from shared.config import UsageError
 
-__all__ = ["DAMAGE", "machine_memory", "read_headers", "reason"]
+__all__ = ["DAMAGE", "machine_memory", "read_header", "read_headers", "reason"]
 
 # What a damaged, encrypted or foreign archive raises while it is opened or read; zipfile raises
 # RuntimeError for an encrypted member and NotImplementedError for an unknown compression, and NumPy
@@ -29,11 +29,12 @@ DAMAGE = (
 )
 
 
-def read_headers(path):
+def read_headers(path, in_memory=True):
     """Reads the shape and dtype of each array in an .npz, without reading the arrays.
 
     Args:
         path: path of the file.
+        in_memory: whether the arrays must fit into memory.
     Returns:
         {name: (shape, dtype)}, in the order of the file.
     Raises:
@@ -47,12 +48,12 @@ def read_headers(path):
             headers = {}
             for member in file.namelist():
                 with file.open(member) as stream:
-                    headers[member.removesuffix(".npy")] = _header(stream)
+                    headers[member.removesuffix(".npy")] = read_header(stream)[::2]
     except DAMAGE as error:
         raise UsageError(f"cannot read {path}: {reason(error)}") from error
     # A header can claim any size, and zeros compress to almost nothing.
     size = sum(math.prod(shape) * dtype.itemsize for shape, dtype in headers.values())
-    if size > machine_memory():
+    if in_memory and size > machine_memory():
         raise UsageError(
             f"{path} holds arrays of {size / 2**30:,.1f} GiB; this machine has"
             f" {machine_memory() / 2**30:,.1f} GiB of memory"
@@ -60,7 +61,8 @@ def read_headers(path):
     return headers
 
 
-def _header(stream):
+def read_header(stream):
+    """Reads the header of an .npy: its shape, whether it is in Fortran order, and its dtype."""
     version = np.lib.format.read_magic(stream)
     readers = {
         (1, 0): np.lib.format.read_array_header_1_0,
@@ -68,8 +70,7 @@ def _header(stream):
     }
     if version not in readers:
         raise ValueError(f"an array has the unknown format {version}")
-    shape, _, dtype = readers[version](stream)
-    return shape, dtype
+    return readers[version](stream)
 
 
 def reason(error):

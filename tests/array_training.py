@@ -46,7 +46,7 @@ def train(
             assert (restored["encoder/z_mean/bias"] == run.step).all()
             assert (restored["optimizer/velocity/encoder/z_mean/bias"] == -run.step).all()
         run.begin()
-        for epoch, start, end in config.epoch_ends(len(data.x_train), run.step):
+        for epoch, start, end in config.epoch_ends(data.n_train, run.step):
             losses = np.float32(100) / np.arange(start + 1, end + 1, dtype=np.float32)
             row = dict.fromkeys(folder.COLUMNS, float(epoch)) | {"epoch": epoch, "step": end}
             weights = weights_at(end, config)

@@ -104,7 +104,7 @@ def keras_epoch(x):
 
 def tf_epoch(x):
     images, orders = next(tf_batches.training_batches(x, CONFIG))
-    return [images.numpy()[rows] for order in orders for rows in order.numpy()]
+    return [images[rows] for order in orders for rows in order]
 
 
 def without_the_last(batches):

@@ -1,11 +1,15 @@
 """Images and their order for training, which the compiled loop gathers, and evaluation batches."""
 
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
 import tensorflow as tf
 
 from shared.data import EVALUATION_BATCH, evaluation_images, training_images
+from shared.pixels import Pixels
 from shared.seeds import epoch_order
 
-__all__ = ["evaluation_batches", "training_batches"]
+__all__ = ["evaluation_batches", "in_order", "training_batches"]
 
 
 def training_batches(x, config, step=0):
@@ -14,41 +18,76 @@ def training_batches(x, config, step=0):
     The order of the examples is a function of seed and epoch (shared.seeds.epoch_order).
 
     Args:
-        x: (n, input_dim) float32 in [0, 1].
+        x: (n, input_dim) float32 in [0, 1], as an array or as shared.pixels.Pixels.
         config: shared.config.Config.
         step: number of steps already done.
     Returns:
-        generator with one pair per epoch: (n, input_dim) float32 images, and a list of
-        (batches, batch) int32 orders, in which each row holds the indices of a batch. The list has
-        the whole batches and, if it is smaller, the last batch. The batches of the first epoch that
-        are already done are left out.
+        generator with one pair per epoch: the images as x, and a list of (batches, batch) int32
+        orders, in which each row holds the indices of a batch. The list has the whole batches and,
+        if it is smaller, the last batch. The batches of the first epoch that are already done are
+        left out.
     """
     n, per_epoch = len(x), config.steps_per_epoch(len(x))
     epoch, done = step // per_epoch + 1, step % per_epoch
-    images = tf.constant(x)
     while True:
-        if config.binarization != "none":
-            images = tf.constant(training_images(x, config, epoch))
         order = epoch_order(config.seed, epoch, n)[done * config.batch_size :]
         whole = len(order) - len(order) % config.batch_size
         orders = order[:whole].reshape(-1, config.batch_size), order[None, whole:]
-        yield images, [tf.constant(part) for part in orders if part.size]
+        yield training_images(x, config, epoch), [part for part in orders if part.size]
         epoch, done = epoch + 1, 0
+
+
+def stored_type(x):
+    """Returns the type in which the images x are stored: uint8 or float32."""
+    return tf.dtypes.as_dtype(x.stored_dtype if isinstance(x, Pixels) else x.dtype)
+
+
+def gathered(images, orders):
+    """Yields the images of each order, while the next are gathered.
+
+    Args:
+        images: (n, input_dim) float32, as an array or as shared.pixels.Pixels.
+        orders: list of (batches, batch) indices.
+    Returns:
+        generator of pairs: the (batches · batch, input_dim) images as they are stored, and the
+        number by which they are to be divided.
+    """
+    stored = isinstance(images, Pixels)
+    white = tf.constant(images.white if stored else 1.0)
+
+    def gather(order):
+        rows = order.ravel()
+        return tf.constant(images.stored(rows) if stored else images[rows]), white
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = [pool.submit(gather, order) for order in orders[:1]]
+        for order in [*orders[1:], None]:
+            ready = waiting.pop()
+            if order is not None:
+                waiting.append(pool.submit(gather, order))
+            yield ready.result()
 
 
 def evaluation_batches(x, config):
     """Returns the batches of an evaluation: all images, in their own order.
 
     Args:
-        x: (n, input_dim) float32 in [0, 1], grey; if the config binarizes, this function draws the
-            binary pixels, which are the same in every evaluation.
+        x: (n, input_dim) float32 in [0, 1] or Pixels, grey; if the config binarizes, this function
+            draws the binary pixels, which are the same in every evaluation.
         config: shared.config.Config.
     Returns:
         tf.data.Dataset of (batch, input_dim); the last batch holds the remaining examples.
     """
-    images = evaluation_images(x, config)
-    return (
-        tf.data.Dataset.from_tensor_slices(images)
-        .batch(EVALUATION_BATCH)
-        .prefetch(tf.data.AUTOTUNE)
-    )
+    return in_order(evaluation_images(x, config))
+
+
+def in_order(x):
+    """Returns the rows of x as a tf.data.Dataset of batches of EVALUATION_BATCH, in their order."""
+
+    def rows(start):
+        return np.asarray(x[start : start + EVALUATION_BATCH], np.float32)
+
+    starts = tf.data.Dataset.range(0, len(x), EVALUATION_BATCH)
+    batches = starts.map(lambda start: tf.numpy_function(rows, [start], tf.float32))
+    width = x.shape[1]
+    return batches.map(lambda x: tf.ensure_shape(x, (None, width))).prefetch(tf.data.AUTOTUNE)

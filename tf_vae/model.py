@@ -10,11 +10,11 @@ import numpy as np
 import tensorflow as tf
 
 from shared.arguments import checked_images, checked_latents
-from shared.data import EVALUATION_BATCH
 from shared.elbo import kl_to_standard_normal, reparameterize
 from shared.likelihoods import log_likelihood, mean_image
 from shared.seeds import seed_of
 from shared.weights import check_heads, check_posterior, head_widths, name_weights, weight_shapes
+from tf_vae.batches import in_order
 
 __all__ = ["VAE", "assemble", "build", "decode", "encode"]
 
@@ -144,6 +144,8 @@ class VAE(tf.Module):
             z = q[0]  # a delta posterior: z = z_mean
         else:
             z_mean, z_log_var = q
+            # Not a default value: a SavedModel cannot hold a function as one.
+            draw = draw or tf.random.stateless_normal
             epsilon = draw(tf.shape(z_mean), noise_seed)
             z = reparameterize(z_mean, z_log_var, epsilon)
 
@@ -206,6 +208,5 @@ def decode(model, z):
 
 
 def _predict(part, inputs):
-    batches = tf.data.Dataset.from_tensor_slices(inputs).batch(EVALUATION_BATCH)
-    outputs = [part(batch) for batch in batches]
+    outputs = [part(batch) for batch in in_order(inputs)]
     return tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0).numpy(), *outputs)

@@ -29,6 +29,7 @@ def step_program(config, n, input_dim, batch, stage="before"):
     variables = named_variables(model, optimizer, compiled.trackers.values())
     arguments = {
         "images": tf.zeros((n, input_dim)),
+        "white": tf.constant(1.0),
         "order": tf.zeros((2, batch), tf.int32),
         "first": tf.constant(0),
         "end": tf.constant(2),

@@ -16,12 +16,13 @@ from shared.run.run import Run, check_checkpoint_steps
 from shared.seeds import seed_of
 from shared.trackers import StepLosses, assign_means, running_means, track_terms
 from shared.weights import check_model, initial_bias
-from tf_vae.batches import evaluation_batches, training_batches
+from tf_vae.batches import evaluation_batches, gathered, stored_type, training_batches
 from tf_vae.checkpoint import assign, gather, restore, snapshot
 from tf_vae.model import build
 
 __all__ = ["step_losses", "train"]
 
+IMAGES = 12800  # at most so many are in memory for one call
 TERMS = ("loss", "log_likelihood", "kl")  # the logged running means, in the order of the columns
 
 
@@ -66,8 +67,8 @@ def train(
         keep_freed_memory()
         if model is None:
             model = build(config, data.input_dim)
-            assign(model, {**gather(model), **initial_bias(config, data.x_train)})
-        optimizer = build_optimizer(config, len(data.x_train), model.trainable_variables)
+            assign(model, {**gather(model), **initial_bias(config, data.train)})
+        optimizer = build_optimizer(config, data.n_train, model.trainable_variables)
 
         # restore
         if run.checkpoint:
@@ -75,7 +76,7 @@ def train(
         run.begin()
 
         # loop
-        steps = compiled_steps(model, optimizer)
+        steps = compiled_steps(model, optimizer, stored_type(data.train))
 
         def save(step, losses, seconds):
             means = running_means(steps.means)
@@ -106,15 +107,15 @@ def step_losses(config, data, seeds, on_seed=None):
     # build
     config = dataclasses.replace(config, step_losses=True)
     model = build(config, data.input_dim)
-    optimizer = build_optimizer(config, len(data.x_train), model.trainable_variables)
-    steps = compiled_steps(model, optimizer)
+    optimizer = build_optimizer(config, data.n_train, model.trainable_variables)
+    steps = compiled_steps(model, optimizer, stored_type(data.train))
 
     # loop
     losses = []
     for seed in seeds:
         seeded = dataclasses.replace(config, seed=seed)
         weights = gather(build(seeded, data.input_dim))
-        assign(model, {**weights, **initial_bias(seeded, data.x_train)})
+        assign(model, {**weights, **initial_bias(seeded, data.train)})
         reset_optimizer(optimizer)
         epochs = _loop(steps, seeded, data, 0, verbose=0, validated=False)
         losses.append(np.concatenate([each for _, each in epochs]))
@@ -165,13 +166,19 @@ def _track(trackers, x, loss, terms):
     track_terms(trackers, **terms)
 
 
-def compiled_steps(model, optimizer):
+def compiled_steps(model, optimizer, dtype=tf.float32):
     """Returns the compiled functions: a loop over training steps, and one step of validation.
 
     XLA compiles the step in the loop as it would compile it alone. Each iteration starts with its
     batch in memory and ends with gathering the next one, so no gather is fused into the step. The
-    number of steps is an argument, so XLA cannot unroll a loop of a single step.
+    number of steps is an argument, so XLA cannot unroll a loop of a single step. The number by
+    which images are divided is an argument, too: XLA would multiply by the inverse of a constant,
+    and some bits would differ.
 
+    Args:
+        model: VAE.
+        optimizer: a Keras optimizer built on `model.trainable_variables`.
+        dtype: type of the images, uint8 or float32.
     Returns:
         Compiled
     """
@@ -179,20 +186,22 @@ def compiled_steps(model, optimizer):
     if model.config.step_losses:
         trackers["step_loss"] = StepLosses()
     # The batch size is unknown, so that each function is traced once, as in `fit`.
-    images, number = tf.TensorSpec((None, model.input_dim)), tf.TensorSpec((), tf.int32)
+    x, images = (tf.TensorSpec((None, model.input_dim), each) for each in (tf.float32, dtype))
     order, seed = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((2,), tf.int32)
+    number, white = tf.TensorSpec((), tf.int32), tf.TensorSpec(())
 
-    @tf.function(jit_compile=xla, input_signature=[images, order, number, number, number])
-    def run_steps(images, order, first, end, noise_seed):
+    @tf.function(jit_compile=xla, input_signature=[images, white, order, number, number, number])
+    def run_steps(images, white, order, first, end, noise_seed):
         """Trains on rows `first` to `end` - 1 of `order`; each row has the indices of a batch."""
         batch, last = first, end - 1
-        x = tf.gather(images, tf.gather(order, batch))
+        x = tf.cast(tf.gather(images, tf.gather(order, batch)), tf.float32) / white
         while batch < end:
             update(model, optimizer, trackers, x, noise_seed)
             batch += 1
-            x = tf.gather(images, tf.gather(order, tf.minimum(batch, last)))
+            following = tf.gather(images, tf.gather(order, tf.minimum(batch, last)))
+            x = tf.cast(following, tf.float32) / white
 
-    @tf.function(jit_compile=xla, input_signature=[images, seed])
+    @tf.function(jit_compile=xla, input_signature=[x, seed])
     def validation_step(x, noise_seed):
         validate(model, trackers, x, noise_seed)
 
@@ -222,10 +231,10 @@ def _loop(compiled, config, data, step, verbose, validated=True, saving=({}, Non
     between checkpoints inside an epoch, and the function that writes one.
     """
     running, every, save = saving
-    n = len(data.x_train)
+    n = data.n_train
     noise_seed = tf.constant(seed_of(config.seed, "noise"))
-    feed = training_batches(data.x_train, config, step)
-    held_out = evaluation_batches(data.x_test, config) if validated else ()
+    feed = training_batches(data.train, config, step)
+    held_out = evaluation_batches(data.test, config) if validated else ()
     shown_as_given = [*TERMS, *(f"val_{name}" for name in TERMS)]  # otherwise the bar averages them
     for epoch, start, end in config.epoch_ends(n, step):
         images, orders = next(feed)
@@ -237,23 +246,19 @@ def _loop(compiled, config, data, step, verbose, validated=True, saving=({}, Non
         if running:
             assign_means(compiled.means, running)
             running = {}
-        for order in orders:  # the whole batches, then a smaller last batch
-            first, count = 0, min(len(order), end - done)
-            while first < count:
-                last = min(first + StepLosses.CAPACITY, count)
-                if every:
-                    last = min(last, first + every - (done + first) % every)
-                compiled.run_steps(images, order, tf.constant(first), tf.constant(last), noise_seed)
-                first, now = last, done + last
-                if config.step_losses:
-                    losses += compiled.trackers["step_loss"].take()
-                if verbose:
-                    progress.update(now - start, list(_logs(compiled).items()), finalize=False)
-                if every and now % every == 0 and now < end:
-                    paused = time.perf_counter()
-                    save(now, losses, paused - started)
-                    started += time.perf_counter() - paused
-            done += count
+        calls = list(_calls(orders, start, end, every))
+        for order, stored in zip(calls, gathered(images, calls), strict=True):
+            rows = tf.reshape(tf.range(order.size), order.shape)
+            compiled.run_steps(*stored, rows, tf.constant(0), tf.constant(len(order)), noise_seed)
+            done += len(order)
+            if config.step_losses:
+                losses += compiled.trackers["step_loss"].take()
+            if verbose:
+                progress.update(done - start, list(_logs(compiled).items()), finalize=False)
+            if every and done % every == 0 and done < end:
+                paused = time.perf_counter()
+                save(done, losses, paused - started)
+                started += time.perf_counter() - paused
         row = {"epoch": epoch, "step": end, **_logs(compiled, reset=True)}
         seconds = time.perf_counter() - started  # without checkpoints and validation
 
@@ -267,6 +272,22 @@ def _loop(compiled, config, data, step, verbose, validated=True, saving=({}, Non
             shown = {key: row[key] for key in row if key not in ("epoch", "step", "seconds")}
             progress.update(end - start, list(shown.items()), finalize=True)
         yield row, losses
+
+
+def _calls(orders, start, end, every):
+    """Yields the part of an epoch's order, (batches, batch), that each compiled call computes.
+
+    A call has batches of one size, ends at a checkpoint, and holds its images in memory.
+    """
+    for order in orders:  # the whole batches, then a smaller last batch
+        limit = min(StepLosses.CAPACITY, max(1, IMAGES // order.shape[1]))
+        order, first = order[: end - start], 0
+        while first < len(order):
+            last = first + limit
+            last = min(last, first + every - (start + first) % every) if every else last
+            yield order[first:last]
+            first = min(last, len(order))
+        start += len(order)
 
 
 def _logs(compiled, reset=False):

@@ -6,7 +6,6 @@ to the order of the sums. `shared.distributed` starts this module as a process o
 """
 
 import os
-import sys
 import time
 
 import keras
@@ -19,13 +18,14 @@ from shared.distributed.supervisor import run_child
 from shared.elbo import elbo, warmed_up
 from shared.optimizer import build_optimizer, optimizer_slots
 from shared.run.checkpoints import MEANS
+from shared.run.process import end_process
 from shared.run.run import Run
 from shared.seeds import seed_of
-from shared.trackers import StepLosses
 from shared.weights import initial_bias
-from tf_vae.batches import evaluation_batches, training_batches
+from tf_vae.batches import evaluation_batches, gathered, training_batches
 from tf_vae.checkpoint import assign, gather, snapshot
 from tf_vae.model import build
+from tf_vae.train import _calls
 
 __all__ = ["train"]
 
@@ -45,8 +45,8 @@ def train(job):
         # build
         with strategy.scope():
             model = _mirrored(config, data.input_dim)
-            assign(model, {**gather(model), **initial_bias(config, data.x_train)})
-            optimizer = build_optimizer(config, len(data.x_train), model.trainable_variables)
+            assign(model, {**gather(model), **initial_bias(config, data.train)})
+            optimizer = build_optimizer(config, data.n_train, model.trainable_variables)
 
         # restore
         named = {**model.named_weights, **optimizer_slots(model, optimizer)}
@@ -151,11 +151,11 @@ class Steps:
         # which it was traced. This line is executed only while `run_steps` is traced.
         return tf.function(self._gradients, jit_compile=self.model.jit_compile)(*arguments)
 
-    def _update(self, images, row, noise_seed):
+    def _update(self, images, white, row, noise_seed):
         """Does this replica's part of one training step."""
         config, step = self.model.config, self.optimizer.iterations
         first, end = self._share(row)
-        x = tf.gather(images, row[first:end])
+        x = tf.cast(tf.gather(images, row[first:end]), tf.float32) / white
         seed = tf.stack([noise_seed, tf.cast(step, tf.int32)])
         beta = tf.convert_to_tensor(
             warmed_up(config.beta, step, config.kl_warmup_steps), tf.float32
@@ -176,7 +176,7 @@ class Steps:
         return self.strategy.experimental_local_results(self.strategy.run(function, arguments))[0]
 
     @tf.function(reduce_retracing=True)
-    def run_steps(self, images, order, first, end, noise_seed):
+    def run_steps(self, images, white, order, first, end, noise_seed):
         """Trains on rows `first` to `end` - 1 of `order`.
 
         Returns:
@@ -184,7 +184,7 @@ class Steps:
         """
         rows = tf.TensorArray(tf.float32, size=end - first, element_shape=(len(MEANS),))
         for batch in tf.range(first, end):
-            terms = self._run(self._update, images, order[batch], noise_seed)
+            terms = self._run(self._update, images, white, order[batch], noise_seed)
             rows = rows.write(batch - first, terms)
         return rows.stack()
 
@@ -197,10 +197,10 @@ class Steps:
 def _loop(steps, run, every, verbose):
     """Trains the remaining epochs, and records each in the run."""
     config, data, model = run.config, run.data, steps.model
-    n, running = len(data.x_train), run.running
+    n, running = data.n_train, run.running
     noise_seed = tf.constant(seed_of(config.seed, "noise"))
-    feed = training_batches(data.x_train, config, run.step)
-    held_out = evaluation_batches(data.x_test, config)
+    feed = training_batches(data.train, config, run.step)
+    held_out = evaluation_batches(data.test, config)
     for epoch, start, end in config.epoch_ends(n, run.step):
         images, orders = next(feed)
         if verbose:
@@ -209,28 +209,22 @@ def _loop(steps, run, every, verbose):
         started, losses, done = time.perf_counter() - float(running.get("seconds", 0)), [], start
         totals = np.array([running.get(name, (0, 0)) for name in MEANS], np.float64)
         running = {}
-        for order in orders:
-            first, count = 0, min(len(order), end - done)
-            while first < count:
-                last = min(first + StepLosses.CAPACITY, count)
-                if every:
-                    last = min(last, first + every - (done + first) % every)
-                rows = steps.run_steps(
-                    images, order, tf.constant(first), tf.constant(last), noise_seed
-                ).numpy()
-                size = order.shape[1]
-                totals += np.stack([rows.sum(axis=0) * size, np.full(3, len(rows) * size)], axis=1)
-                losses += rows[:, 0].tolist()
-                first, now = last, done + last
-                if verbose:
-                    progress.update(now - start, list(_logs(totals).items()), finalize=False)
-                if every and now % every == 0 and now < end and run.directory:
-                    paused = time.perf_counter()
-                    state = dict(zip(MEANS, totals.tolist(), strict=True))
-                    variables = snapshot(model, steps.optimizer)
-                    run.save_inside_epoch(now, losses, state, paused - started, variables)
-                    started += time.perf_counter() - paused
-            done += count
+        calls = list(_calls(orders, start, end, every))
+        for order, stored in zip(calls, gathered(images, calls), strict=True):
+            index = tf.reshape(tf.range(order.size), order.shape)
+            steps_of_call = tf.constant(0), tf.constant(len(order))
+            rows = steps.run_steps(*stored, index, *steps_of_call, noise_seed)
+            totals += _counted(rows.numpy(), order.shape[1])
+            losses += rows[:, 0].numpy().tolist()
+            done += len(order)
+            if verbose:
+                progress.update(done - start, list(_logs(totals).items()), finalize=False)
+            if every and done % every == 0 and done < end and run.directory:
+                paused = time.perf_counter()
+                state = dict(zip(MEANS, totals.tolist(), strict=True))
+                variables = snapshot(model, steps.optimizer)
+                run.save_inside_epoch(done, losses, state, paused - started, variables)
+                started += time.perf_counter() - paused
         row = {"epoch": epoch, "step": end, **_logs(totals)}
         seconds = time.perf_counter() - started
 
@@ -238,12 +232,17 @@ def _loop(steps, run, every, verbose):
         seed = seed_of(config.seed, "evaluation", 0)
         for number, x in enumerate(held_out):
             terms = steps.validation_step(x, tf.constant([seed, number])).numpy()
-            totals += np.stack([terms * len(x), np.full(3, len(x))], axis=1)
+            totals += _counted(terms[None], len(x))
         row |= {f"val_{name}": value for name, value in _logs(totals).items()}
         row["seconds"] = seconds
         if verbose:
             progress.update(end - start, list(_logs(totals).items()), finalize=True)
         run.finish_epoch(row, losses, gather(model), snapshot(model, steps.optimizer))
+
+
+def _counted(rows, size):
+    """Returns (3, 2) totals and counts of the means of some batches, (batches, 3)."""
+    return np.stack([rows.sum(axis=0) * size, np.full(len(MEANS), len(rows) * size)], axis=1)
 
 
 def _logs(totals):
@@ -253,4 +252,4 @@ def _logs(totals):
 
 if __name__ == "__main__":
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "1")
-    sys.exit(run_child(train))
+    end_process(run_child(train))

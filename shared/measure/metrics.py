@@ -48,7 +48,7 @@ def measure(directory, implementation, model, data, samples=1, on_progress=None)
 
     config = from_dict(read_config(directory))
     measured, done = {}, 0
-    for part, x in (("test", data.x_test), ("train", _trained_on(data, config))):
+    for part, x in (("test", data.test), ("train", _trained_on(data, config))):
         started, terms = time.perf_counter(), []
         for sample in range(samples):
             terms.append(implementation.elbo_terms(model, x, config, sample))
@@ -80,7 +80,7 @@ def _trained_on(data, config):
     not change pixels that are already binary.
     """
     fixed = config.binarization == "fixed"
-    return training_images(data.x_train, config, epoch=1) if fixed else data.x_train
+    return training_images(data.train, config, epoch=1) if fixed else data.train
 
 
 def _bits_unit(config):

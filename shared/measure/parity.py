@@ -95,7 +95,7 @@ def parity_report(out, configs, data, seed, relay=None):
     report["versions"] = versions()
     for name, config in configs.items():
         folders = [out / folder / name for folder in IMPLEMENTATIONS]
-        report[name] = compared = compare_runs(folders, config, len(data.x_train))
+        report[name] = compared = compare_runs(folders, config, data.n_train)
         what = f"{name}: {' and '.join(IMPLEMENTATIONS.values())}"
         size = f"{len(compared['weights'])} weights, {compared['numbers']:,} numbers"
         text = verdict(*compared["epochs"].values(), compared["weights"])

@@ -71,7 +71,7 @@ class Run:
             self.implementation = f"{implementation} on {backend()}"
         self._resume, self._overwrite = resume, overwrite
         self._lock = contextlib.ExitStack()
-        check_size(config, data.input_dim, len(data.x_train))
+        check_size(config, data.input_dim, data.n_train)
         self._read()
 
     # ---- reading
@@ -117,7 +117,7 @@ class Run:
                 raise UsageError(f"{path} is a folder; expected a file of the run: move it away")
         for name in stale:
             (self.directory / name).unlink(missing_ok=True)
-        if self.step < self.config.total_steps(len(self.data.x_train)):
+        if self.step < self.config.total_steps(self.data.n_train):
             for folder in EXPORTED:
                 if not (self.directory / folder).is_symlink():
                     shutil.rmtree(self.directory / folder, ignore_errors=True)
@@ -129,7 +129,7 @@ class Run:
         """Returns the names of the files that `begin` removes, in the order of their removal."""
         names = [*self._names(".*.partial"), *self._names("*/.*.partial"), checksums.SUMS]
         names += checksums.damaged(self.directory)
-        n, config = len(self.data.x_train), self.config
+        n, config = self.data.n_train, self.config
         if self.step == 0:
             names += [str(PREVIOUS), str(CHECKPOINT), "history.csv", "steps.csv"]
         elif self.checkpoint == self.directory / PREVIOUS:
@@ -181,7 +181,7 @@ class Run:
         if self.config.step_losses:
             self.step_losses.extend(float(loss) for loss in step_losses)
         if self.directory is not None:
-            if row["epoch"] in self.config.pictured(len(self.data.x_train)):
+            if row["epoch"] in self.config.pictured(self.data.n_train):
                 write_npz(self.directory / epoch_weights(row["epoch"]), weights, self.step)
             self._write_tables(self.step_losses)
             state = Checkpoint(self.step, variables, self.history, self.step_losses)
@@ -201,7 +201,7 @@ class Run:
             KeyboardInterrupt: as for `finish_epoch`.
         """
         row = {name: means[name][0] for name in MEANS}
-        per_epoch = self.config.steps_per_epoch(len(self.data.x_train))
+        per_epoch = self.config.steps_per_epoch(self.data.n_train)
         row |= {"epoch": math.ceil(step / per_epoch), "step": step}
         self._check_finite(row, step_losses, variables)
         losses = [*self.step_losses, *(float(loss) for loss in step_losses)]
@@ -248,7 +248,7 @@ class Run:
         """
         if self.directory is None:
             return
-        last = epoch_weights(self.config.pictured(len(self.data.x_train))[-1])
+        last = epoch_weights(self.config.pictured(self.data.n_train)[-1])
         if step_of(self.directory / last) != self.step:  # removed after the epoch was recorded
             write_npz(self.directory / last, weights, self.step)
         write_npz(self.directory / "weights.npz", weights, self.step)
@@ -259,7 +259,7 @@ class Run:
             write_atomically(self.directory / "model.keras", with_step(content, self.step))
         elif step_of(self.directory / "model.keras") != self.step:
             (self.directory / "model.keras").unlink(missing_ok=True)
-        epochs = map(epoch_weights, self.config.pictured(len(self.data.x_train)))
+        epochs = map(epoch_weights, self.config.pictured(self.data.n_train))
         checksums.seal(self.directory, [*FINISHED, *epochs])
 
 

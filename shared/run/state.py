@@ -76,7 +76,7 @@ def read_state(folder, config, data, implementation, resume, overwrite):
 
 
 def _resumed(folder, written, wanted, data, implementation):
-    begun, n = from_dict(written), len(data.x_train)
+    begun, n = from_dict(written), data.n_train
     if written["data"]["sha256"] != data.sha256:
         raise UsageError(
             f"{folder} was started on {written['data']['name']}, other data than"
@@ -139,7 +139,7 @@ def _last_checkpoint(folder, damaged, config, data):
             if str(path) in damaged:
                 raise UsageError(f"{folder / path} is damaged")
             checkpoint = read_checkpoint(folder / path, shapes)
-            _check_rows(folder / path, checkpoint, config, len(data.x_train))
+            _check_rows(folder / path, checkpoint, config, data.n_train)
         except UsageError as error:
             reasons.append(str(error))
             continue

@@ -28,10 +28,10 @@ def animate(path, implementation, config, data, on_epoch=None):
         data: shared.data.Data.
         on_epoch: as for `train`.
     """
-    last = config.total_epochs(len(data.x_train))
+    last = config.total_epochs(data.n_train)
     epochs = np.unique(np.linspace(1, last, min(FRAMES, last)).astype(int)).tolist()
     config = dataclasses.replace(config, picture_epochs=epochs)
-    shown = np.random.RandomState(0).permutation(len(data.x_test))[:POINTS]
+    shown = np.random.RandomState(0).permutation(data.n_test)[:POINTS]
     x, labels = evaluation_images(data.x_test, config)[shown], data.y_test[shown]
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"

@@ -27,7 +27,7 @@ def explorable(config, data):
     in post-keras. If this is False, the page shows the figures of the run instead.
     """
     grey = len(data.image_shape) == 2  # without channels
-    numbers = 2 * data.input_dim * config.hidden_dims[0] * len(config.pictured(len(data.x_train)))
+    numbers = 2 * data.input_dim * config.hidden_dims[0] * len(config.pictured(data.n_train))
     known = (config.activation, config.likelihood, config.posterior)
     plane = config.latent_dim == 2 and numbers <= MAX_NUMBERS
     return grey and plane and known == ("relu", "bernoulli", "gaussian")
@@ -50,7 +50,7 @@ def explorer_data(directory, data, load, encode):
     shown = np.random.RandomState(0).permutation(len(data.y_test))[:MAX_POINTS]
     classes, labels = np.unique(data.y_test[shown], return_inverse=True)
     config = from_dict(read_config(directory))
-    models = {e: load(directory, e)[0] for e in config.pictured(len(data.x_train))}
+    models = {e: load(directory, e)[0] for e in config.pictured(data.n_train)}
     z_means = {epoch: encode(model, data.x_test[shown])[0] for epoch, model in models.items()}
     z_step = max(float(np.abs(z_mean).max()) for z_mean in z_means.values()) / 32767 or 1.0
     epochs = [

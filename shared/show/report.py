@@ -100,7 +100,7 @@ def draw_figures(directory, data, implementation):
     values = read_config(directory)
     config = from_dict(values)
     folder = Path(directory) / "figures"
-    epochs = config.pictured(len(data.x_train))
+    epochs = config.pictured(data.n_train)
     models = {epoch: implementation.load(directory, epoch)[0] for epoch in epochs}
     paths = []
 

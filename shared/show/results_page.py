@@ -84,7 +84,7 @@ def _rows(out, configs, data):
     for name, config in configs.items():
         for folder, package in IMPLEMENTATIONS.items():
             for row in read_history(out / folder / name):
-                if row["epoch"] not in config.pictured(len(data.x_train)):
+                if row["epoch"] not in config.pictured(data.n_train):
                     continue
                 values = [
                     f"{row[prefix + key]:.2f}"
@@ -127,7 +127,7 @@ def write_page(out, configs, data, parity, implementation, seeds=None):
         for name, config in configs.items()
     ]
     if seeds is not None:
-        steps = configs["post-tf"].total_steps(len(data.x_train))
+        steps = configs["post-tf"].total_steps(data.n_train)
         figure = (out / "seeds.png", f"post-tf: loss of each of {steps} steps, {seeds} seeds")
         heading = "The 2018 TensorFlow recipe depends on its seed"
         sections.append((heading, [("text", SEED_DEPENDENCE), ("figures", [figure])]))
@@ -158,7 +158,7 @@ def _recipe_section(out, name, config, data, same, implementation):
     else:
         # Equal weights give equal figures, which are shown only once.
         pictured = {"keras": "keras_vae"} if same else IMPLEMENTATIONS
-        names = sorted(figure_names(config, len(data.x_train))[:-1], key=lambda n: n.split("_")[0])
+        names = sorted(figure_names(config, data.n_train)[:-1], key=lambda n: n.split("_")[0])
         figures = [
             (out / folder / name / "figures" / figure, f"{package}, {name}: {_described(figure)}")
             for figure in names

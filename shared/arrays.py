@@ -1,0 +1,140 @@
+"""Reads the four arrays of a data set, checks them, and makes images in [0, 1] of their pixels.
+
+The images of an array may lie in several parts, one after another.
+"""
+
+import hashlib
+import math
+import os
+
+import numpy as np
+
+from shared.config import UsageError
+from shared.npz import DAMAGE, read_headers, reason
+from shared.pixels import ROWS, Pixels
+
+__all__ = ["ARRAYS", "checked", "read_npz", "sha256"]
+
+ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+
+WANTED = "expected values in [0, 255] (uint8) or [0, 1] (float)"
+WANTED_SHAPE = "expected (n, rows, columns), (n, rows, columns, 1, 3 or 4 channels) or (n, pixels)"
+
+
+def read_npz(path):
+    """Reads the four arrays of an .npz: {name: list with the array}.
+
+    Raises:
+        UsageError: the file is missing, is damaged, or lacks an array.
+    """
+    if not os.path.exists(path):
+        raise UsageError(
+            f"no data at {path}; expected auto, mnist, mnist-5k, the path of an .npz or of a"
+            " folder of .npy files"
+        )
+    headers = read_headers(path)
+    missing = [key for key in ARRAYS if key not in headers]
+    if missing:
+        raise UsageError(f"{path} lacks {', '.join(missing)}; expected {', '.join(ARRAYS)}")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {key: [file[key]] for key in ARRAYS}
+    except DAMAGE as error:
+        raise UsageError(f"cannot read {path}: {reason(error)}") from error
+
+
+def sha256(parts):
+    """Returns the SHA-256 of the numbers of an array, which is the same in whatever parts it is."""
+    digest = hashlib.sha256()
+    for chunk in _chunks(parts):
+        digest.update(np.ascontiguousarray(chunk))
+    return digest.hexdigest()
+
+
+def _chunks(parts):
+    """Yields at most ROWS rows at a time, so that files need not fit into memory."""
+    for part in parts:
+        if part.ndim:
+            yield from (part[start : start + ROWS] for start in range(0, len(part), ROWS))
+        else:
+            yield part
+
+
+def checked(arrays, where, release=None):
+    """Checks the arrays of a data set, and converts them.
+
+    Args:
+        arrays: {name: list of parts}; the parts of an array have one type and one shape of images.
+        where: name of the data in messages.
+        release: called after images were read, if the parts are files.
+    Returns:
+        {"x_train", "y_train", "x_test", "y_test", "image_shape"} as in shared.data.Data.
+    Raises:
+        UsageError: an array has another shape or type, or a value out of range.
+    """
+    labels = {}
+    for name in ("train", "test"):
+        x, y = arrays[f"x_{name}"], arrays[f"y_{name}"]
+        shape, dtype, kind = _shape(x), x[0].dtype, y[0].dtype.kind
+        if len(shape) < 2 or 0 in shape or shape[3:] not in ((), (1,), (3,), (4,)):
+            raise UsageError(f"{where}: x_{name} has shape {shape}; {WANTED_SHAPE}")
+        if dtype != np.uint8 and dtype.kind not in "bf":
+            raise UsageError(f"{where}: x_{name} is {dtype}; {WANTED}")
+        if _shape(y) != shape[:1] or kind not in "iu":
+            raise UsageError(
+                f"{where}: y_{name} is {y[0].dtype} of shape {_shape(y)};"
+                f" expected one integer label for each of {shape[0]} images"
+            )
+        labels[f"y_{name}"] = np.concatenate(y).astype(np.int64)
+    train, test = (_shape(arrays[f"x_{name}"])[1:] for name in ("train", "test"))
+    if train != test:
+        raise UsageError(
+            f"{where}: images are {train} in x_train and {test} in x_test; expected one size"
+        )
+    images = [arrays["x_train"], arrays["x_test"]]
+    # If the only integers are 0 and 1, they are binary pixels, not the two darkest of 256 greys.
+    white = 255 if any(chunk.max() > 1 for x in images for chunk in _chunks(x)) else 1
+    return {
+        "x_train": _in_unit_range(arrays["x_train"], white, f"{where}: x_train", release),
+        "x_test": _in_unit_range(arrays["x_test"], white, f"{where}: x_test", release),
+        "image_shape": _image_shape(train),
+        **labels,
+    }
+
+
+def _shape(parts):
+    if parts[0].ndim == 0:
+        return ()
+    return (sum(len(part) for part in parts), *parts[0].shape[1:])
+
+
+def _image_shape(shape):
+    """Returns the shape of an image as it is drawn; flat pixels are a square where possible."""
+    if len(shape) > 1:
+        return shape[:2] if shape[2:] == (1,) else shape
+    side = math.isqrt(shape[0])
+    return (side, side) if side**2 == shape[0] else (1, shape[0])
+
+
+def _in_unit_range(parts, white, where, release):
+    """Returns the images of (n, …) pixels in [0, 1]: Pixels, or an (n, input_dim) float32 array.
+
+    Integer pixels are divided by `white`.
+    """
+    if parts[0].dtype.kind == "b":
+        return Pixels([part.view(np.uint8) for part in parts], 1, release)
+    if parts[0].dtype == np.uint8:
+        return Pixels(parts, white, release)
+    first = 0
+    for chunk in _chunks(parts):
+        bad = ~((chunk >= 0) & (chunk <= 1))  # NaN fails both
+        if bad.any():
+            image = int(np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1))[0])
+            value = chunk[image][bad[image]][0]
+            text = "NaN" if np.isnan(value) else f"{value:g}"
+            raise UsageError(f"{where} holds {text} at image {first + image}; {WANTED}")
+        first += len(chunk)
+    if release is not None:
+        return Pixels(parts, 1, release)
+    [x] = parts
+    return np.ascontiguousarray(x.reshape(len(x), -1), dtype=np.float32)
