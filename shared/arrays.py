@@ -43,21 +43,26 @@ def read_npz(path):
         raise UsageError(f"cannot read {path}: {reason(error)}") from error
 
 
-def sha256(parts):
-    """Returns the SHA-256 of the numbers of an array, which is the same in whatever parts it is."""
+def sha256(parts, release=None):
+    """Returns the SHA-256 of the numbers of an array, which is the same in whatever parts it is.
+
+    Args:
+        parts: list of arrays.
+        release: called after rows were read, if the parts are files.
+    """
     digest = hashlib.sha256()
-    for chunk in _chunks(parts):
+    for chunk in _chunks(parts, release):
         digest.update(np.ascontiguousarray(chunk))
     return digest.hexdigest()
 
 
-def _chunks(parts):
+def _chunks(parts, release):
     """Yields at most ROWS rows at a time, so that files need not fit into memory."""
-    for part in parts:
-        if part.ndim:
-            yield from (part[start : start + ROWS] for start in range(0, len(part), ROWS))
-        else:
-            yield part
+    for part in map(np.atleast_1d, parts):  # a number in a file is refused later
+        for start in range(0, len(part), ROWS):
+            yield part[start : start + ROWS]
+            if release is not None:
+                release()
 
 
 def checked(arrays, where, release=None):
@@ -93,7 +98,7 @@ def checked(arrays, where, release=None):
         )
     images = [arrays["x_train"], arrays["x_test"]]
     # If the only integers are 0 and 1, they are binary pixels, not the two darkest of 256 greys.
-    white = 255 if any(chunk.max() > 1 for x in images for chunk in _chunks(x)) else 1
+    white = 255 if any(chunk.max() > 1 for x in images for chunk in _chunks(x, release)) else 1
     return {
         "x_train": _in_unit_range(arrays["x_train"], white, f"{where}: x_train", release),
         "x_test": _in_unit_range(arrays["x_test"], white, f"{where}: x_test", release),
@@ -126,7 +131,7 @@ def _in_unit_range(parts, white, where, release):
     if parts[0].dtype == np.uint8:
         return Pixels(parts, white, release)
     first = 0
-    for chunk in _chunks(parts):
+    for chunk in _chunks(parts, release):
         bad = ~((chunk >= 0) & (chunk <= 1))  # NaN fails both
         if bad.any():
             image = int(np.flatnonzero(bad.reshape(len(bad), -1).any(axis=1))[0])

@@ -169,7 +169,7 @@ def _from_path(path, mnist, say):
         arrays, release = read_shards(path, say)
     else:
         arrays, release = read_npz(path), None
-    hashes = {key: sha256(arrays[key]) for key in ARRAYS}
+    hashes = {key: sha256(arrays[key], release) for key in ARRAYS}
     is_mnist = hashes == MNIST_SHA256
     if (mnist or path.stem == "mnist") and not is_mnist:
         different = next(key for key in ARRAYS if hashes[key] != MNIST_SHA256[key])

@@ -7,6 +7,9 @@ import numpy as np
 __all__ = ["AsFloats", "Pixels", "binarized"]
 
 ROWS = 4096  # images that are converted at once where all of them are needed
+# Images that are read before their memory is given back. The system maps up to 16 pages of 4 kB
+# around each of them.
+READ = 512
 
 
 class Pixels:
@@ -35,7 +38,7 @@ class Pixels:
         self.shape = int(self.ends[-1]), width  # number of images, numbers per image
         self.stored_dtype = self.parts[0].dtype
         self.white = np.float32(white)
-        self.release = release or (lambda: None)
+        self.release = release
 
     def __len__(self):
         return self.shape[0]
@@ -48,19 +51,34 @@ class Pixels:
 
         Divided by `white`, a float32, they are `x[rows]`.
         """
-        if len(self.parts) == 1:
-            chosen = self.parts[0][rows]
-            if isinstance(rows, slice):  # which would otherwise be read again after the release
-                chosen = chosen.copy()
-        else:
-            rows = np.arange(len(self))[rows]
-            starts = self.ends - [len(part) for part in self.parts]
-            chosen = np.empty((len(rows), self.shape[1]), self.stored_dtype)
-            part = np.searchsorted(self.ends, rows, side="right")
-            for number in np.unique(part):
-                here = part == number
-                chosen[here] = self.parts[number][rows[here] - starts[number]]
-        self.release()
+        if len(self.parts) == 1 and self.release is None:
+            return self.parts[0][rows]
+        if isinstance(rows, slice):
+            rows = np.arange(*rows.indices(len(self)))
+        rows = np.asarray(rows)
+        rows = (
+            np.flatnonzero(rows)
+            if rows.dtype == bool
+            else np.where(rows < 0, rows + len(self), rows)
+        )
+        if rows.size and not (rows.min() >= 0 and rows.max() < len(self)):
+            raise IndexError(f"a row is out of range for {len(self)} images")
+        return self._gathered(rows)
+
+    def _gathered(self, rows):
+        """Reads the rows in the order of the files, and returns them in the order of `rows`."""
+        chosen = np.empty((len(rows), self.shape[1]), self.stored_dtype)
+        order = np.argsort(rows, kind="stable")
+        ordered = rows[order]
+        first, start = 0, 0
+        for part, end in zip(self.parts, self.ends, strict=True):
+            last = np.searchsorted(ordered, end)
+            for each in range(first, last, READ):
+                here = slice(each, min(each + READ, last))
+                chosen[order[here]] = part[ordered[here] - start]
+                if self.release is not None:
+                    self.release()
+            first, start = last, end
         return chosen
 
     def __array__(self, dtype=None, copy=None):
