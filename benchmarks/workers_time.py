@@ -76,10 +76,10 @@ def seconds_per_step(package, count, width, batch, epochs):
         addresses, workers = free_addresses(count), []
         for index in range(count):
             more = ["--workers", addresses, "--worker", str(index)] if count > 1 else []
+            out = f"{folder}/{index}"
             workers.append(
                 subprocess.Popen(
-                    ["taskset", "--cpu-list", str(index), *command, *more]
-                    + ["--out", f"{folder}/{index}"],
+                    ["taskset", "--cpu-list", str(index), *command, *more, "--out", out],
                     env=environment,
                     stdout=subprocess.DEVNULL,
                     stderr=subprocess.PIPE,

@@ -139,7 +139,7 @@ def _fit(model, config, data, step, callbacks, verbose, validated=True, share=la
     `share` takes a dataset of batches and returns one of those parts that this process computes.
     """
     n = data.n_train
-    held_out = share(evaluation_batches(data.test, config)) if validated else None
+    held_out = share(evaluation_batches(data.held_out, config)) if validated else None
     ends = config.epoch_ends(n, step)
     for steps, stretch in itertools.groupby(ends, key=lambda epoch: epoch[2] - epoch[1]):
         stretch = list(stretch)

@@ -98,7 +98,7 @@ def check_batches(config, data, workers):
         "--batch-size": config.batch_size,
         "the last batch of an epoch": data.n_train % config.batch_size,
         "a batch of an evaluation": EVALUATION_BATCH,
-        "the last batch of an evaluation": data.n_test % EVALUATION_BATCH,
+        "the last batch of an evaluation": len(data.held_out) % EVALUATION_BATCH,
     }
     for name, size in sizes.items():
         if size % workers:

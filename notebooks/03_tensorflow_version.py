@@ -132,7 +132,7 @@ for name, gradient in zip(model.named_weights, gradients, strict=True):
 
 # %% [markdown]
 # Look at the exponents. The gradient of the output bias is of order 1, the gradients of the encoder are
-# $10^{-5}$ or less, because they are products with three matrices whose entries are about 0.001. With plain
+# $10^{-4}$ or less, because they are products with two or three matrices whose entries are about 0.001. With plain
 # gradient descent the encoder would not change for a long time. Section 5 comes back to this.
 #
 # **The update.** The optimizer is one of Keras' optimizers, as in the other implementation.

@@ -13,16 +13,17 @@ from shared.config import UsageError
 from shared.npz import DAMAGE, read_headers, reason
 from shared.pixels import ROWS, Pixels
 
-__all__ = ["ARRAYS", "checked", "read_npz", "sha256"]
+__all__ = ["ARRAYS", "VALID", "checked", "read_npz", "sha256"]
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
+VALID = "x_valid"  # optional; its images need no labels
 
 WANTED = "expected values in [0, 255] (uint8) or [0, 1] (float)"
 WANTED_SHAPE = "expected (n, rows, columns), (n, rows, columns, 1, 3 or 4 channels) or (n, pixels)"
 
 
 def read_npz(path):
-    """Reads the four arrays of an .npz: {name: list with the array}.
+    """Reads the four arrays of an .npz, and x_valid if it has one: {name: list with the array}.
 
     Raises:
         UsageError: the file is missing, is damaged, or lacks an array.
@@ -38,7 +39,7 @@ def read_npz(path):
         raise UsageError(f"{path} lacks {', '.join(missing)}; expected {', '.join(ARRAYS)}")
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {key: [file[key]] for key in ARRAYS}
+            return {key: [file[key]] for key in (*ARRAYS, VALID) if key in headers}
     except DAMAGE as error:
         raise UsageError(f"cannot read {path}: {reason(error)}") from error
 
@@ -73,38 +74,45 @@ def checked(arrays, where, release=None):
         where: name of the data in messages.
         release: called after images were read, if the parts are files.
     Returns:
-        {"x_train", "y_train", "x_test", "y_test", "image_shape"} as in shared.data.Data.
+        {"x_train", "y_train", "x_test", "y_test", "image_shape"} and, if there are any, "x_valid",
+        as in shared.data.Data.
     Raises:
         UsageError: an array has another shape or type, or a value out of range.
     """
+    images = {name: arrays[name] for name in ("x_train", "x_test", VALID) if name in arrays}
+    for name, x in images.items():
+        _check_images(x, f"{where}: {name}")
     labels = {}
     for name in ("train", "test"):
-        x, y = arrays[f"x_{name}"], arrays[f"y_{name}"]
-        shape, dtype, kind = _shape(x), x[0].dtype, y[0].dtype.kind
-        if len(shape) < 2 or 0 in shape or shape[3:] not in ((), (1,), (3,), (4,)):
-            raise UsageError(f"{where}: x_{name} has shape {shape}; {WANTED_SHAPE}")
-        if dtype != np.uint8 and dtype.kind not in "bf":
-            raise UsageError(f"{where}: x_{name} is {dtype}; {WANTED}")
-        if _shape(y) != shape[:1] or kind not in "iu":
+        shape, y = _shape(images[f"x_{name}"]), arrays[f"y_{name}"]
+        if _shape(y) != shape[:1] or y[0].dtype.kind not in "iu":
             raise UsageError(
-                f"{where}: y_{name} is {y[0].dtype} of shape {_shape(y)};"
-                f" expected one integer label for each of {shape[0]} images"
+                f"{where}: y_{name} is {y[0].dtype} of shape {_shape(y)}; expected one integer"
+                f" label for each of the {shape[0]} images in x_{name}, which has shape {shape}"
             )
         labels[f"y_{name}"] = np.concatenate(y).astype(np.int64)
-    train, test = (_shape(arrays[f"x_{name}"])[1:] for name in ("train", "test"))
-    if train != test:
-        raise UsageError(
-            f"{where}: images are {train} in x_train and {test} in x_test; expected one size"
-        )
-    images = [arrays["x_train"], arrays["x_test"]]
+    train = _shape(images["x_train"])[1:]
+    for name, x in images.items():
+        if _shape(x)[1:] != train:
+            raise UsageError(
+                f"{where}: images are {train} in x_train and {_shape(x)[1:]} in {name};"
+                " expected one size"
+            )
     # If the only integers are 0 and 1, they are binary pixels, not the two darkest of 256 greys.
-    white = 255 if any(chunk.max() > 1 for x in images for chunk in _chunks(x, release)) else 1
-    return {
-        "x_train": _in_unit_range(arrays["x_train"], white, f"{where}: x_train", release),
-        "x_test": _in_unit_range(arrays["x_test"], white, f"{where}: x_test", release),
-        "image_shape": _image_shape(train),
-        **labels,
+    chunks = (chunk for x in images.values() for chunk in _chunks(x, release))
+    white = 255 if any(chunk.max() > 1 for chunk in chunks) else 1
+    images = {
+        name: _in_unit_range(x, white, f"{where}: {name}", release) for name, x in images.items()
     }
+    return {**images, **labels, "image_shape": _image_shape(train)}
+
+
+def _check_images(parts, where):
+    shape, dtype = _shape(parts), parts[0].dtype
+    if len(shape) < 2 or 0 in shape or shape[3:] not in ((), (1,), (3,), (4,)):
+        raise UsageError(f"{where} has shape {shape}; {WANTED_SHAPE}")
+    if dtype != np.uint8 and dtype.kind not in "bf":
+        raise UsageError(f"{where} is {dtype}; {WANTED}")
 
 
 def _shape(parts):

@@ -32,7 +32,8 @@ class Train:
 
     config: OmitArgPrefixes[Config]
     data: str = "auto"
-    """auto, mnist, mnist-5k, or the path of an .npz with x_train, y_train, x_test, y_test."""
+    """auto, mnist, mnist-5k, or the path of an .npz with x_train, y_train, x_test, y_test and, if
+    you like, x_valid; or of a folder with these arrays in .npy files (python -m shared.shards)."""
     out: Path | None = None
     """Folder of the run; the default is runs/IMPLEMENTATION-RECIPE-seedS."""
     resume: FlagCreatePairsOff[bool] = False

@@ -57,7 +57,7 @@ def train(package, command):
         command = dataclasses.replace(command, resume=True, overwrite=False)
     with locked(out):  # before the slow import, and until figures and metrics are written
         implementation = import_implementation(package)
-        board = Board(command.tensorboard) if command.tensorboard else None
+        board = Board(command.tensorboard, data.held_out_name) if command.tensorboard else None
         on_epoch = board.epoch if board else None
         model, run = implementation.train(
             config,

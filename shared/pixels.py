@@ -105,7 +105,8 @@ class AsFloats:
         self.name = name
 
     def __get__(self, instance, owner=None):
-        return np.asarray(instance.__dict__[self.name])
+        images = instance.__dict__[self.name]
+        return None if images is None else np.asarray(images)
 
     def __set__(self, instance, images):
         instance.__dict__[self.name] = images

@@ -123,7 +123,7 @@ def test_other_shapes_are_refused(tmp_path, shape):
     ("changes", "message"),
     [
         ({"x_train": None}, "lacks x_train"),
-        ({"y_test": np.arange(4)}, "y_test.*expected one integer label for each of 3"),
+        ({"y_test": np.arange(4)}, "y_test.*expected one integer label for each of the 3"),
         ({"y_test": np.linspace(0, 1, 3)}, "y_test is float64"),
         ({"x_test": np.zeros((3, 3, 3), np.uint8)}, "expected one size"),
         ({"x_train": np.zeros((0, 2, 2), np.uint8), "y_train": np.arange(0)}, "has shape"),

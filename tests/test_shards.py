@@ -67,6 +67,15 @@ def test_training_on_a_folder_gives_the_same_bits(
         ]
 
 
+def test_validation_images_are_in_the_folder_too(tmp_path):
+    x = np.random.RandomState(0).randint(0, 256, (10, 2, 3), np.uint8)
+    y = np.arange(10)
+    np.savez(tmp_path / "a.npz", x_train=x, y_train=y, x_test=x, y_test=y, x_valid=x[:7])
+    data = load_data(str(folder(tmp_path / "a.npz", tmp_path, 4)))
+    assert [len(part) for part in data.held_out.parts] == [4, 3]
+    assert same_bits(data.x_valid, load_data(str(tmp_path / "a.npz")).x_valid)
+
+
 def test_a_run_is_continued_on_a_folder_with_the_same_data(data_path, tmp_path):
     from shared.cli import main
 

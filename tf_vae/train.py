@@ -234,7 +234,7 @@ def _loop(compiled, config, data, step, verbose, validated=True, saving=({}, Non
     n = data.n_train
     noise_seed = tf.constant(seed_of(config.seed, "noise"))
     feed = training_batches(data.train, config, step)
-    held_out = evaluation_batches(data.test, config) if validated else ()
+    held_out = evaluation_batches(data.held_out, config) if validated else ()
     shown_as_given = [*TERMS, *(f"val_{name}" for name in TERMS)]  # otherwise the bar averages them
     for epoch, start, end in config.epoch_ends(n, step):
         images, orders = next(feed)

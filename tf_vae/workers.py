@@ -200,7 +200,7 @@ def _loop(steps, run, every, verbose):
     n, running = data.n_train, run.running
     noise_seed = tf.constant(seed_of(config.seed, "noise"))
     feed = training_batches(data.train, config, run.step)
-    held_out = evaluation_batches(data.test, config)
+    held_out = evaluation_batches(data.held_out, config)
     for epoch, start, end in config.epoch_ends(n, run.step):
         images, orders = next(feed)
         if verbose:

@@ -18,7 +18,7 @@ AtLeast1 = Annotated[int, Meta(ge=1)]
 Trainer = Literal["keras_vae", "tf_vae", "keras_vae on jax", "keras_vae on torch"]
 
 
-class DataEntry(msgspec.Struct):
+class DataEntry(msgspec.Struct, omit_defaults=True):
     """The data of a run, as shared.data.Data.describe returns them."""
 
     name: str
@@ -27,6 +27,7 @@ class DataEntry(msgspec.Struct):
     n_test: AtLeast1
     image_shape: Annotated[list[AtLeast1], Meta(min_length=1, max_length=3)]
     sha256: dict[str, str]
+    n_valid: AtLeast1 | None = None  # if val_loss is measured on images of its own
 
 
 class Description(msgspec.Struct, omit_defaults=True):

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.arrays import ARRAYS
+from shared.arrays import ARRAYS, VALID
 from shared.config import UsageError
 from shared.npz import DAMAGE, read_header, reason
 
 __all__ = ["SUMS", "read_shards", "shard_name"]
 
 SUMS = "SHA256SUMS"
-NAME = re.compile(rf"({'|'.join(ARRAYS)})-([0-9]+)\.npy")
+NAME = re.compile(rf"({'|'.join((*ARRAYS, VALID))})-([0-9]+)\.npy")
 LARGE = 2**30  # bytes; reading more than this takes seconds, which the user is told
 
 
@@ -48,8 +48,12 @@ def read_shards(directory, say=lambda line: None):
         arrays[array] = [_map(directory / name, maps) for name in each]
         if array.startswith("y"):
             arrays[array] = [np.array(part) for part in arrays[array]]
+    files = {array: list(zip(names[array], arrays[array], strict=True)) for array in arrays}
+    for array, each in files.items():
+        if array.startswith("x"):
+            _check_images(directory, each)
     for part in ("train", "test"):
-        _check_parts(directory, *(list(zip(names[a], arrays[a], strict=True)) for a in _pair(part)))
+        _check_labels(directory, files[f"x_{part}"], files[f"y_{part}"])
 
     def release():
         # The pages stay in the cache of the system, which takes them back whenever it needs to.
@@ -61,17 +65,15 @@ def read_shards(directory, say=lambda line: None):
     return arrays, release
 
 
-def _pair(part):
-    return f"x_{part}", f"y_{part}"
-
-
 def _names(directory):
     """Returns {array: names of its files, in order}."""
-    numbers = {array: {} for array in ARRAYS}
+    numbers = {array: {} for array in (*ARRAYS, VALID)}
     for path in sorted(directory.glob("*.npy")):
         match = NAME.fullmatch(path.name)
         if match:
             numbers[match[1]].setdefault(int(match[2]), []).append(path.name)
+    if not numbers[VALID]:
+        del numbers[VALID]
     for array, named in numbers.items():
         end = max(numbers[array], default=0) + 1
         for number in range(end):
@@ -147,8 +149,8 @@ def _map(path, maps):
         raise UsageError(f"cannot read {path}: {reason(error)}") from error
 
 
-def _check_parts(directory, images, labels):
-    """Raises UsageError unless all images are alike, and each of their files has its labels."""
+def _check_images(directory, images):
+    """Raises UsageError unless the images in all files of an array are alike."""
     (first, x), *_ = images
     for name, part in images:
         if part.dtype not in (np.uint8, np.bool_, np.float32):
@@ -158,10 +160,14 @@ def _check_parts(directory, images, labels):
                 f"{directory}: {name} is {part.dtype} of shape {part.shape}, and {first} is"
                 f" {x.dtype} of shape {x.shape}; expected images of one type and size"
             )
+
+
+def _check_labels(directory, images, labels):
+    """Raises UsageError unless each file of images has a file with their labels."""
     if len(images) != len(labels):
         raise UsageError(
-            f"{directory}: {len(images)} files like {first} and {len(labels)} like {labels[0][0]};"
-            " expected a file of labels for each file of images"
+            f"{directory}: {len(images)} files like {images[0][0]} and {len(labels)} like"
+            f" {labels[0][0]}; expected a file of labels for each file of images"
         )
     for (name, part), (y_name, y) in zip(images, labels, strict=True):
         if y.shape != part.shape[:1] or y.dtype != labels[0][1].dtype:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.arrays import ARRAYS
+from shared.arrays import ARRAYS, VALID
 from shared.config import UsageError
 from shared.npz import DAMAGE, read_header, read_headers, reason
 from shared.shards.reading import SUMS, shard_name
@@ -16,7 +16,7 @@ __all__ = ["write_shards"]
 
 
 def write_shards(path, directory, per_file=100_000, on_progress=None):
-    """Writes x_train, y_train, x_test and y_test of an .npz as a new folder of .npy files.
+    """Writes x_train, y_train, x_test, y_test and x_valid of an .npz as a new folder of .npy files.
 
     The folder appears when it is complete. Memory for the images of one file is needed.
 
@@ -39,15 +39,16 @@ def write_shards(path, directory, per_file=100_000, on_progress=None):
     missing = [key for key in ARRAYS if key not in headers]
     if missing:
         raise UsageError(f"{path} lacks {', '.join(missing)}; expected {', '.join(ARRAYS)}")
-    if any(not headers[key][0] for key in ARRAYS):
+    arrays = [key for key in (*ARRAYS, VALID) if key in headers]
+    if any(not headers[key][0] for key in arrays):
         raise UsageError(f"{path} holds a single number as an array; expected images and labels")
-    total = sum(-(-headers[key][0][0] // per_file) for key in ARRAYS)
+    total = sum(-(-headers[key][0][0] // per_file) for key in arrays)
     partial = directory.with_name(f".{directory.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         lines = []
-        for array in ARRAYS:
+        for array in arrays:
             for number, rows in enumerate(_read_rows(path, array, per_file)):
                 name = shard_name(array, number)
                 np.save(partial / name, rows)

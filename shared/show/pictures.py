@@ -6,6 +6,7 @@ import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
+from matplotlib.ticker import MaxNLocator
 from scipy.stats import norm
 
 from shared.show.canvas import (
@@ -72,8 +73,10 @@ def latent_panels(panels, labels, caption):
         caption: caption of the figure.
     """
     figure, rows = new_panels((4.4 * len(panels), 4.9), caption, 1, len(panels))
-    for axes, (title, z_mean) in zip(rows[0], panels.items(), strict=True):
-        limit = max(latent_limit(z_mean), 3.5)
+    limits = [max(latent_limit(z_mean), 3.5) for z_mean in panels.values()]
+    if max(limits) < 2 * min(limits):  # otherwise the smallest set would be a spot
+        limits = [max(limits)] * len(limits)
+    for axes, limit, (title, z_mean) in zip(rows[0], limits, panels.items(), strict=True):
         scatter(axes, z_mean, labels, limit)
         # A standard normal point in the plane is within radius 3 with probability 1 - e^-4.5.
         axes.plot(*ellipse(3), color=INK, linewidth=1.4, linestyle="--", zorder=5)
@@ -114,6 +117,8 @@ def curves(
     for label, place in (points or {}).items():
         axes.plot(*place, "o", color=next(colours), markersize=7, label=label)
     axes.set(xlabel=xlabel, ylabel=ylabel)
+    if np.issubdtype(np.asarray(x).dtype, np.integer):
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no latent 2.5
     if "x" in log:
         axes.set_xscale("log")
     if "y" in log:
@@ -249,7 +254,7 @@ def kl_bars(panels, caption):
 
     Args:
         panels: {title: (kl, active)}, (latent_dim,) nats and (latent_dim,) bool; the bar of a
-            dimension that is not active is pale.
+            dimension that is not active is pale, and the title says how many are active.
         caption: caption of the figure.
     """
     widths = [len(kl) + 4 for kl, _ in panels.values()]  # + 4 for the title
@@ -259,7 +264,7 @@ def kl_bars(panels, caption):
         order = np.argsort(kl)[::-1]
         for number, dimension in enumerate(order, start=1):
             axes.bar(number, kl[dimension], color=TRAIN, alpha=1 if active[dimension] else 0.35)
-        axes.set_title(title, fontsize=10)
+        axes.set_title(f"{title}\n{np.sum(active)} active", fontsize=10)
         axes.set_xticks([1, len(kl)])
         axes.set_xlim(0, len(kl) + 1)
         axes.grid(alpha=0.25, axis="y")

@@ -143,21 +143,21 @@ def reconstructions(x, probs, image_shape, caption):
     return image_grid(pairs, image_shape, caption, columns)
 
 
-def loss_by_epoch(history, caption):
-    """Draws the loss of each epoch: the training set's running mean, and the test set's at the end.
+def loss_by_epoch(history, caption, held_out="test"):
+    """Draws the loss of each epoch: the training set's running mean, and that of held-out images.
 
     Args:
         history: rows of a history, dicts with the keys of folder.COLUMNS.
         caption: implementation, recipe, data, seed.
+        held_out: what the images of `val_loss` are called: "test" or "validation".
     """
     figure, axes = new_figure((6.4, 4.4), caption)
     epochs = [row["epoch"] for row in history]
     axes.plot(
         epochs, [r["loss"] for r in history], ".-", color=TRAIN, label="training, running mean"
     )
-    axes.plot(
-        epochs, [r["val_loss"] for r in history], ".-", color=TEST, label="test, end of epoch"
-    )
+    label = f"{held_out}, end of epoch"
+    axes.plot(epochs, [r["val_loss"] for r in history], ".-", color=TEST, label=label)
     axes.set(xlabel="epoch", ylabel="loss = −ELBO, nats per image")
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.legend(frameon=False)

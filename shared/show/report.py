@@ -104,6 +104,8 @@ def draw_figures(directory, data, implementation):
     models = {epoch: implementation.load(directory, epoch)[0] for epoch in epochs}
     paths = []
 
+    history = read_history(directory)
+
     def keep(name, figure):
         paths.append(folder / name)
         save_figure(figure, directory, f"figures/{name}")
@@ -134,7 +136,7 @@ def draw_figures(directory, data, implementation):
         label = f"loss of each step, batches of {config.batch_size}"
         keep("loss.png", plots.loss_by_step({label: losses}, {}, caption(values)))
     else:
-        keep("loss.png", plots.loss_by_epoch(read_history(directory), caption(values)))
+        keep("loss.png", plots.loss_by_epoch(history, caption(values), data.held_out_name))
     return paths
 
 

@@ -76,7 +76,9 @@ def _rows(out, configs, data):
     """Returns header and rows of the results table: each pictured epoch of each run."""
     header = ["recipe", "implementation", "epoch", "step"]
     header += [
-        f"{part} {name}" for name in ("loss", "log-lik.", "KL") for part in ("train", "test")
+        f"{part} {name}"
+        for name in ("loss", "log-lik.", "KL")
+        for part in ("train", data.held_out_name)
     ]
     with_reference = data.name == "mnist"
     header += ["reference test loss"] * with_reference

@@ -32,19 +32,20 @@ class Board:
 
     Args:
         directory: folder for `tensorboard --logdir`; a resumed run adds to its files.
+        held_out: what the images of `val_loss` are called: "test" or "validation".
     """
 
-    def __init__(self, directory):
+    def __init__(self, directory, held_out="test"):
         from tensorboard.summary.writer.event_file_writer import EventFileWriter
 
-        self.directory = Path(directory)
+        self.directory, self.held_out = Path(directory), held_out
         self.writer = EventFileWriter(str(directory))
 
     def epoch(self, row):
         """Adds a row of the history; tags with one prefix are shown in one chart."""
         names = ("loss", "log_likelihood", "kl")
         scalars = {f"{name}/train": row[name] for name in names}
-        scalars |= {f"{name}/test": row[f"val_{name}"] for name in names}
+        scalars |= {f"{name}/{self.held_out}": row[f"val_{name}"] for name in names}
         for tag, value in scalars.items():
             self._add(row["step"], tag=tag, simple_value=value)
 
