@@ -41,13 +41,16 @@ from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
 
 # %%
 import functools
+import inspect
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from scipy import integrate, optimize, special, stats
 
+import tf_vae.model
 from shared import elbo
 from shared.measure import diagnostics, quadrature
 from shared.measure.gradients import gradient_estimators
@@ -55,9 +58,9 @@ from shared.show import pictures
 from shared.config import recipe
 from shared.data import evaluation_images, load_data
 from shared.show.report import prior_samples
-from tf_vae.checkpoint import gather
+from tf_vae.checkpoint import gather, load
 from tf_vae.evaluate import elbo_terms, log_weights
-from tf_vae.model import decode, encode
+from tf_vae.model import build, decode, encode
 from tf_vae.train import train
 
 random = np.random.RandomState(0)
@@ -191,11 +194,15 @@ K = (1, 10, 100, 1000, fast(10_000, 2000))
 naive = diagnostics.importance_bounds(weigh, x, zeros, zeros, seed=0, samples=K)
 guided = diagnostics.importance_bounds(weigh, x, z_mean, z_log_var, seed=0, samples=K)
 
-print(f"exact log p(x), mean of {len(x)} images: {log_px.mean():.2f}")
-for k in K:
-    print(
-        f"K = {k:6,}   z from p(z): {naive[k].mean():8.2f}   z from q(z|x): {guided[k].mean():8.2f}"
-    )
+
+def missing(bounds):
+    """Returns the median over the images of what each number of samples misses, in nats."""
+    return [float(np.median(log_px - bounds[k])) for k in K]
+
+
+print(f"nats below the exact log p(x), median of {len(x)} images")
+for k, without, with_q in zip(K, missing(naive), missing(guided), strict=True):
+    print(f"K = {k:6,}   z from p(z): {without:8.2f}   z from q(z|x): {with_q:8.2f}")
 ratio = np.exp(naive[K[-1]] - log_px)  # of the sum over K draws of the prior to p(x) itself
 error = ratio.std() / math.sqrt(len(x))
 print(f"p(x) by {K[-1]:,} draws of the prior, over the exact one: {ratio.mean():.2f} ± {error:.2f}")
@@ -207,18 +214,56 @@ assert guided[1].mean() > naive[100].mean()
 
 # %%
 lines = {
-    "z from the prior p(z)": [log_px.mean() - naive[k].mean() for k in K],
-    "z from the encoder's q(z|x)": [log_px.mean() - guided[k].mean() for k in K],
+    "z from the prior p(z)": missing(naive),
+    "z from the encoder's q(z|x)": missing(guided),
 }
-text = f"What K samples miss of log p(x): mean of {len(x)} test images"
-show(pictures.curves(K, lines, text, "K samples an image", "nats missing", log="xy"))
+worst = np.sort(log_px - guided[K[-1]])[-2:]
+print(f"the two images for which q misses most at K = {K[-1]:,}: {worst.round(2)} nats")
+text = f"What K samples miss of log p(x): median of {len(x)} test images"
+show(pictures.curves(K, lines, text, "K samples per image", "nats missing", log="xy"))
 
 # %% [markdown]
-# **One** sample of the encoder's $q$ is as good as several hundred samples of the prior. (With two latents, the
-# prior reaches the same value in the end, because its samples cover the whole plane, including regions that a
-# wrong $q$ misses. With 20 latents this would need far too many samples. What grows with $K$ is the
-# *expectation* of the bound; in a single run, like this one, it may also fall.)
+# **One** sample of the encoder's $q$ is as good as several hundred samples of the prior. (The figure shows the median
+# over the images, because two images are badly encoded: $q$ is narrow and in the wrong place, so even its largest
+# $K$ misses nats of them, as the printed line says, and these two would dominate a mean. Section 3 looks at such
+# images. With two latents the prior reaches the same value in the end, because its samples cover the whole plane,
+# including regions that a wrong $q$ misses. With 20 latents this would need far too many samples.)
 #
+# ### Jensen's inequality, in a picture
+#
+# Why is the estimate *below* $\log p(x)$? The logarithm is concave: it lies above each of its chords. So the
+# logarithm of a mean is never less than the mean of the logarithms:
+#
+# $$ \mathbb E[\log w] \le \log\mathbb E[w] $$
+#
+# The figure shows it for a weight that is 0.2 or 1.8 with probability ½ each. With more samples in the mean, the mean
+# varies less, the chord gets shorter, and the difference smaller. This is why the bound rises with $K$. The second
+# check is the same inequality with $w = p/q$, whose mean under $q$ is 1: then $\mathbb E_q[\log(p/q)] \le \log 1 = 0$,
+# so **a KL is never negative**, and it is 0 only if $w$ is constant, that is, if $q = p$.
+
+# %%
+w = np.linspace(0.05, 2.2, 200)
+low, high = 0.2, 1.8
+mean_of_logs, log_of_mean = (math.log(low) + math.log(high)) / 2, math.log((low + high) / 2)
+chord = math.log(low) + (w - low) * (math.log(high) - math.log(low)) / (high - low)
+chord[(w < low) | (w > high)] = np.nan
+
+several = stats.dirichlet(np.ones(6)).rvs(2000, random_state=0).reshape(2, 1000, 6)
+kl_of_pairs = stats.entropy(several[0], several[1], axis=1)  # 1,000 pairs of distributions
+print(f"log of the mean {log_of_mean:.3f}, mean of the logs {mean_of_logs:.3f}")
+print(f"KL of 1,000 random pairs: {kl_of_pairs.min():.3f} to {kl_of_pairs.max():.3f}", end="; ")
+print(f"of a distribution with itself: {stats.entropy(several[0, 0], several[0, 0])}")
+assert mean_of_logs < log_of_mean and (kl_of_pairs > 0).all()
+samples_of_w = random.choice([low, high], size=(20_000, 64))
+by_count = [np.log(samples_of_w[:, :k].mean(axis=1)).mean() for k in (1, 2, 4, 16, 64)]
+print("E[log of the mean of K]:", *(f"{each:.3f}" for each in by_count), "for K = 1, 2, 4, 16, 64")
+assert all(a < b for a, b in itertools.pairwise([*by_count, log_of_mean]))
+
+lines = {"log w": np.log(w), "a chord": chord}
+points = {"log of the mean": (1.0, log_of_mean), "mean of the logs": (1.0, mean_of_logs)}
+show(pictures.curves(w, lines, "Jensen's inequality", "w", "log w", points=points))
+
+# %% [markdown]
 # So a good $q(z|x)$ is useful. The question is how to train one without knowing $p(z|x)$.
 #
 # ## 3. $\log p(x)$ in two parts
@@ -355,10 +400,24 @@ assert np.abs(fitted["log_px"] - log_px[some]).max() < 1e-3  # log p(x) knows no
 assert fitted["kl_to_posterior"][-1] < exact["kl_to_posterior"][some[-1]]
 
 # %% [markdown]
-# Nearly all of the KL is due to the second reason. A Gaussian with a diagonal covariance fits these posteriors
-# well, but the encoder, trained on 4,000 images, is wrong for some new ones. This part of the KL is called the
-# *amortization gap* (Cremer et al., 2018, arXiv:1801.03558): one network computes $q$ for all images, instead
-# of an optimization for each image.
+# Nearly all of the KL is due to the second reason: a Gaussian with a diagonal covariance fits these posteriors
+# well. This part of the KL is called the *amortization gap* (Cremer et al., 2018, arXiv:1801.03558): one network
+# computes $q$ for all images, instead of an optimization for each image. Is the encoder wrong because it has not
+# seen these images? We measure the same KL on training images.
+
+# %%
+x_seen = evaluation_images(data.x_train, config)[:: len(data.x_train) // len(x)][: len(x)]
+seen = quadrature.posterior_identity(log_likelihood, x_seen, *encode(vae, x_seen), spacing=0.02)
+for name, values in (("training", seen), ("test", exact)):
+    gap = values["kl_to_posterior"]
+    print(
+        f"{name:8} images: KL to the posterior {gap.mean():.2f} nats, median {np.median(gap):.2f}"
+    )
+    assert np.abs(values["residual"]).max() < 1e-3 and (gap > 0).all()
+
+# %% [markdown]
+# The gap exists on training images, too: it is a property of the encoder. On new images it is larger, because some
+# of them are encoded wrongly; the median shows that this concerns a few images.
 #
 # ### The form that is computed
 #
@@ -368,7 +427,9 @@ assert fitted["kl_to_posterior"][-1] < exact["kl_to_posterior"][some[-1]]
 #
 # Note which KL this is: the KL to the **prior**, which we can compute, and not the KL to the posterior, which
 # we cannot compute. To check the equation, we compute the left side by sampling
-# $\log\frac{p(x|z)p(z)}{q(z|x)}$, and the right side by integration and the closed form of section 4.
+# $\log\frac{p(x|z)p(z)}{q(z|x)}$, and the right side by integration and the closed form of section 4. (A sample of
+# the left side is the importance bound of section 2 with $K = 1$: so the ELBO is its first member, and larger $K$
+# tighten it.)
 
 # %%
 samples = fast(5000, 500)
@@ -440,6 +501,8 @@ error = ratio.std() / math.sqrt(len(z))
 print(f"formula {together:.4f} = {' + '.join(f'{each:.4f}' for each in one_by_one)}")
 print(f"by sampling {ratio.mean():.4f} ± {error:.4f}")
 assert abs(together - sum(one_by_one)) < 1e-12 and abs(together - ratio.mean()) < 5 * error
+print()
+print(inspect.getsource(elbo.kl_to_standard_normal))
 
 # %% [markdown]
 # Now we return to the remark about $\sigma = 0$. As $\sigma$ goes to 0,
@@ -454,6 +517,37 @@ sigmas = np.array([1e-2, 1e-3, 1e-4, 1e-5])
 kl = np.array(elbo.kl_to_standard_normal(np.zeros((4, 1)), 2 * np.log(sigmas)[:, None]))
 print("KL at σ = 0.01, 0.001, …:", kl.round(3), " steps:", np.diff(kl).round(3))
 assert np.allclose(np.diff(kl), math.log(10), atol=1e-3)
+
+# %% [markdown]
+# ### Why the encoder returns $\log\sigma^2$
+#
+# The encoder's last layer is linear, so its outputs may be any real number. A variance must be positive; its
+# logarithm need not be. If the same outputs are taken for $\sigma^2$, the formula fails at once: about half of an
+# untrained encoder's outputs are negative, and the logarithm of a negative number is not defined. The gradient is
+# another reason. With respect to $\sigma^2$ it is $\frac12(1 - 1/\sigma^2)$, which has no bound as $\sigma$ falls;
+# with respect to $\log\sigma^2$ it is
+#
+# $$ \frac{\partial\,\mathrm{KL}}{\partial\log\sigma^2} = \tfrac12(\sigma^2 - 1), $$
+#
+# which stays between $-\frac12$ and 0 for every $\sigma \le 1$.
+
+# %%
+outputs = encode(build(config, data.input_dim), x_test)[1].astype(np.float64)  # untrained
+with np.errstate(invalid="ignore"):
+    taken_as_variance = (outputs - 1 - np.log(outputs)).sum(axis=1) / 2
+print(f"negative outputs: {np.mean(outputs < 0):.0%}", end="; taken as σ², ")
+print(f"the KL of {np.mean(np.isnan(taken_as_variance)):.0%} of the images is not a number")
+assert np.isnan(taken_as_variance).any()
+assert np.isfinite(elbo.kl_to_standard_normal(np.zeros_like(outputs), outputs)).all()
+
+log_var = tf.Variable(np.log([[1.0], [1e-2], [1e-4], [1e-6]]))
+with tf.GradientTape(persistent=True) as tape:
+    variance = tf.exp(log_var)
+    kl = elbo.kl_to_standard_normal(tf.zeros_like(log_var), tf.math.log(variance))
+for name, source in (("σ²", variance), ("log σ²", log_var)):
+    print(f"gradient with respect to {name:6}", tape.gradient(kl, source).numpy().ravel().round(4))
+by_log = tape.gradient(kl, log_var).numpy()
+assert np.allclose(by_log, (np.exp(log_var.numpy()) - 1) / 2, atol=1e-12)
 
 # %% [markdown]
 # ## 5. The right term: $\mathbb E_{q(z|x)}[\log p(x|z)]$
@@ -503,6 +597,34 @@ scipy_s = stats.bernoulli.logpmf(images.astype(int), special.expit(logits)).sum(
 print(f"largest difference from SciPy {np.abs(ours - scipy_s).max():.1e} nats")
 print(f"the probabilities of all 64 images add up to {np.exp(ours).sum():.12f}")
 assert np.allclose(ours, scipy_s, atol=1e-12) and abs(np.exp(ours).sum() - 1) < 1e-12
+print()
+print(inspect.getsource(elbo.bernoulli_log_likelihood))
+
+# %% [markdown]
+# ### Why the decoder returns logits
+#
+# In float32 the sigmoid of a logit of 17 is exactly 1, so $\log(1 - y)$ is the logarithm of 0. Code that computes the
+# probability first and its logarithm afterwards returns infinity, or, if it clips the probability, a wrong value with a
+# gradient of zero: a pixel that is predicted wrongly with great certainty is then not corrected any more. The second
+# form of the equation has neither problem. Below, a white logit meets a black pixel, $x = 0$, where the exact value is
+# nearly $-\ell$ and its derivative nearly $-1$.
+
+# %%
+logit = tf.Variable([[16.0], [17.0], [20.0], [100.0]])
+black = tf.zeros((4, 1))
+with tf.GradientTape(persistent=True) as tape:
+    y = tf.sigmoid(logit)
+    naive_log = tf.math.log(1 - y)[:, 0]
+    clipped = tf.math.log(1 - tf.clip_by_value(y, 1e-7, 1 - 1e-7))[:, 0]
+    from_logits = elbo.bernoulli_log_likelihood(black, logit)
+print("logit                      ", logit.numpy().ravel())
+for name, value in (("log(1 - y)", naive_log), ("y clipped", clipped), ("logits", from_logits)):
+    slope = tape.gradient(value, logit).numpy().ravel()
+    print(f"{name:11} value {value.numpy().round(3)}, gradient {slope.round(3)}")
+exact_value = -np.logaddexp(0, logit.numpy().ravel().astype(np.float64))
+assert np.allclose(from_logits, exact_value, rtol=1e-6) and np.isinf(naive_log.numpy()[2:]).all()
+assert np.allclose(tape.gradient(from_logits, logit), -1, atol=1e-6)
+assert (tape.gradient(clipped, logit).numpy()[2:] == 0).all()
 
 # %% [markdown]
 # ### Continuous: Gaussian
@@ -695,10 +817,18 @@ assert np.allclose(sharp, -entropy, atol=1e-6) and (nudged < sharp).all()
 # section 3 is the log-likelihood minus *once* the KL.
 
 # %%
-terms, kl = (np.array(each, float) for each in elbo_terms(vae, x_test, config))
-loss = float(elbo.negative_elbo(terms, kl))
-print(f"loss {loss:.4f} = KL {kl.mean():.4f} - log-likelihood {terms.mean():.4f} nats an image")
-assert abs(loss - np.mean(kl - terms)) < 1e-9
+of_samples = []
+for sample in range(many):
+    drawn = [np.array(each, float) for each in elbo_terms(vae, x, config, sample)]
+    of_samples.append(float(elbo.negative_elbo(*drawn)))
+error = np.std(of_samples) / math.sqrt(many)
+print(f"loss of {len(x)} images: {np.mean(of_samples):.3f} ± {error:.3f} nats per image", end=", ")
+print(f"by integration {-exact['elbo'].mean():.3f}")
+assert abs(np.mean(of_samples) + exact["elbo"].mean()) < 5 * error
+print()
+print(inspect.getsource(elbo.negative_elbo))
+
+terms, kl = (np.array(each, float) for each in elbo_terms(vae, x_test, config))  # for what follows
 
 # %% [markdown]
 # Now suppose that the cross-entropy is averaged over pixels, as `BinaryCrossentropy` does, and that the KL is
@@ -714,16 +844,45 @@ print(f"both averaged {averaged:.9f}, beta = 392 {weighted:.9f}")
 assert abs(averaged - weighted) < 1e-9
 
 # %% [markdown]
+# The four combinations, each as a weight of the KL. Only the first is the ELBO:
+#
+# | averaged over | β | with 784 pixels and 2 latents |
+# |---|---|---|
+# | nothing | 1 | 1 |
+# | pixels only | $D$ | 784 |
+# | latents only | $1/d$ | 0.5 |
+# | pixels and latents | $D/d$ | 392 |
+#
+# (The mean over the *batch* is another matter: it divides both terms by $N$ and changes no weight.)
+
+# %%
+D, d = data.input_dim, config.latent_dim
+averages = {
+    "nothing": (1, 1, 1.0),
+    "pixels": (D, 1, D),
+    "latents": (1, d, 1 / d),
+    "both": (D, d, D / d),
+}
+for name, (pixels, latents, beta) in averages.items():
+    averaged = np.mean(-terms / pixels + kl / latents)
+    weighted = float(elbo.negative_elbo(terms, kl, beta=beta)) / pixels
+    print(f"averaged over {name:8} {averaged:12.6f}, by beta = {beta:5g} {weighted:12.6f}")
+    assert abs(averaged - weighted) < 1e-9
+
+# %% [markdown]
 # We train a model with this loss. With this weight, information about $x$ costs 392 times as much in the KL as
-# it gains in the log-likelihood, so the loss is smallest if $z$ contains no information about $x$.
+# it gains in the log-likelihood, so the loss is smallest if $z$ contains no information about $x$. (The row of
+# `beta = 1` is by the run in `pretrained/`, which was trained on all of MNIST; after 2,000 steps on 4,000 images,
+# many of the reconstructions are still another digit.)
 
 # %%
 heavy_config = recipe("post-keras", epochs=fast(50, 20), binarization="dynamic", beta=392.0)
 heavy, heavy_run = train(heavy_config, data, verbose=0)
-shown = x_test[5::67][:15]
+pretrained, _ = load(Path(tf_vae.model.__file__).parents[1] / "pretrained" / "post-keras")
+shown = data.x_test[5::67][:15]
 rows = {
     "test images": shown,
-    "beta = 1": decode(vae, encode(vae, shown)[0]),
+    "beta = 1": decode(pretrained, encode(pretrained, shown)[0]),
     "beta = 392": decode(heavy, encode(heavy, shown)[0]),
 }
 show(pictures.image_rows(rows, data.image_shape, "Reconstructed from the mean of q(z|x)"))
@@ -777,6 +936,34 @@ z = np.array(elbo.reparameterize(np.full((20_000, 1), 0.7), np.full((20_000, 1),
 test = stats.kstest(z, stats.norm(0.7, math.exp(-0.5)).cdf)
 print(f"Kolmogorov-Smirnov: largest distance {test.statistic:.4f}, p-value {test.pvalue:.2f}")
 assert test.pvalue > 0.001
+print()
+print(inspect.getsource(elbo.reparameterize))
+
+# %% [markdown]
+# What the trick changes is the path of the gradient. If $z$ is drawn *from* $q$ by a random number generator, as in the
+# first line of the next cell, then $z$ is a new number, and nothing connects it with $\mu$ and $\sigma$: the gradient is
+# `None`. With $z = \mu + \sigma\varepsilon$ the same number is a function of both.
+#
+# | | $\mu, \sigma \to z$ | $z \to$ loss | gradient of the loss by $\mu$ |
+# |---|---|---|---|
+# | $z$ is drawn from $q$ | a draw: no path | decoder | `None` |
+# | $z = \mu + \sigma\varepsilon$ | sum and product | decoder | through $z$ |
+
+# %%
+mu, log_var = tf.Variable([[0.7]]), tf.Variable([[-1.0]])
+epsilon = tf.constant([[0.4]])
+with tf.GradientTape(persistent=True) as tape:
+    sigma = tf.exp(log_var / 2)
+    drawn = tf.constant(random.normal(mu.numpy(), sigma.numpy()), tf.float32)
+    blocked = drawn**2  # stands for everything that follows z
+    z = elbo.reparameterize(mu, log_var, epsilon)
+    opened = z**2
+gradients = [tape.gradient(loss, [mu, log_var]) for loss in (blocked, opened)]
+print("z drawn from q:     ", gradients[0])
+print("z = μ + σε:         ", [float(each[0, 0]) for each in gradients[1]])
+expected = 2 * float(z[0, 0]) * np.array([1, 0.5 * math.exp(-0.5) * 0.4])
+assert gradients[0] == [None, None]
+assert np.allclose([float(each[0, 0]) for each in gradients[1]], expected, rtol=1e-6)
 
 # %% [markdown]
 # Now the derivative can be taken inside the expectation, through $f$, which contains the decoder:

@@ -37,13 +37,16 @@ from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
 
 # %%
 import functools
+import inspect
 import itertools
 import math
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 from scipy import integrate, optimize, special, stats
 
+import tf_vae.model
 from shared import elbo
 from shared.measure import diagnostics, quadrature
 from shared.measure.gradients import gradient_estimators
@@ -51,9 +54,9 @@ from shared.show import pictures
 from shared.config import recipe
 from shared.data import evaluation_images, load_data
 from shared.show.report import prior_samples
-from tf_vae.checkpoint import gather
+from tf_vae.checkpoint import gather, load
 from tf_vae.evaluate import elbo_terms, log_weights
-from tf_vae.model import decode, encode
+from tf_vae.model import build, decode, encode
 from tf_vae.train import train
 
 random = np.random.RandomState(0)
@@ -168,11 +171,15 @@ K = (1, 10, 100, 1000, fast(10_000, 2000))
 naive = diagnostics.importance_bounds(weigh, x, zeros, zeros, seed=0, samples=K)
 guided = diagnostics.importance_bounds(weigh, x, z_mean, z_log_var, seed=0, samples=K)
 
-print(f"exact log p(x), mean of {len(x)} images: {log_px.mean():.2f}")
-for k in K:
-    print(
-        f"K = {k:6,}   z from p(z): {naive[k].mean():8.2f}   z from q(z|x): {guided[k].mean():8.2f}"
-    )
+
+def missing(bounds):
+    """Returns the median over the images of what each number of samples misses, in nats."""
+    return [float(np.median(log_px - bounds[k])) for k in K]
+
+
+print(f"nats below the exact log p(x), median of {len(x)} images")
+for k, without, with_q in zip(K, missing(naive), missing(guided), strict=True):
+    print(f"K = {k:6,}   z from p(z): {without:8.2f}   z from q(z|x): {with_q:8.2f}")
 ratio = np.exp(naive[K[-1]] - log_px)  # of the sum over K draws of the prior to p(x) itself
 error = ratio.std() / math.sqrt(len(x))
 print(f"p(x) by {K[-1]:,} draws of the prior, over the exact one: {ratio.mean():.2f} ± {error:.2f}")
@@ -184,15 +191,48 @@ assert guided[1].mean() > naive[100].mean()
 
 # %%
 lines = {
-    "z from the prior p(z)": [log_px.mean() - naive[k].mean() for k in K],
-    "z from the encoder's q(z|x)": [log_px.mean() - guided[k].mean() for k in K],
+    "z from the prior p(z)": missing(naive),
+    "z from the encoder's q(z|x)": missing(guided),
 }
-text = f"What K samples miss of log p(x): mean of {len(x)} test images"
-show(pictures.curves(K, lines, text, "K samples an image", "nats missing", log="xy"))
+worst = np.sort(log_px - guided[K[-1]])[-2:]
+print(f"the two images for which q misses most at K = {K[-1]:,}: {worst.round(2)} nats")
+text = f"What K samples miss of log p(x): median of {len(x)} test images"
+show(pictures.curves(K, lines, text, "K samples per image", "nats missing", log="xy"))
 
 # %% [markdown]
-# 编码器的 $q$ 的**一个**样本，与先验的几百个样本一样好。（在二维时，先验最终会达到同样的值，因为它的样本覆盖整个平面，包括错误的 $q$ 遗漏的区域。在 20 维时，这需要太多的样本。另外，随 $K$ 增大而上升的是这个下界的**期望**；在单独一次运行中，例如这里，它也可能下降。）
+# 编码器的 $q$ 的**一个**样本，与先验的几百个样本一样好。（图中是各张图像的中位数，因为有两张图像的编码很差：$q$ 又窄又偏，如上面打印的那一行所示，即使 $K$ 最大也还差几个奈特，平均值会被这两张图像左右。第 3 节会看到这样的图像。在二维时，先验最终会达到同样的值，因为它的样本覆盖整个平面，包括错误的 $q$ 遗漏的区域。在 20 维时，这需要太多的样本。）
 #
+# ### 一张图看懂 Jensen 不等式
+#
+# 这个估计为什么*低于* $\log p(x)$？对数是凹函数：它在每一条弦的上方。所以平均值的对数不会小于对数的平均值：
+#
+# $$ \mathbb E[\log w] \le \log\mathbb E[w] $$
+#
+# 图中的权重以各 ½ 的概率取 0.2 或 1.8。参与平均的样本越多，平均值的波动越小，弦就越短，差距也越小，所以下界随 $K$ 上升。第二个检验是同一个不等式取 $w = p/q$，它在 $q$ 之下的平均值为 1：于是 $\mathbb E_q[\log(p/q)] \le \log 1 = 0$，即 **KL 不会是负数**，并且只有当 $w$ 是常数、也就是 $q = p$ 时才为 0。
+
+# %%
+w = np.linspace(0.05, 2.2, 200)
+low, high = 0.2, 1.8
+mean_of_logs, log_of_mean = (math.log(low) + math.log(high)) / 2, math.log((low + high) / 2)
+chord = math.log(low) + (w - low) * (math.log(high) - math.log(low)) / (high - low)
+chord[(w < low) | (w > high)] = np.nan
+
+several = stats.dirichlet(np.ones(6)).rvs(2000, random_state=0).reshape(2, 1000, 6)
+kl_of_pairs = stats.entropy(several[0], several[1], axis=1)  # 1,000 pairs of distributions
+print(f"log of the mean {log_of_mean:.3f}, mean of the logs {mean_of_logs:.3f}")
+print(f"KL of 1,000 random pairs: {kl_of_pairs.min():.3f} to {kl_of_pairs.max():.3f}", end="; ")
+print(f"of a distribution with itself: {stats.entropy(several[0, 0], several[0, 0])}")
+assert mean_of_logs < log_of_mean and (kl_of_pairs > 0).all()
+samples_of_w = random.choice([low, high], size=(20_000, 64))
+by_count = [np.log(samples_of_w[:, :k].mean(axis=1)).mean() for k in (1, 2, 4, 16, 64)]
+print("E[log of the mean of K]:", *(f"{each:.3f}" for each in by_count), "for K = 1, 2, 4, 16, 64")
+assert all(a < b for a, b in itertools.pairwise([*by_count, log_of_mean]))
+
+lines = {"log w": np.log(w), "a chord": chord}
+points = {"log of the mean": (1.0, log_of_mean), "mean of the logs": (1.0, mean_of_logs)}
+show(pictures.curves(w, lines, "Jensen's inequality", "w", "log w", points=points))
+
+# %% [markdown]
 # 所以一个好的 $q(z|x)$ 是有用的。问题是：不知道 $p(z|x)$，怎样训练它？
 #
 # ## 3. 把 $\log p(x)$ 拆成两部分
@@ -319,7 +359,20 @@ assert np.abs(fitted["log_px"] - log_px[some]).max() < 1e-3  # log p(x) knows no
 assert fitted["kl_to_posterior"][-1] < exact["kl_to_posterior"][some[-1]]
 
 # %% [markdown]
-# KL 几乎全部来自第二个原因。对角协方差的高斯分布能很好地拟合这些后验，但是在 4,000 张图上训练的编码器在某些新图上是错的。KL 的这一部分叫作**摊销差距**（amortization gap；Cremer 等，2018，arXiv:1801.03558）：由一个网络为所有图像计算 $q$，而不是为每张图像做一次优化。
+# KL 几乎全部来自第二个原因：对角协方差的高斯分布能很好地拟合这些后验。KL 的这一部分叫作**摊销差距**（amortization gap；Cremer 等，2018，arXiv:1801.03558）：由一个网络为所有图像计算 $q$，而不是为每张图像做一次优化。编码器出错，是因为没有见过这些图像吗？我们在训练图像上测量同样的 KL。
+
+# %%
+x_seen = evaluation_images(data.x_train, config)[:: len(data.x_train) // len(x)][: len(x)]
+seen = quadrature.posterior_identity(log_likelihood, x_seen, *encode(vae, x_seen), spacing=0.02)
+for name, values in (("training", seen), ("test", exact)):
+    gap = values["kl_to_posterior"]
+    print(
+        f"{name:8} images: KL to the posterior {gap.mean():.2f} nats, median {np.median(gap):.2f}"
+    )
+    assert np.abs(values["residual"]).max() < 1e-3 and (gap > 0).all()
+
+# %% [markdown]
+# 训练图像上也有这个差距：它是编码器的性质。在新图像上差距更大，因为其中有一些被编码到了错误的位置；从中位数可以看出，这样的图像只是少数。
 #
 # ### 真正用来计算的形式
 #
@@ -327,7 +380,7 @@ assert fitted["kl_to_posterior"][-1] < exact["kl_to_posterior"][some[-1]]
 #
 # $$ \mathrm{ELBO} = \mathbb E_{q(z|x)}\big[\log p(x|z)\big] - \mathrm{KL}\big(q(z|x)\,\|\,p(z)\big) $$
 #
-# 注意这是哪一个 KL：是到**先验**的 KL，可以计算；不是到后验的 KL，无法计算。检验时，左边对 $\log\frac{p(x|z)p(z)}{q(z|x)}$ 抽样取平均，右边用数值积分加上第 4 节的闭式解。
+# 注意这是哪一个 KL：是到**先验**的 KL，可以计算；不是到后验的 KL，无法计算。检验时，左边对 $\log\frac{p(x|z)p(z)}{q(z|x)}$ 抽样取平均，右边用数值积分加上第 4 节的闭式解。（左边的一个样本就是第 2 节的重要性下界取 $K = 1$：所以 ELBO 是这一串下界中的第一个，更大的 $K$ 使下界更紧。）
 
 # %%
 samples = fast(5000, 500)
@@ -397,6 +450,8 @@ error = ratio.std() / math.sqrt(len(z))
 print(f"formula {together:.4f} = {' + '.join(f'{each:.4f}' for each in one_by_one)}")
 print(f"by sampling {ratio.mean():.4f} ± {error:.4f}")
 assert abs(together - sum(one_by_one)) < 1e-12 and abs(together - ratio.mean()) < 5 * error
+print()
+print(inspect.getsource(elbo.kl_to_standard_normal))
 
 # %% [markdown]
 # 现在回到关于 $\sigma = 0$ 的说明。当 $\sigma$ 趋于 0 时，
@@ -410,6 +465,33 @@ sigmas = np.array([1e-2, 1e-3, 1e-4, 1e-5])
 kl = np.array(elbo.kl_to_standard_normal(np.zeros((4, 1)), 2 * np.log(sigmas)[:, None]))
 print("KL at σ = 0.01, 0.001, …:", kl.round(3), " steps:", np.diff(kl).round(3))
 assert np.allclose(np.diff(kl), math.log(10), atol=1e-3)
+
+# %% [markdown]
+# ### 编码器为什么输出 $\log\sigma^2$
+#
+# 编码器的最后一层是线性的，输出可以是任意实数。方差必须为正，它的对数则没有这个限制。如果把同样的输出直接当作 $\sigma^2$，公式立刻失效：未经训练的编码器大约有一半的输出是负数，而负数没有对数。梯度是另一个理由。对 $\sigma^2$ 的梯度是 $\frac12(1 - 1/\sigma^2)$，当 $\sigma$ 变小时没有界；对 $\log\sigma^2$ 的梯度是
+#
+# $$ \frac{\partial\,\mathrm{KL}}{\partial\log\sigma^2} = \tfrac12(\sigma^2 - 1), $$
+#
+# 只要 $\sigma \le 1$，它总在 $-\frac12$ 与 0 之间。
+
+# %%
+outputs = encode(build(config, data.input_dim), x_test)[1].astype(np.float64)  # untrained
+with np.errstate(invalid="ignore"):
+    taken_as_variance = (outputs - 1 - np.log(outputs)).sum(axis=1) / 2
+print(f"negative outputs: {np.mean(outputs < 0):.0%}", end="; taken as σ², ")
+print(f"the KL of {np.mean(np.isnan(taken_as_variance)):.0%} of the images is not a number")
+assert np.isnan(taken_as_variance).any()
+assert np.isfinite(elbo.kl_to_standard_normal(np.zeros_like(outputs), outputs)).all()
+
+log_var = tf.Variable(np.log([[1.0], [1e-2], [1e-4], [1e-6]]))
+with tf.GradientTape(persistent=True) as tape:
+    variance = tf.exp(log_var)
+    kl = elbo.kl_to_standard_normal(tf.zeros_like(log_var), tf.math.log(variance))
+for name, source in (("σ²", variance), ("log σ²", log_var)):
+    print(f"gradient with respect to {name:6}", tape.gradient(kl, source).numpy().ravel().round(4))
+by_log = tape.gradient(kl, log_var).numpy()
+assert np.allclose(by_log, (np.exp(log_var.numpy()) - 1) / 2, atol=1e-12)
 
 # %% [markdown]
 # ## 5. 右边一项：$\mathbb E_{q(z|x)}[\log p(x|z)]$
@@ -453,6 +535,30 @@ scipy_s = stats.bernoulli.logpmf(images.astype(int), special.expit(logits)).sum(
 print(f"largest difference from SciPy {np.abs(ours - scipy_s).max():.1e} nats")
 print(f"the probabilities of all 64 images add up to {np.exp(ours).sum():.12f}")
 assert np.allclose(ours, scipy_s, atol=1e-12) and abs(np.exp(ours).sum() - 1) < 1e-12
+print()
+print(inspect.getsource(elbo.bernoulli_log_likelihood))
+
+# %% [markdown]
+# ### 解码器为什么输出 logit
+#
+# 在 float32 里，logit 为 17 时 sigmoid 恰好等于 1，于是 $\log(1 - y)$ 成了 0 的对数。先算概率、再取对数的代码会得到无穷大；如果先把概率截断，得到的就是一个错误的值，而且梯度为零：一个被非常肯定地预测错的像素从此不再被纠正。公式的第二种写法没有这两个问题。下面的像素是黑的，$x = 0$，而 logit 偏向白色；精确值约为 $-\ell$，导数约为 $-1$。
+
+# %%
+logit = tf.Variable([[16.0], [17.0], [20.0], [100.0]])
+black = tf.zeros((4, 1))
+with tf.GradientTape(persistent=True) as tape:
+    y = tf.sigmoid(logit)
+    naive_log = tf.math.log(1 - y)[:, 0]
+    clipped = tf.math.log(1 - tf.clip_by_value(y, 1e-7, 1 - 1e-7))[:, 0]
+    from_logits = elbo.bernoulli_log_likelihood(black, logit)
+print("logit                      ", logit.numpy().ravel())
+for name, value in (("log(1 - y)", naive_log), ("y clipped", clipped), ("logits", from_logits)):
+    slope = tape.gradient(value, logit).numpy().ravel()
+    print(f"{name:11} value {value.numpy().round(3)}, gradient {slope.round(3)}")
+exact_value = -np.logaddexp(0, logit.numpy().ravel().astype(np.float64))
+assert np.allclose(from_logits, exact_value, rtol=1e-6) and np.isinf(naive_log.numpy()[2:]).all()
+assert np.allclose(tape.gradient(from_logits, logit), -1, atol=1e-6)
+assert (tape.gradient(clipped, logit).numpy()[2:] == 0).all()
 
 # %% [markdown]
 # ### 连续像素：高斯分布
@@ -632,10 +738,18 @@ assert np.allclose(sharp, -entropy, atol=1e-6) and (nudged < sharp).all()
 # 对批次取平均，是**唯一的平均**。对像素求和，因为连乘的对数是求和；对隐变量求和，因为 KL 本来就是求和。KL 前面没有权重，因为第 3 节的 ELBO 是对数似然减去**一倍**的 KL。
 
 # %%
-terms, kl = (np.array(each, float) for each in elbo_terms(vae, x_test, config))
-loss = float(elbo.negative_elbo(terms, kl))
-print(f"loss {loss:.4f} = KL {kl.mean():.4f} - log-likelihood {terms.mean():.4f} nats an image")
-assert abs(loss - np.mean(kl - terms)) < 1e-9
+of_samples = []
+for sample in range(many):
+    drawn = [np.array(each, float) for each in elbo_terms(vae, x, config, sample)]
+    of_samples.append(float(elbo.negative_elbo(*drawn)))
+error = np.std(of_samples) / math.sqrt(many)
+print(f"loss of {len(x)} images: {np.mean(of_samples):.3f} ± {error:.3f} nats per image", end=", ")
+print(f"by integration {-exact['elbo'].mean():.3f}")
+assert abs(np.mean(of_samples) + exact["elbo"].mean()) < 5 * error
+print()
+print(inspect.getsource(elbo.negative_elbo))
+
+terms, kl = (np.array(each, float) for each in elbo_terms(vae, x_test, config))  # for what follows
 
 # %% [markdown]
 # 假设交叉熵像 `BinaryCrossentropy` 那样对像素取平均，KL 也对隐变量取平均。设有 $D$ 个像素、$d$ 维隐变量，这就是 KL 的一个隐藏的权重：
@@ -650,15 +764,42 @@ print(f"both averaged {averaged:.9f}, beta = 392 {weighted:.9f}")
 assert abs(averaged - weighted) < 1e-9
 
 # %% [markdown]
-# 我们用这个损失训练一个模型。在这个权重下，关于 $x$ 的信息使 KL 增加的量，是它使对数似然增加的量的 392 倍，所以当 $z$ 不含任何关于 $x$ 的信息时损失最小。
+# 四种组合各相当于 KL 的一个权重，只有第一种是 ELBO：
+#
+# | 对什么取平均 | β | 784 个像素、2 个隐变量时 |
+# |---|---|---|
+# | 都不取 | 1 | 1 |
+# | 只对像素 | $D$ | 784 |
+# | 只对隐变量 | $1/d$ | 0.5 |
+# | 像素和隐变量 | $D/d$ | 392 |
+#
+# （对*批次*取平均是另一回事：两项都除以 $N$，权重不变。）
+
+# %%
+D, d = data.input_dim, config.latent_dim
+averages = {
+    "nothing": (1, 1, 1.0),
+    "pixels": (D, 1, D),
+    "latents": (1, d, 1 / d),
+    "both": (D, d, D / d),
+}
+for name, (pixels, latents, beta) in averages.items():
+    averaged = np.mean(-terms / pixels + kl / latents)
+    weighted = float(elbo.negative_elbo(terms, kl, beta=beta)) / pixels
+    print(f"averaged over {name:8} {averaged:12.6f}, by beta = {beta:5g} {weighted:12.6f}")
+    assert abs(averaged - weighted) < 1e-9
+
+# %% [markdown]
+# 我们用这个损失训练一个模型。在这个权重下，关于 $x$ 的信息使 KL 增加的量，是它使对数似然增加的量的 392 倍，所以当 $z$ 不含任何关于 $x$ 的信息时损失最小。（`beta = 1` 的一行来自 `pretrained/` 中在整个 MNIST 上训练的模型；在 4,000 张图上训练 2,000 步之后，不少重构仍然是另一个数字。）
 
 # %%
 heavy_config = recipe("post-keras", epochs=fast(50, 20), binarization="dynamic", beta=392.0)
 heavy, heavy_run = train(heavy_config, data, verbose=0)
-shown = x_test[5::67][:15]
+pretrained, _ = load(Path(tf_vae.model.__file__).parents[1] / "pretrained" / "post-keras")
+shown = data.x_test[5::67][:15]
 rows = {
     "test images": shown,
-    "beta = 1": decode(vae, encode(vae, shown)[0]),
+    "beta = 1": decode(pretrained, encode(pretrained, shown)[0]),
     "beta = 392": decode(heavy, encode(heavy, shown)[0]),
 }
 show(pictures.image_rows(rows, data.image_shape, "Reconstructed from the mean of q(z|x)"))
@@ -708,6 +849,32 @@ z = np.array(elbo.reparameterize(np.full((20_000, 1), 0.7), np.full((20_000, 1),
 test = stats.kstest(z, stats.norm(0.7, math.exp(-0.5)).cdf)
 print(f"Kolmogorov-Smirnov: largest distance {test.statistic:.4f}, p-value {test.pvalue:.2f}")
 assert test.pvalue > 0.001
+print()
+print(inspect.getsource(elbo.reparameterize))
+
+# %% [markdown]
+# 这个技巧改变的是梯度的路径。如果 $z$ 由随机数发生器*从* $q$ 中抽取（下一个单元格的第一种做法），$z$ 就是一个新的数，与 $\mu$、$\sigma$ 之间没有联系，梯度是 `None`。写成 $z = \mu + \sigma\varepsilon$，同一个数就成了二者的函数。
+#
+# | | $\mu, \sigma \to z$ | $z \to$ 损失 | 损失对 $\mu$ 的梯度 |
+# |---|---|---|---|
+# | 从 $q$ 中抽取 $z$ | 抽样：没有路径 | 解码器 | `None` |
+# | $z = \mu + \sigma\varepsilon$ | 加法和乘法 | 解码器 | 经过 $z$ |
+
+# %%
+mu, log_var = tf.Variable([[0.7]]), tf.Variable([[-1.0]])
+epsilon = tf.constant([[0.4]])
+with tf.GradientTape(persistent=True) as tape:
+    sigma = tf.exp(log_var / 2)
+    drawn = tf.constant(random.normal(mu.numpy(), sigma.numpy()), tf.float32)
+    blocked = drawn**2  # stands for everything that follows z
+    z = elbo.reparameterize(mu, log_var, epsilon)
+    opened = z**2
+gradients = [tape.gradient(loss, [mu, log_var]) for loss in (blocked, opened)]
+print("z drawn from q:     ", gradients[0])
+print("z = μ + σε:         ", [float(each[0, 0]) for each in gradients[1]])
+expected = 2 * float(z[0, 0]) * np.array([1, 0.5 * math.exp(-0.5) * 0.4])
+assert gradients[0] == [None, None]
+assert np.allclose([float(each[0, 0]) for each in gradients[1]], expected, rtol=1e-6)
 
 # %% [markdown]
 # 于是导数可以移到期望里面，经过含有解码器的 $f$：

@@ -131,9 +131,9 @@ for name, gradient in zip(model.named_weights, gradients, strict=True):
     print(f"{name:28} largest |gradient| {np.abs(gradient).max():.1e}")
 
 # %% [markdown]
-# Look at the exponents. The gradient of the output bias is of order 1, the gradients of the encoder are
-# $10^{-4}$ or less, because they are products with two or three matrices whose entries are about 0.001. With plain
-# gradient descent the encoder would not change for a long time. Section 5 comes back to this.
+# Look at the exponents. The gradient of the output bias is of order 1. Those of the encoder's kernels are below
+# $10^{-5}$, and those of its biases below $10^{-3}$, because they are products with two or three matrices whose
+# entries are about 0.001. With plain gradient descent the encoder would not change for a long time. Section 5 comes back to this.
 #
 # **The update.** The optimizer is one of Keras' optimizers, as in the other implementation.
 
@@ -227,16 +227,16 @@ print(
 # (On a busy machine this number is uncertain, and the calls of the model inside the loop by hand are compiled
 # already. `make bench` measures more carefully.)
 #
-# The project goes further: up to 128 steps are one compiled call. Its arguments are the images and the order
-# of the batches, and no Python code runs between the steps.
+# The project goes further: up to 128 steps are one compiled call. Its arguments are the images of these steps and
+# the rows of each batch, and no Python code runs between the steps.
 
 # %%
 print(inspect.getsource(tf_vae.train.update))
 print(inspect.getsource(tf_vae.train.compiled_steps))
 
 # %% [markdown]
-# TensorFlow makes the `while` loop part of the graph, and `tf.gather` selects the images of a batch from all
-# images. Each iteration ends with gathering the batch of the *next* one, so a step finds its batch in memory,
+# TensorFlow makes the `while` loop part of the graph, and `tf.gather` selects the images of a batch. They are
+# stored as integers from 0 to 255, and only those of a batch are converted to numbers from 0 to 1. Each iteration ends with gathering the batch of the *next* one, so a step finds its batch in memory,
 # as in `fit`. The running means are Keras metrics, the same ones that `fit` uses. A smaller last batch has
 # another shape, so XLA compiles the loop a second time for it.
 #

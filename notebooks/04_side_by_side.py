@@ -433,7 +433,8 @@ print(
 #
 # Mathematically, a sum over 784 pixels is 784 times their mean. We write the step with the log-likelihood of *each
 # pixel* and reduce it in three ways: by a sum, as before; by 784 times the mean; and by the mean *without* the factor,
-# which is a well-known mistake and a different model (as in notebook 1: β = 784).
+# which is a well-known mistake and a different model: it is β = 784, which notebook 5 trains. (With the KL averaged
+# over the two latents as well, it is notebook 1's β = 392.)
 
 
 # %%

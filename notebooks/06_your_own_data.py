@@ -62,24 +62,29 @@ folder = Path(temporary.name)  # for your own files, use a permanent folder
 # %% [markdown]
 # ## 1. The file
 #
-# The file is an `.npz` with four arrays:
+# The file is an `.npz` with four arrays, and a fifth if you like:
 #
 # | name | shape | type |
 # |---|---|---|
 # | `x_train`, `x_test` | (n, rows, columns), (n, rows, columns, channels) with 1, 3 or 4 channels, or (n, pixels) | `uint8` in [0, 255], or float in [0, 1] |
 # | `y_train`, `y_test` | (n,) | integers: one label per image |
+# | `x_valid` (optional) | as `x_train` | images on which the loss is watched during training; they need no labels |
 #
 # Labels give the colours of the figures and are used to *describe* the latents after training. The model is
 # not trained on them. If you have no labels, write zeros.
 #
 # These digits are floats from 0 to 16, so they have to be divided by 16. They are stored in the order in
-# which people wrote them, so we shuffle them with a fixed seed before we split them: the test set should be a
-# random sample of the same distribution as the training set.
+# which people wrote them, so we shuffle them with a fixed seed before we split them: all sets should be random
+# samples of one distribution.
+#
+# We split them into **three** sets. The model is trained on the training set. Every decision (how long to train,
+# how many latents, which likelihood) is made by the loss on the *validation* set. The *test* set is used once, at
+# the end: a model that was chosen by its test loss has a test loss that is too good.
 
 # %%
 digits = load_digits()
 order = np.random.RandomState(0).permutation(len(digits.images))
-test, train = order[:360], order[360:]
+test, valid, train = order[:360], order[360:600], order[600:]
 print(
     f"{digits.images.shape}, {digits.images.dtype}, {digits.images.min()} to {digits.images.max()}"
 )
@@ -88,11 +93,13 @@ np.savez_compressed(
     folder / "digits.npz",
     x_train=digits.images[train] / 16,
     y_train=digits.target[train],
+    x_valid=digits.images[valid] / 16,
     x_test=digits.images[test] / 16,
     y_test=digits.target[test],
 )
 data = load_data(str(folder / "digits.npz"))
-print(data.name, data.image_shape, f"{len(data.x_train):,} + {len(data.x_test)} images")
+sizes = [len(each) for each in (data.x_train, data.x_valid, data.x_test)]
+print(data.name, data.image_shape, "training, validation and test images:", *sizes)
 print(
     "x_test:", data.x_test.shape, data.x_test.dtype, f"{data.x_test.min()} to {data.x_test.max()}"
 )
@@ -184,13 +191,14 @@ print("files of the run:", *sorted(path.name for path in (folder / "runs" / "tf"
 
 # %%
 text = f"{data.name}: loss after each epoch, x: binary"
-show(plots.loss_by_epoch(run.history, text))
+show(plots.loss_by_epoch(run.history, text, data.held_out_name))
 
 # %% [markdown]
-# Watch the test loss. Here it is slightly above the training loss and has nearly stopped falling, so the run
+# Watch the validation loss. Here it is slightly above the training loss and has nearly stopped falling, so the run
 # is long enough. With two latents and pixels that are drawn again in each epoch, the model can hardly overfit.
-# If the test loss *rises* while the training loss still falls, train for fewer epochs, get more images, or
-# use a smaller network.
+# If the validation loss *rises* while the training loss still falls, train for fewer epochs, get more images, or
+# use a smaller network. (Without `x_valid` in the file, this curve is measured on the test set. Then do not make
+# decisions by it, or do not call the result a test loss.)
 
 # %%
 x_test = evaluation_images(data.x_test, config)  # binarized once, equally for all runs

@@ -17,6 +17,7 @@ import keras_vae.batches as keras_batches
 import tf_vae.batches as tf_batches
 from shared import elbo
 from shared.config import recipe
+from shared.likelihoods import mean_image
 from shared.show import plots
 from shared.trackers import track_terms
 
@@ -75,6 +76,13 @@ def weight_of_an_exact_posterior_is_the_evidence(log_weight):
     log_likelihood = stats.norm.logpdf(x, z, 1)[:, 0]
     weights = log_weight(log_likelihood, z, x / 2, np.full_like(x, np.log(0.5)))
     np.testing.assert_allclose(weights, stats.norm.logpdf(x[:, 0], 0, np.sqrt(2)), rtol=1e-11)
+
+
+def pixels_have_the_probability_of_the_likelihood(probability):
+    logits = np.array([[-5.0, -1.0, 0.0, 0.3, 4.0]])
+    white = [elbo.bernoulli_log_likelihood(np.ones((1, 1)), logits[:, [i]])[0] for i in range(5)]
+    # 1e-6: the project's mean image is float32.
+    np.testing.assert_allclose(np.asarray(probability(logits))[0], np.exp(white), rtol=1e-6)
 
 
 def manifold_is_upright(grid):
@@ -178,6 +186,11 @@ CASES = {
         lambda ll, z, m, v: (
             ll + oracle.log_normal(z, 0.0, np.zeros_like(v)) + oracle.log_normal(z, m, v)
         ),
+    ),
+    "pixels drawn with probability softplus(logit)": (
+        pixels_have_the_probability_of_the_likelihood,
+        lambda logits: mean_image(CONFIG, {"logits": logits}),
+        lambda logits: np.minimum(np.logaddexp(0, logits), 1),
     ),
     "manifold upside down": (
         manifold_is_upright,
