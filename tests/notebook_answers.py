@@ -11,7 +11,37 @@ def arc(z0, z1, t):
     return (np.sin((1 - t) * angle) * z0 + np.sin(t * angle) * z1) / np.sin(angle)
 
 
+def log_likelihood_of(x, logits):
+    """The Bernoulli log-likelihood of each image."""
+    return np.sum(x * logits - np.logaddexp(0, logits), axis=1)
+
+
 ANSWERS = {
+    "00_a_vae_in_fifty_lines": {
+        # A mean over the latents, no factor 1/2, log_var taken for the variance.
+        "answer_1": (
+            lambda m, v: np.sum(m**2 + np.exp(v) - 1 - v, axis=1) / 2,
+            lambda m, v: np.mean(m**2 + np.exp(v) - 1 - v, axis=1) / 2,
+            lambda m, v: np.sum(m**2 + np.exp(v) - 1 - v, axis=1),
+            lambda m, v: np.sum(m**2 + v - 1 - np.log(np.abs(v)), axis=1) / 2,
+            0.5,
+        ),
+        "answer_2": (
+            lambda m, v, e: m + np.exp(v / 2) * e,
+            lambda m, v, e: m + np.exp(v) * e,
+            lambda m, v, e: m + v * e,
+            lambda m, v, e: m * np.exp(v / 2) + e,
+            "m",
+        ),
+        # A mean over the pixels, the sign, the KL as a mean of its own with a weight.
+        "answer_3": (
+            lambda x, a, kl: np.mean(kl - log_likelihood_of(x, a)),
+            lambda x, a, kl: np.mean(kl - log_likelihood_of(x, a) / x.shape[1]),
+            lambda x, a, kl: np.mean(log_likelihood_of(x, a) - kl),
+            lambda x, a, kl: np.mean(2 * kl - log_likelihood_of(x, a)),
+            lambda x, a, kl: np.sum(kl - log_likelihood_of(x, a)),
+        ),
+    },
     "01_derivation": {
         # The second uses 4 as sigma, the third omits the factor 1/2, the last uses log to base 2.
         "answer_1": (2 - math.log(2), 8 - math.log(4), 4 - math.log(4), 1.0, "1.307"),
