@@ -5,11 +5,11 @@ machine, not of dividing one. (Two workers are not bound to a core each, because
 waits for the network on its only core keeps the thread that serves the network from running.) A
 step of W workers on a batch of B images, with P weights, is modelled as
 
-    t = fixed + update · P + compute · P · B / W  +  [W > 1] · (latency + sent / bandwidth)
+    t = fixed + update · P + compute · P · B / W  +  latency · log2(W) + sent / bandwidth
 
-where sent = 2 · (W - 1) / W · 4 · P bytes is what each worker sends in a ring all-reduce. The first
-three constants are fitted to one worker, the last two to what two workers take more. Needs `make
-setup-backends` for keras_vae.
+where sent = 2 · (W - 1) / W · 4 · P bytes is what each worker sends in an all-reduce that halves
+and doubles its messages, in log2(W) rounds each way. The first three constants are fitted to one
+worker, the last two to what two workers take more. Needs `make setup-backends` for keras_vae.
 """
 
 import contextlib
@@ -119,7 +119,7 @@ def predicted(constants, workers, p, batch):
     alone = fixed + update * p + compute * p * batch / workers
     if workers == 1:
         return alone
-    return alone + latency + per_byte * 2 * (workers - 1) / workers * 4 * p
+    return alone + latency * np.log2(workers) + per_byte * 2 * (workers - 1) / workers * 4 * p
 
 
 def main():
@@ -160,7 +160,8 @@ def report(package, times, constants):
         f" {1e-9 / per_byte:.2f} GB/s"
     )
     print("extrapolated to a billion images, 1,000 images per worker and step:")
-    print(f"{'hidden':>8}{'workers':>9}{'step, ms':>10}{'efficiency':>12}{'hours per epoch':>17}")
+    print(f"{'hidden':>8}{'workers':>9}{'step, ms':>10}{'efficiency':>12}", end="")
+    print(f"{'hours per epoch':>17}{'input, MB/s per worker':>24}")
     for width in (512, 2048):
         p = weights_of(width)
         for workers in (1, 2, 10, 100, 1000):
@@ -168,7 +169,8 @@ def report(package, times, constants):
             step = predicted(constants, workers, p, batch)
             efficiency = predicted(constants, 1, p, 1000) / step
             hours = 1e9 / batch * step / 3600
-            print(f"{width:>8}{workers:>9}{step * 1e3:10.1f}{efficiency:12.0%}{hours:17.2f}")
+            print(f"{width:>8}{workers:>9}{step * 1e3:10.1f}{efficiency:12.0%}", end="")
+            print(f"{hours:17.2f}{1000 * INPUT_DIM / step / 1e6:24.1f}")
 
 
 if __name__ == "__main__":
