@@ -224,8 +224,8 @@ show(pictures.curves(K, lines, text, "K samples per image", "nats missing", log=
 
 # %% [markdown]
 # **One** sample of the encoder's $q$ is as good as several hundred samples of the prior. (The figure shows the median
-# over the images, because two images are badly encoded: $q$ is narrow and in the wrong place, so even its largest
-# $K$ misses nats of them, as the printed line says, and these two would dominate a mean. Section 3 looks at such
+# over the images, because a few are badly encoded: $q$ is narrow and in the wrong place. Of the worst one, even the
+# largest $K$ misses many nats, as the printed line says, and it would dominate a mean. Section 3 looks at such
 # images. With two latents the prior reaches the same value in the end, because its samples cover the whole plane,
 # including regions that a wrong $q$ misses. With 20 latents this would need far too many samples.)
 #
@@ -522,8 +522,8 @@ assert np.allclose(np.diff(kl), math.log(10), atol=1e-3)
 # ### Why the encoder returns $\log\sigma^2$
 #
 # The encoder's last layer is linear, so its outputs may be any real number. A variance must be positive; its
-# logarithm need not be. If the same outputs are taken for $\sigma^2$, the formula fails at once: about half of an
-# untrained encoder's outputs are negative, and the logarithm of a negative number is not defined. The gradient is
+# logarithm need not be. If the same outputs are taken for $\sigma^2$, the formula fails at once: a large part of
+# an untrained encoder's outputs is negative, and the logarithm of a negative number is not defined. The gradient is
 # another reason. With respect to $\sigma^2$ it is $\frac12(1 - 1/\sigma^2)$, which has no bound as $\sigma$ falls;
 # with respect to $\log\sigma^2$ it is
 #

@@ -255,7 +255,7 @@ show(plots.manifold(images, data.image_shape, f"{about}, epoch {epochs}"))
 # with the weights of its epochs 5 and 50 (steps 3,000 and 30,000). This is its manifold at epoch 5:
 
 # %%
-pretrained = Path(keras_vae.__file__).parents[1] / "pretrained" / "post-keras"
+pretrained = Path(keras_vae.model.__file__).parents[1] / "pretrained" / "post-keras"
 mnist = {epoch: load(pretrained, epoch)[0] for epoch in (5, 50)}
 grids = {epoch: decode(each, plots.manifold_z()) for epoch, each in mnist.items()}
 show(plots.manifold(grids[5], data.image_shape, "keras_vae · post-keras · mnist · epoch 5"), dpi=70)
