@@ -14,8 +14,9 @@ from keras_vae.backends import has_xla
 from keras_vae.batches import in_order
 from shared.arguments import checked_images, checked_latents
 from shared.config import Config, from_dict
-from shared.elbo import kl_to_standard_normal, negative_elbo, reparameterize, warmed_up
-from shared.likelihoods import log_likelihood, mean_image
+from shared.elbo import reparameterize
+from shared.likelihoods import mean_image
+from shared.objective import loss_of, repeated, terms_of
 from shared.seeds import seed_of
 from shared.trackers import StepLosses, track_terms
 from shared.weights import check_heads, check_posterior, head_widths, name_weights
@@ -101,12 +102,12 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=True):
     # sample
     q = encoder(x)
     check_posterior(config, q)
-    z = Sampling(config.seed, name="sampling")(q)
+    z = Sampling(config.seed, config.train_samples, name="sampling")(q)
 
     # objective
     heads = decoder(z)
     check_heads(config, input_dim, heads)
-    terms = Objective(config, jit_compile, name="objective")([x, heads, q])
+    terms = Objective(config, jit_compile, name="objective")([x, heads, q, z])
     return VAE(x, terms, name="vae")
 
 
@@ -142,7 +143,7 @@ class VAE(keras.Model):
 
     @property
     def objective(self):
-        """The layer that computes the terms of the ELBO."""
+        """The layer that computes the terms of the objective."""
         return self.get_layer("objective")
 
     @property
@@ -168,9 +169,9 @@ class VAE(keras.Model):
         return name_weights(self.config, self.input_dim, parts)
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Computes -mean(elbo) for training and validation; only training uses the warm-up."""
+        """Computes the loss for training and validation; only training uses the warm-up."""
         step = self.optimizer.iterations if training else None
-        return self.objective.loss(**y_pred, step=step)
+        return self.objective.loss(y_pred, step)
 
     def predict(self, *args, **kwargs):
         """Calls `keras.Model.predict` with one batch per call of the compiled function.
@@ -197,16 +198,17 @@ class VAE(keras.Model):
 class Sampling(keras.layers.Layer):
     """Draws z ~ q(z|x), with separate noise generators for training and evaluation."""
 
-    def __init__(self, seed, **kwargs):
+    def __init__(self, seed, train_samples=1, **kwargs):
         super().__init__(**kwargs)
         self.seed = seed
+        self.train_samples = train_samples
         self.training_noise = keras.random.SeedGenerator(seed_of(seed, "noise"))
         self.evaluation_noise = keras.random.SeedGenerator(seed_of(seed, "evaluation", 0))
 
     def call(self, q, training=False):
         if len(q) == 1:
             return q[0]  # a delta posterior: z = z_mean
-        z_mean, z_log_var = q
+        z_mean, z_log_var = (repeated(each, self.train_samples if training else 1) for each in q)
         noise = self.training_noise if training else self.evaluation_noise
         epsilon = keras.random.normal(ops.shape(z_mean), seed=noise)
         return reparameterize(z_mean, z_log_var, epsilon)
@@ -220,12 +222,13 @@ class Sampling(keras.layers.Layer):
         self.evaluation_noise.state.assign([seed_of(seed, "evaluation", sample), 0])
 
     def get_config(self):
-        return {**super().get_config(), "seed": self.seed}
+        settings = {"seed": self.seed, "train_samples": self.train_samples}
+        return {**super().get_config(), **settings}
 
 
 @keras.saving.register_keras_serializable("keras_vae")
 class Objective(keras.layers.Layer):
-    """Computes the terms of the ELBO of each example, their running means, and the loss."""
+    """Computes the terms of the objective of each example, their running means, and the loss."""
 
     def __init__(self, config, jit_compile=True, **kwargs):
         super().__init__(**kwargs)
@@ -234,21 +237,15 @@ class Objective(keras.layers.Layer):
         self.trackers = {name: keras.metrics.Mean(name) for name in ("log_likelihood", "kl")}
         self.step_losses = StepLosses("step_loss") if self.config.step_losses else None
 
-    def call(self, inputs):
-        x, heads, q = inputs
-        given_z = log_likelihood(self.config, x, heads)
-        # A delta posterior has no density, and the objective of an autoencoder has no KL.
-        kl = kl_to_standard_normal(*q) if len(q) == 2 else ops.zeros_like(given_z)
-        return {"log_likelihood": given_z, "kl": kl}
+    def call(self, inputs, training=False):
+        samples = self.config.train_samples if training else 1
+        return terms_of(self.config, *inputs, samples)
 
-    def loss(self, log_likelihood, kl, step=None):
-        """Computes -mean(elbo), at a training step with the weight of the warm-up."""
-        track_terms(self.trackers, log_likelihood, kl)
-        training, beta = step is not None, self.config.beta
-        if training:
-            beta = warmed_up(beta, step, self.config.kl_warmup_steps)
-        loss = negative_elbo(log_likelihood, kl, beta)
-        if training and self.step_losses is not None:
+    def loss(self, terms, step=None):
+        """Computes the loss, at a training step with the weight of the warm-up."""
+        track_terms(self.trackers, terms["log_likelihood"], terms["kl"])
+        loss = loss_of(self.config, terms, step)
+        if step is not None and self.step_losses is not None:
             self.step_losses.update_state(loss)
         return loss
 

@@ -247,7 +247,7 @@ try:
             sgd, data, folder / f"gradient-{implementation.name}", verbose=0
         )
         first_losses.append(np.float32(run.step_losses[0]))
-        with np.load(run.checkpoint) as file:
+        with np.load(run.directory / "checkpoints" / "last.npz") as file:
             kept.append({name: file[name] for name in file.files if "/gradient/" in name})
 finally:
     keras.optimizers.SGD = usual

@@ -1,7 +1,7 @@
 """All settings of a run in one frozen dataclass, and the named recipes.
 
-This module imports only the standard library, because the command line checks a config before
-TensorFlow is imported.
+This module imports nothing but the standard library and its checks, because the command line checks
+a config before TensorFlow is imported.
 """
 
 import dataclasses
@@ -10,19 +10,14 @@ import typing
 from dataclasses import dataclass
 from typing import Literal
 
+from shared.checks import FLOAT32_MIN, INT32_MAX, UsageError, integer, integers, number
+
 __all__ = ["RECIPES", "Config", "UsageError", "from_dict", "recipe"]
 
 
+# What a config.json of a run that was begun before these fields existed lacks.
+ADDED = {"objective": "elbo", "train_samples": 1}
 OPTIONAL = ("epochs", "steps", "optimizer_epsilon", "fixed_sigma")  # None means "not given"
-INT32_MAX = 2**31 - 1  # sizes of tensors, and the step in the seed of the noise, are int32
-FLOAT32_MIN, FLOAT32_MAX = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # training computes in float32
-
-
-class UsageError(Exception):
-    """Reports bad usage or bad input in one line: what was found, what was expected, what to do.
-
-    It is not a ValueError, because tyro catches a ValueError and prints it in a box.
-    """
 
 
 @dataclass(frozen=True)
@@ -85,11 +80,15 @@ class Config:
     """Weight of the KL in the training objective; 1 is the ELBO."""
     kl_warmup_steps: int = 0
     """Number of steps over which the weight of the KL rises to beta; 0 means no warm-up."""
+    objective: Literal["elbo", "iwae"] = "elbo"
+    """What training maximizes: the ELBO, or the importance bound of --train-samples samples."""
+    train_samples: int = 1
+    """Samples of q(z|x) per image in each training step; an evaluation has samples of its own."""
 
     def __post_init__(self):
         # JSON and library calls may give lists; a frozen dataclass must hold tuples to be hashable.
         for name in ("hidden_dims", "picture_epochs"):
-            object.__setattr__(self, name, _integers(name, getattr(self, name)))
+            object.__setattr__(self, name, integers(name, getattr(self, name)))
         if not self.hidden_dims:
             raise UsageError("hidden_dims is empty; expected at least one width, e.g. 256")
         for name, least, most in (
@@ -99,10 +98,11 @@ class Config:
             ("epochs", 1, INT32_MAX),
             ("steps", 1, INT32_MAX),
             ("kl_warmup_steps", 0, INT32_MAX),
+            ("train_samples", 1, INT32_MAX),
         ):
             value = getattr(self, name)
             if value is not None or name not in OPTIONAL:
-                _integer(name, value, least, most)
+                integer(name, value, least, most)
         if (self.epochs is None) == (self.steps is None):
             given = "no length is given" if self.epochs is None else "epochs and steps are given"
             raise UsageError(f"{given}; expected either epochs or steps")
@@ -116,7 +116,7 @@ class Config:
         ):
             value = getattr(self, name)
             if value is not None or name not in OPTIONAL:
-                object.__setattr__(self, name, _number(name, value, least))
+                object.__setattr__(self, name, number(name, value, least))
         if not isinstance(self.step_losses, bool):
             raise UsageError(f"step_losses is {self.step_losses!r}; expected True or False")
         for name in (
@@ -128,6 +128,7 @@ class Config:
             "binarization",
             "posterior",
             "output_bias",
+            "objective",
         ):
             value, choices = getattr(self, name), typing.get_args(Config.__annotations__[name])
             if not isinstance(value, str) or value not in choices:
@@ -147,6 +148,10 @@ class Config:
             ("output_bias", "likelihood bernoulli", self.output_bias != "zero"),
             ("beta", "posterior gaussian", self.beta != 1),
             ("kl_warmup_steps", "posterior gaussian", self.kl_warmup_steps != 0),
+            ("train_samples", "posterior gaussian", self.train_samples != 1),
+            ("objective", "posterior gaussian", self.objective != "elbo"),
+            ("beta", "objective elbo", self.beta != 1),
+            ("kl_warmup_steps", "objective elbo", self.kl_warmup_steps != 0),
         ):
             field, value = owner.split()
             if given and getattr(self, field) != value:
@@ -189,37 +194,6 @@ class Config:
             end = min(epoch * per_epoch, total)
             yield epoch, step, end
             step = end
-
-
-def _integers(name, values):
-    """Returns `values` as a tuple; raises UsageError unless all are integers >= 1."""
-    if not isinstance(values, (list, tuple)):
-        raise UsageError(f"{name} is {values!r}; expected a list of integers >= 1")
-    for value in values:
-        _integer(name, value)
-    return tuple(values)
-
-
-def _integer(name, value, least=1, most=INT32_MAX):
-    """Raises UsageError unless `value` is an integer from `least` to `most`."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise UsageError(f"{name} is {value!r}; expected an integer >= {least}")
-    if value > most:
-        raise UsageError(f"{name} is {value}; expected an integer <= {most}")
-
-
-def _number(name, value, least):
-    """Returns `value` as a float; raises UsageError unless it is >= `least` and fits in float32."""
-    # The comparison is False for NaN, and an integer too large for a float does not overflow in it.
-    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    if not is_number or not abs(value) <= FLOAT32_MAX:
-        raise UsageError(
-            f"{name} is {value!r}; expected a finite number, at most {FLOAT32_MAX:.2g} (float32)"
-        )
-    if value < least:
-        wanted = f"> 0, at least {least:.2g} (float32)" if least else ">= 0"
-        raise UsageError(f"{name} is {value}; expected a number {wanted}")
-    return float(value)
 
 
 RECIPES = {
@@ -291,6 +265,7 @@ def from_dict(values):
     Raises:
         UsageError: a field is missing or has a bad value.
     """
+    values = {**ADDED, **values}
     names = [field.name for field in dataclasses.fields(Config)]
     missing = [name for name in names if name not in values]
     if missing:

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from shared.config import INT32_MAX, UsageError
+from shared.checks import INT32_MAX, UsageError
 from shared.npz import machine_memory
 
 __all__ = [

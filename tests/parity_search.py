@@ -80,6 +80,9 @@ def examples(draw):
         st.sampled_from(("bernoulli", "gaussian", "categorical", "continuous-bernoulli"))
     )
     posterior = draw(st.sampled_from(("gaussian", "delta")))
+    gaussian = posterior == "gaussian"
+    objective = draw(st.sampled_from(("elbo", "elbo", "iwae") if gaussian else ("elbo",)))
+    weighted = gaussian and objective == "elbo"  # only then the KL has a weight
     rates = st.sampled_from((1e-4, 1e-3, 3e-3, 0.01, 0.1))
     config = Config(
         recipe=draw(st.sampled_from(("post-keras", "post-tf", "nats"))),
@@ -103,11 +106,11 @@ def examples(draw):
         levels=draw(st.integers(2, 6)) if likelihood == "categorical" else None,
         binarization=draw(st.sampled_from(("none", "fixed", "dynamic"))),
         posterior=posterior,
-        output_bias=draw(st.sampled_from(("zero", "mean-image")))
-        if likelihood == "bernoulli"
-        else "zero",
-        beta=draw(st.sampled_from((1.0, 0.0, 0.3, 4.0))) if posterior == "gaussian" else 1.0,
-        kl_warmup_steps=draw(st.sampled_from((0, 1, 7))) if posterior == "gaussian" else 0,
+        output_bias="mean-image" if likelihood == "bernoulli" and draw(st.booleans()) else "zero",
+        beta=draw(st.sampled_from((1.0, 0.0, 0.3, 4.0))) if weighted else 1.0,
+        kl_warmup_steps=draw(st.sampled_from((0, 1, 7))) if weighted else 0,
+        objective=objective,
+        train_samples=draw(st.sampled_from((1, 1, 2, 5))) if gaussian else 1,
     )
     return config, images
 

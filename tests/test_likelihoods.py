@@ -61,17 +61,23 @@ def test_a_learned_sigma_is_larger_than_a_grey_level():
 
 def test_categorical_levels_are_equal_parts_of_the_greys():
     config = recipe("post-keras", likelihood="categorical", levels=4)
-    x = np.array([[0.0, 0.2499, 0.25, 0.5, 0.9999, 1.0]])
-    level = [0, 0, 1, 2, 3, 3]
-    given = {"logits": ops.convert_to_tensor(RANDOM.normal(size=(1, 24)))}
-    log_softmax = special.log_softmax(np.reshape(given["logits"], (6, 4)), axis=1)
-    exact = log_softmax[np.arange(6), level].sum()
-    np.testing.assert_allclose(log_likelihood(config, x, given)[0], exact, rtol=1e-10)
+    x = np.array([[0.0, 0.2499, 0.25, 0.5, 0.9999, 1.0], [0.3, 0.3, 0.3, 0.8, 0.8, 0.8]])
+    level = np.array([[0, 0, 1, 2, 3, 3], [1, 1, 1, 3, 3, 3]])
+    logits = RANDOM.normal(size=(2, 24))
+    log_softmax = special.log_softmax(logits.reshape(2, 6, 4), axis=2)
+    exact = np.take_along_axis(log_softmax, level[..., None], axis=2).sum(axis=(1, 2))
+    given = {"logits": ops.convert_to_tensor(logits)}
+    np.testing.assert_allclose(log_likelihood(config, x, given), exact, rtol=1e-10)
     mean = np.exp(log_softmax) @ (np.arange(4) / 3)
-    np.testing.assert_allclose(mean_image(config, given)[0], mean, rtol=1e-6)  # float32 greys
+    np.testing.assert_allclose(mean_image(config, given), mean, rtol=1e-6)  # float32 greys
+    # Float64 greys would make pictures of another type than those of the other likelihoods.
+    given = {"logits": ops.convert_to_tensor(logits.astype(np.float32))}
+    assert ops.convert_to_numpy(mean_image(config, given)).dtype == np.float32
 
 
-@pytest.mark.parametrize("logit", [-30.0, -2.0, -0.1, -1e-4, 0.0, 0.05, 0.1001, 5.0, 80.0])
+@pytest.mark.parametrize(
+    "logit", [-30.0, -2.0, -0.1, -1e-4, 0.0, 0.05, 0.0999, 0.1001, 0.5, 5.0, 80.0]
+)
 def test_the_continuous_bernoulli_is_drawn_at_its_mean(logit):
     config = recipe("post-keras", likelihood="continuous-bernoulli")
 
@@ -86,4 +92,5 @@ def test_the_continuous_bernoulli_is_drawn_at_its_mean(logit):
     ]  # the density may be concentrated at either end
     mean, _ = integrate.quad(lambda x: x * density(x), 0, 1, points=points, limit=200)
     ours = float(mean_image(config, {"logits": np.array([[logit]])})[0, 0])
-    assert ours == pytest.approx(mean, rel=1e-7, abs=1e-9)  # the series' next term: 0.1⁵ / 30240
+    # The next term of the series is 0.1⁵ / 30240 = 3.3e-10.
+    assert ours == pytest.approx(mean, rel=1e-9, abs=6e-10)

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 
 from shared import npz
+from shared.checks import INT32_MAX
 from shared.cli import exit_status, main
-from shared.config import INT32_MAX, UsageError, recipe
+from shared.config import UsageError, recipe
 from shared.data import load_data
 from shared.run.process import report
 from shared.weights import check_size, weight_shapes

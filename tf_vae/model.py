@@ -10,8 +10,9 @@ import numpy as np
 import tensorflow as tf
 
 from shared.arguments import checked_images, checked_latents
-from shared.elbo import kl_to_standard_normal, reparameterize
-from shared.likelihoods import log_likelihood, mean_image
+from shared.elbo import reparameterize
+from shared.likelihoods import mean_image
+from shared.objective import repeated, terms_of
 from shared.seeds import seed_of
 from shared.weights import check_heads, check_posterior, head_widths, name_weights, weight_shapes
 from tf_vae.batches import in_order
@@ -126,8 +127,8 @@ class VAE(tf.Module):
         """Computes `terms` in a compiled function."""
         return self.compiled["terms"](x, noise_seed)
 
-    def terms(self, x, noise_seed, draw=None):
-        """Computes the terms of the ELBO of each example, at one sample of q(z|x).
+    def terms(self, x, noise_seed, draw=None, samples=1):
+        """Computes the terms of the objective of each example.
 
         Args:
             x: (batch, input_dim) float32 in [0, 1].
@@ -135,25 +136,23 @@ class VAE(tf.Module):
             draw: function of a shape and `noise_seed` that returns the noise, by default
                 `tf.random.stateless_normal`; a worker gives one that returns its part of the noise
                 of the whole batch.
+            samples: number of samples of q(z|x) per image.
         Returns:
-            {"log_likelihood", "kl"}: (batch,) nats.
+            {"log_likelihood", "kl"}: (batch,) nats; as shared.objective.terms_of.
         """
         # sample
         q = self.encoder(x)
         if len(q) == 1:
             z = q[0]  # a delta posterior: z = z_mean
         else:
-            z_mean, z_log_var = q
+            z_mean, z_log_var = (repeated(each, samples) for each in q)
             # Not a default value: a SavedModel cannot hold a function as one.
             draw = draw or tf.random.stateless_normal
             epsilon = draw(tf.shape(z_mean), noise_seed)
             z = reparameterize(z_mean, z_log_var, epsilon)
 
         # objective
-        given_z = log_likelihood(self.config, x, self.decoder(z))
-        # A delta posterior has no density, and the objective of an autoencoder has no KL.
-        kl = kl_to_standard_normal(*q) if len(q) == 2 else tf.zeros_like(given_z)
-        return {"log_likelihood": given_z, "kl": kl}
+        return terms_of(self.config, x, self.decoder(z), q, z, samples)
 
 
 def dense(h, kernel, bias):

@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from shared.backend import keep_freed_memory
-from shared.elbo import negative_elbo, warmed_up
+from shared.objective import loss_of
 from shared.optimizer import build_optimizer, reset_optimizer
 from shared.run.run import Run, check_checkpoint_steps
 from shared.seeds import seed_of
@@ -140,9 +140,9 @@ def update(model, optimizer, trackers, x, noise_seed):
     config, step = model.config, optimizer.iterations
     weights = list(model.named_weights.values())
     with tf.GradientTape() as tape:
-        terms = model.terms(x, tf.stack([noise_seed, tf.cast(step, tf.int32)]))
-        beta = warmed_up(config.beta, step, config.kl_warmup_steps)
-        loss = negative_elbo(**terms, beta=beta)
+        noise_seed = tf.stack([noise_seed, tf.cast(step, tf.int32)])
+        terms = model.terms(x, noise_seed, samples=config.train_samples)
+        loss = loss_of(config, terms, step)
     optimizer.apply(tape.gradient(loss, weights), weights)
     _track(trackers, x, loss, terms)
     if config.step_losses:
@@ -157,13 +157,13 @@ def validate(model, trackers, x, noise_seed):
         noise_seed: (2,) int32, which determines the noise.
     """
     terms = model.terms(x, noise_seed)
-    loss = negative_elbo(**terms, beta=model.config.beta)
+    loss = loss_of(model.config, terms)
     _track(trackers, x, loss, terms)
 
 
 def _track(trackers, x, loss, terms):
     trackers["loss"].update_state(loss, sample_weight=tf.shape(x)[0])
-    track_terms(trackers, **terms)
+    track_terms(trackers, terms["log_likelihood"], terms["kl"])
 
 
 def compiled_steps(model, optimizer, dtype=tf.float32):

@@ -15,7 +15,8 @@ import tensorflow as tf
 from shared.backend import keep_freed_memory
 from shared.distributed.state import share_state
 from shared.distributed.supervisor import run_child
-from shared.elbo import elbo, warmed_up
+from shared.elbo import warmed_up
+from shared.objective import gains
 from shared.optimizer import build_optimizer, optimizer_slots
 from shared.run.checkpoints import MEANS
 from shared.run.process import end_process
@@ -130,19 +131,22 @@ class Steps:
         bounds = [tf.cast(number, tf.int32) + i for i in (0, 1)]
         return [bound * count // self.replicas for bound in bounds]
 
-    def _gradients(self, x, row, first, noise_seed, beta):
+    def _gradients(self, x, row, first, noise_seed, beta, samples):
         """Computes this slice's part of the batch's terms, and of the loss's gradients."""
         model, count = self.model, tf.cast(tf.shape(row)[0], tf.float32)
         weights = list(model.named_weights.values())
 
         def draw(shape, seed):
-            whole = tf.random.stateless_normal((tf.shape(row)[0], model.config.latent_dim), seed)
-            return tf.slice(whole, (first, 0), shape)
+            latent_dim = model.config.latent_dim
+            whole = tf.random.stateless_normal((samples * tf.shape(row)[0], latent_dim), seed)
+            whole = tf.reshape(whole, (samples, -1, latent_dim))
+            part = tf.slice(whole, (0, first, 0), (samples, shape[0] // samples, latent_dim))
+            return tf.reshape(part, shape)
 
         with tf.GradientTape() as tape:
-            terms = model.terms(x, noise_seed, draw)
-            # The loss is -mean(elbo) of the whole batch; the sum over all slices is that mean.
-            loss = -tf.reduce_sum(elbo(**terms, beta=beta)) / count
+            terms = model.terms(x, noise_seed, draw, samples)
+            # The loss is minus the mean over the whole batch, which is the sum over all slices.
+            loss = -tf.reduce_sum(gains(terms, beta)) / count
         parts = [tf.reduce_sum(terms[name]) / count for name in MEANS[1:]]
         return tf.stack([loss, *parts]), tape.gradient(loss, weights)
 
@@ -160,7 +164,7 @@ class Steps:
         beta = tf.convert_to_tensor(
             warmed_up(config.beta, step, config.kl_warmup_steps), tf.float32
         )
-        terms, gradients = self._compiled_gradients(x, row, first, seed, beta)
+        terms, gradients = self._compiled_gradients(x, row, first, seed, beta, config.train_samples)
         self.optimizer.apply(gradients, list(self.model.named_weights.values()))
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, terms)
 
@@ -169,7 +173,7 @@ class Steps:
         row = tf.range(tf.shape(x)[0])
         first, end = self._share(row)
         beta = tf.constant(self.model.config.beta, tf.float32)
-        terms, _ = self._compiled_gradients(x[first:end], row, first, noise_seed, beta)
+        terms, _ = self._compiled_gradients(x[first:end], row, first, noise_seed, beta, 1)
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, terms)
 
     def _run(self, function, *arguments):
