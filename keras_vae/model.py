@@ -16,7 +16,7 @@ from shared.arguments import checked_images, checked_latents
 from shared.config import Config, from_dict
 from shared.elbo import reparameterize
 from shared.likelihoods import mean_image
-from shared.objective import loss_of, repeated, terms_of
+from shared.objective import objective_loss, repeated, terms_of
 from shared.seeds import seed_of
 from shared.trackers import StepLosses, track_terms
 from shared.weights import check_heads, check_posterior, head_widths, name_weights
@@ -244,7 +244,7 @@ class Objective(keras.layers.Layer):
     def loss(self, terms, step=None):
         """Computes the loss, at a training step with the weight of the warm-up."""
         track_terms(self.trackers, terms["log_likelihood"], terms["kl"])
-        loss = loss_of(self.config, terms, step)
+        loss = objective_loss(self.config, terms, step)
         if step is not None and self.step_losses is not None:
             self.step_losses.update_state(loss)
         return loss

@@ -51,6 +51,8 @@ print(images.shape, images.dtype, "from", images.min(), "to", images.max())
 # 1. Draw two numbers, $z \sim \mathcal N(0, I)$. They are the **latents** of the image.
 # 2. A network, the **decoder**, turns $z$ into a probability for each pixel, and the image is drawn from it.
 #
+# ![The model: x goes through the encoder to z_mean and z_log_var; with the noise ε they give z; the decoder gives logits; the loss is the mean of the KL minus the log-likelihood](../docs/figures/model.png)
+#
 # To learn the decoder's weights we need to know which $z$ belongs to which image. A second network, the **encoder**, is
 # trained to say it. Its answer is not a point but a distribution, $q(z|x) = \mathcal N(\mu, \sigma^2)$: an image may
 # come from several $z$.

@@ -49,6 +49,8 @@ print(images.shape, images.dtype, "from", images.min(), "to", images.max())
 # 1. 抽取两个数 $z \sim \mathcal N(0, I)$，它们是这张图像的**隐变量**。
 # 2. 一个网络，即**解码器**，把 $z$ 变成每个像素的概率，再按这些概率抽出图像。
 #
+# ![模型：x 经过编码器得到 z_mean 和 z_log_var，与噪声 ε 一起给出 z，解码器给出 logit；损失是 KL 减去对数似然的平均值](../docs/figures/model.png)
+#
 # 要学习解码器的权重，就要知道哪个 $z$ 对应哪张图像。另一个网络，即**编码器**，被训练来回答这个问题。它的回答不是一个点，而是一个分布 $q(z|x) = \mathcal N(\mu, \sigma^2)$，因为一张图像可能来自不同的 $z$。
 #
 # ## 网络：12 行

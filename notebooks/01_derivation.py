@@ -944,6 +944,8 @@ print(inspect.getsource(elbo.reparameterize))
 # first line of the next cell, then $z$ is a new number, and nothing connects it with $\mu$ and $\sigma$: the gradient is
 # `None`. With $z = \mu + \sigma\varepsilon$ the same number is a function of both.
 #
+# ![Two panels: if z is drawn from q, the gradient ends at the draw; with z = μ + σ · ε it reaches μ and σ](../docs/figures/gradient.png)
+#
 # | | $\mu, \sigma \to z$ | $z \to$ loss | gradient of the loss by $\mu$ |
 # |---|---|---|---|
 # | $z$ is drawn from $q$ | a draw: no path | decoder | `None` |

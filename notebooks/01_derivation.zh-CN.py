@@ -855,6 +855,8 @@ print(inspect.getsource(elbo.reparameterize))
 # %% [markdown]
 # 这个技巧改变的是梯度的路径。如果 $z$ 由随机数发生器*从* $q$ 中抽取（下一个单元格的第一种做法），$z$ 就是一个新的数，与 $\mu$、$\sigma$ 之间没有联系，梯度是 `None`。写成 $z = \mu + \sigma\varepsilon$，同一个数就成了二者的函数。
 #
+# ![两幅图：如果 z 从 q 中抽取，梯度到抽样为止；写成 z = μ + σ · ε，梯度到达 μ 和 σ](../docs/figures/gradient.png)
+#
 # | | $\mu, \sigma \to z$ | $z \to$ 损失 | 损失对 $\mu$ 的梯度 |
 # |---|---|---|---|
 # | 从 $q$ 中抽取 $z$ | 抽样：没有路径 | 解码器 | `None` |

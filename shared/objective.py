@@ -17,7 +17,7 @@ from shared.elbo import (
 )
 from shared.likelihoods import log_likelihood
 
-__all__ = ["gains", "loss_of", "repeated", "terms_of"]
+__all__ = ["gains", "objective_loss", "repeated", "terms_of"]
 
 
 def repeated(x, samples):
@@ -64,7 +64,7 @@ def gains(terms, beta):
     return terms["bound"] if "bound" in terms else elbo(terms["log_likelihood"], terms["kl"], beta)
 
 
-def loss_of(config, terms, step=None):
+def objective_loss(config, terms, step=None):
     """Computes the loss, minus the mean of `gains` over the batch.
 
     Args:

@@ -11,7 +11,7 @@ from bits import both, differing
 from scipy import special, stats
 
 from shared.config import ADDED, UsageError, from_dict, recipe
-from shared.objective import loss_of, repeated, terms_of
+from shared.objective import objective_loss, repeated, terms_of
 from shared.weights import weight_shapes
 
 CONFIG = recipe("post-keras", hidden_dims=(5,), latent_dim=2, batch_size=60, epochs=2)
@@ -41,7 +41,7 @@ def test_the_bound_is_the_log_of_the_mean_weight(case):
     exact = special.logsumexp(weights, axis=0) - np.log(SAMPLES)
     np.testing.assert_allclose(terms["bound"], exact, rtol=1e-12)
     np.testing.assert_allclose(terms["log_likelihood"], given_z.mean(axis=0), rtol=1e-12)
-    np.testing.assert_allclose(loss_of(IWAE, terms), -exact.mean(), rtol=1e-12)
+    np.testing.assert_allclose(objective_loss(IWAE, terms), -exact.mean(), rtol=1e-12)
 
 
 def test_the_elbo_of_several_samples_is_their_mean(case):
@@ -50,7 +50,9 @@ def test_the_elbo_of_several_samples_is_their_mean(case):
     kl = oracle.kl_to_standard_normal(*inputs[2])
     assert set(terms) == {"log_likelihood", "kl"}
     np.testing.assert_allclose(terms["kl"], kl, rtol=1e-12)
-    np.testing.assert_allclose(loss_of(MANY, terms), np.mean(kl - given_z.mean(axis=0)), rtol=1e-12)
+    np.testing.assert_allclose(
+        objective_loss(MANY, terms), np.mean(kl - given_z.mean(axis=0)), rtol=1e-12
+    )
 
 
 def test_an_evaluation_of_either_objective_is_the_elbo(case):
@@ -58,7 +60,9 @@ def test_an_evaluation_of_either_objective_is_the_elbo(case):
     one = {"logits": heads["logits"][:BATCH]}
     usual, bound = (terms_of(config, x, one, q, z[:BATCH], 1) for config in (CONFIG, IWAE))
     np.testing.assert_array_equal(bound["bound"], usual["log_likelihood"] - usual["kl"])
-    np.testing.assert_allclose(loss_of(IWAE, bound), loss_of(CONFIG, usual), rtol=1e-14)
+    np.testing.assert_allclose(
+        objective_loss(IWAE, bound), objective_loss(CONFIG, usual), rtol=1e-14
+    )
 
 
 def test_the_gradient_weighs_the_samples_by_their_importance(case):
@@ -66,7 +70,7 @@ def test_the_gradient_weighs_the_samples_by_their_importance(case):
     (x, heads, q, z), _, weights = case
     logits = tf.Variable(heads["logits"])
     with tf.GradientTape() as tape:
-        loss = loss_of(IWAE, terms_of(IWAE, x, {"logits": logits}, q, z, SAMPLES))
+        loss = objective_loss(IWAE, terms_of(IWAE, x, {"logits": logits}, q, z, SAMPLES))
     gradient = tape.gradient(loss, logits).numpy().reshape(SAMPLES, BATCH, PIXELS)
     of_a_sample = x - special.expit(heads["logits"].reshape(SAMPLES, BATCH, PIXELS))
     share = special.softmax(weights, axis=0)[..., None]
@@ -127,7 +131,7 @@ def test_more_samples_tighten_the_bound(data, implementations):
             noise = tf.random.stateless_normal(tf.shape(mean), [seed, samples])
             z = mean + tf.exp(log_var / 2) * noise
             terms = terms_of(config, x, model.decoder(z), q, z, samples)
-            each.append(float(loss_of(config, terms)))
+            each.append(float(objective_loss(config, terms)))
         bounds.append(np.mean(each))
     assert all(a > b for a, b in itertools.pairwise(bounds))  # losses
 

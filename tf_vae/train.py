@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 
 from shared.backend import keep_freed_memory
-from shared.objective import loss_of
+from shared.objective import objective_loss
 from shared.optimizer import build_optimizer, reset_optimizer
 from shared.run.run import Run, check_checkpoint_steps
 from shared.seeds import seed_of
@@ -142,7 +142,7 @@ def update(model, optimizer, trackers, x, noise_seed):
     with tf.GradientTape() as tape:
         noise_seed = tf.stack([noise_seed, tf.cast(step, tf.int32)])
         terms = model.terms(x, noise_seed, samples=config.train_samples)
-        loss = loss_of(config, terms, step)
+        loss = objective_loss(config, terms, step)
     optimizer.apply(tape.gradient(loss, weights), weights)
     _track(trackers, x, loss, terms)
     if config.step_losses:
@@ -157,7 +157,7 @@ def validate(model, trackers, x, noise_seed):
         noise_seed: (2,) int32, which determines the noise.
     """
     terms = model.terms(x, noise_seed)
-    loss = loss_of(model.config, terms)
+    loss = objective_loss(model.config, terms)
     _track(trackers, x, loss, terms)
 
 
