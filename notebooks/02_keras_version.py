@@ -244,7 +244,7 @@ print(
 
 # %%
 images = decode(model, plots.manifold_z())
-show(plots.manifold(images, data.image_shape, f"{about}, epoch {epochs}"))
+show(plots.manifold(images, data.image_shape, f"{about}, epoch {epochs}"), dpi=60)
 
 # %% [markdown]
 # Compare this with the scatter plot, but mind the axes: this figure ends at ±1.6, and its steps are equal in
@@ -258,7 +258,7 @@ show(plots.manifold(images, data.image_shape, f"{about}, epoch {epochs}"))
 pretrained = Path(keras_vae.model.__file__).parents[1] / "pretrained" / "post-keras"
 mnist = {epoch: load(pretrained, epoch)[0] for epoch in (5, 50)}
 grids = {epoch: decode(each, plots.manifold_z()) for epoch, each in mnist.items()}
-show(plots.manifold(grids[5], data.image_shape, "keras_vae · post-keras · mnist · epoch 5"), dpi=70)
+show(plots.manifold(grids[5], data.image_shape, "keras_vae · post-keras · mnist · epoch 5"), dpi=52)
 
 # %% [markdown]
 # And at epoch 50:
