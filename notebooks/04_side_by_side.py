@@ -113,8 +113,8 @@ print(inspect.getsource(keras_vae.model.Sampling.call))
 both_blocks("model", "objective")
 
 # %% [markdown]
-# **Objective.** Both sides call the same functions of `shared/elbo.py`. The mathematics has one right result in any
-# framework, so it is written once.
+# **Objective.** Both sides call the same function of `shared/objective.py`, whose formulas are in `shared/elbo.py`. The
+# mathematics has one right result in any framework, so it is written once.
 
 # %%
 both_blocks("train", "update")
