@@ -2,6 +2,7 @@
 
     make mutants                              # all modules of TESTS
     make mutants MODULES="shared/elbo.py"     # some of them
+    python tests/mutation.py --sample 50      # 50 mutants of each module, always the same
 
 A mutant is a module with one change, made by mutmut: another number, operator, string, argument or
 keyword. It is killed if one of the module's tests fails, and survives if all pass. The command
@@ -16,6 +17,7 @@ is never changed.
 import argparse
 import difflib
 import os
+import random
 import shutil
 import signal
 import sys
@@ -205,6 +207,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("modules", nargs="*", help=f"of {', '.join(TESTS)}")
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--sample", type=int, help="mutants of each module, drawn with seed 0")
     arguments = parser.parse_args()
     sys.dont_write_bytecode = True  # mutants of equal time and size would share it
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -221,6 +224,9 @@ def main():
             if status != 0:
                 raise SystemExit(f"the tests of {module} fail without a mutation:\n{log}")
         cases, started = mutants(source), time.monotonic()
+        whole = len(cases)
+        if arguments.sample is not None and arguments.sample < whole:
+            cases = random.Random(0).sample(cases, arguments.sample)
         survived = sorted(
             number
             for number, status, _ in statuses(
@@ -233,7 +239,7 @@ def main():
             print(f"\n{module}: {reason or 'SURVIVED'}", *cases[number][0], sep="\n", flush=True)
         unexplained += reasons.count(None)
         summary.append(
-            f"{module}: {len(cases)} mutants, {len(cases) - len(survived)} killed,"
+            f"{module}: {len(cases)} of {whole} mutants, {len(cases) - len(survived)} killed,"
             f" {len(survived) - reasons.count(None)} equivalent, {reasons.count(None)} survived;"
             f" {time.monotonic() - started:.0f} s"
         )
