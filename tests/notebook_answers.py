@@ -114,6 +114,17 @@ ANSWERS = {
         "answer_4": ([True, False, False], [True, True, False], [True, False, True], [True], 1),
         "answer_5": (1.0, 4, 0.25, 2.0),
     },
+    "07_beyond_digits": {
+        "answer_1": (103.4, 103.0, 103.1, 104.2, "103.4"),
+        "answer_2": (46, 20, 26, 21, 804),
+        "answer_3": (
+            lambda z, i, values: np.where(np.arange(len(z)) == i, values[:, None], z),
+            lambda z, i, values: np.tile(z, (len(values), 1)),
+            lambda z, i, values: np.where(np.arange(len(z)) == i, z + values[:, None], z),
+            lambda z, i, values: np.tile(values[:, None], (1, len(z))),
+            2.0,
+        ),
+    },
     "06_your_own_data": {
         "answer_1": (
             lambda x: x / 4095,
