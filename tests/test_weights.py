@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
-from shared.config import recipe
-from shared.weights import head_widths, initial_bias, weight_shapes
+from shared.config import UsageError, recipe
+from shared.optimizer import build_optimizer, optimizer_slots
+from shared.weights import check_size, head_widths, initial_bias, slot_shapes, weight_shapes
+from tf_vae.model import build
 
 RANDOM = np.random.RandomState(3)
 
@@ -75,3 +77,20 @@ def test_the_mean_image_is_summed_in_float64():
 
 def test_a_bias_of_zero_gives_no_entry():
     assert initial_bias(recipe("post-keras"), np.zeros((4, 6), np.float32)) == {}
+
+
+@pytest.mark.parametrize("optimizer", ["rmsprop", "adam", "sgd"])
+def test_the_slots_are_those_of_the_optimizer_of_keras(optimizer):
+    config = recipe("post-keras", hidden_dims=(5,), latent_dim=2, optimizer=optimizer)
+    model = build(config, 9)
+    built = build_optimizer(config, 100, model.trainable_variables)
+    slots = {name: tuple(v.shape) for name, v in optimizer_slots(model, built).items()}
+    assert slot_shapes(config, 9) == slots
+
+
+def test_a_refusal_states_both_sizes(monkeypatch):
+    monkeypatch.setattr("shared.weights.machine_memory", lambda: 3 * 2**30)
+    config = recipe("post-keras", hidden_dims=(2**20,), latent_dim=2**10)
+    # Of 2^20 · (784 + 3 · 2^10 + 784) weights, nearly all of the size, four times 4 bytes.
+    with pytest.raises(UsageError, match=r"needs 74 GiB; this machine has 3 GiB of memory"):
+        check_size(config, 784, 60_000)
