@@ -23,7 +23,7 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The build of PyTorch for CPUs needs PyTorch's own index, e.g. in PIP_EXTRA_INDEX_URL.
 .venv/.ready-backends: requirements-backends.txt requirements/torch.txt .venv/.ready-test
 	$(INSTALL) --require-hashes -r requirements-backends.txt
-	$(INSTALL) -r requirements/torch.txt -c requirements.txt
+	$(INSTALL) --no-deps -r requirements/torch.txt
 	touch $@
 
 # What a target needs in addition: extras, notebooks, page, mutants, audit
