@@ -34,6 +34,16 @@ def test_the_files_belong_together():
         assert last[f"val_{name}"] == pytest.approx(metrics[f"test_{name}"]["value"], rel=1e-5)
 
 
+def test_the_published_page_shows_the_results_of_the_pretrained_run():
+    page = PRETRAINED.parents[1] / "docs" / "index.html"
+    assert page.stat().st_size < 3_000_000
+    text = page.read_text(encoding="utf-8")
+    for row in read_history(PRETRAINED):
+        if row["epoch"] in EPOCHS:
+            for name in ("loss", "val_loss", "val_log_likelihood", "val_kl"):
+                assert f"{row[name]:.2f}" in text
+
+
 def test_samples_are_drawn_and_figures_need_the_data(tmp_path, capsys, monkeypatch):
     folder = tmp_path / "post-keras"
     shutil.copytree(PRETRAINED, folder)
