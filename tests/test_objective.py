@@ -11,7 +11,7 @@ from bits import both, differing
 from scipy import special, stats
 
 from shared.config import ADDED, UsageError, from_dict, recipe
-from shared.objective import objective_loss, repeated, terms_of
+from shared.objective import gains, objective_loss, repeated, terms_of
 from shared.weights import weight_shapes
 
 CONFIG = recipe("post-keras", hidden_dims=(5,), latent_dim=2, batch_size=60, epochs=2)
@@ -75,6 +75,26 @@ def test_the_gradient_weighs_the_samples_by_their_importance(case):
     of_a_sample = x - special.expit(heads["logits"].reshape(SAMPLES, BATCH, PIXELS))
     share = special.softmax(weights, axis=0)[..., None]
     np.testing.assert_allclose(gradient, -share * of_a_sample / BATCH, rtol=1e-11)
+
+
+def test_a_worker_sums_what_the_loss_averages(case):
+    """The loss is minus the mean of the gains, of which each worker computes a part."""
+    for config, beta in ((MANY, 1.0), (dataclasses.replace(MANY, beta=3.0), 3.0), (IWAE, 9.0)):
+        terms = terms_of(config, *case[0], SAMPLES)
+        exact = terms["log_likelihood"] - beta * terms["kl"] if config != IWAE else terms["bound"]
+        np.testing.assert_array_equal(gains(terms, beta), exact)
+        np.testing.assert_allclose(objective_loss(config, terms), -np.mean(exact), rtol=1e-14)
+
+
+def test_only_a_training_step_has_a_warm_up(case):
+    config = dataclasses.replace(MANY, beta=2.0, kl_warmup_steps=10)
+    terms = terms_of(config, *case[0], SAMPLES)
+    terms = {name: tf.cast(each, tf.float32) for name, each in terms.items()}
+    given_z, kl = (np.mean(terms[name]) for name in ("log_likelihood", "kl"))
+    for step, beta in ((0, 0.2), (4, 1.0), (9, 2.0), (50, 2.0), (None, 2.0)):
+        # 1e-6: float32.
+        loss = objective_loss(config, terms, step)
+        np.testing.assert_allclose(loss, beta * kl - given_z, rtol=1e-6)
 
 
 def test_a_batch_is_repeated_sample_by_sample():

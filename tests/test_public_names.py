@@ -4,8 +4,10 @@ import importlib
 
 import pytest
 
+MODULES = ["checks", "config", "elbo", "likelihoods", "objective", "seeds", "weights"]
 
-@pytest.mark.parametrize("name", ["elbo", "likelihoods", "config", "seeds", "weights"])
+
+@pytest.mark.parametrize("name", MODULES)
 def test_a_module_has_what_it_exports(name):
     module = importlib.import_module(f"shared.{name}")
     for each in module.__all__:
