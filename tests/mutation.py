@@ -55,14 +55,29 @@ TESTS = {
         "test_own_network.py",
         "test_surroundings.py",
     ),
-    "shared/npz.py": ("test_files.py", "test_surroundings.py"),
-    "shared/run/files.py": ("test_files.py", "test_run.py"),
-    "shared/run/folder.py": ("test_run.py", "test_run_refusals.py"),
-    "shared/run/checksums.py": ("test_repair.py", "test_run.py"),
-    "shared/run/schemas.py": ("test_repair.py", "test_run.py"),
-    "shared/run/checkpoints.py": ("test_repair.py", "test_run.py", "test_resume.py"),
-    "shared/run/state.py": ("test_run.py", "test_run_refusals.py", "test_divergence.py"),
-    "shared/run/run.py": ("test_run.py", "test_run_refusals.py", "test_divergence.py"),
+    "shared/npz.py": ("test_files.py", "test_surroundings.py", "test_public_names.py"),
+    "shared/run/files.py": ("test_files.py", "test_run.py", "test_public_names.py"),
+    "shared/run/folder.py": ("test_run.py", "test_run_refusals.py", "test_public_names.py"),
+    "shared/run/checksums.py": ("test_repair.py", "test_run.py", "test_public_names.py"),
+    "shared/run/schemas.py": ("test_repair.py", "test_run.py", "test_public_names.py"),
+    "shared/run/checkpoints.py": (
+        "test_repair.py",
+        "test_run.py",
+        "test_resume.py",
+        "test_public_names.py",
+    ),
+    "shared/run/state.py": (
+        "test_run.py",
+        "test_run_refusals.py",
+        "test_divergence.py",
+        "test_public_names.py",
+    ),
+    "shared/run/run.py": (
+        "test_run.py",
+        "test_run_refusals.py",
+        "test_divergence.py",
+        "test_public_names.py",
+    ),
 }
 # Survivors that compute the same as the original, by the changed line without its indentation.
 RANK_2 = "the tensor is (batch, width), so its last axis is axis 1"

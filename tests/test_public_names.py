@@ -1,10 +1,12 @@
-"""The modules of the core define everything in their __all__, with docstrings."""
+"""The modules of the core and of a run define everything in their __all__, with docstrings."""
 
 import importlib
 
 import pytest
 
-MODULES = ["checks", "config", "elbo", "likelihoods", "objective", "seeds", "weights"]
+MODULES = ["checks", "config", "elbo", "likelihoods", "npz", "objective", "seeds", "weights"]
+RUN = ("checkpoints", "checksums", "files", "folder", "process", "run", "schemas", "state")
+MODULES += [f"run.{name}" for name in RUN]
 
 
 @pytest.mark.parametrize("name", MODULES)

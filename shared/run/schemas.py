@@ -11,7 +11,7 @@ from msgspec import Meta
 
 from shared.config import UsageError
 
-__all__ = ["COLUMNS", "Description", "HistoryRow", "Metric", "StepRow", "checked"]
+__all__ = ["COLUMNS", "DataEntry", "Description", "HistoryRow", "Metric", "StepRow", "checked"]
 
 AtLeast1 = Annotated[int, Meta(ge=1)]
 # The implementations, and the first of them on the other backends of Keras.
