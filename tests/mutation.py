@@ -117,6 +117,11 @@ EQUIVALENT = {
         "probs = ops.softmax(_by_level(config, logits), )": "the default axis is the last",
         "small = ops.abs(logits) <= 0.1": "at 0.1 both formulas agree to 3e-10",
     },
+    "shared/run/files.py": {
+        "with np.load(path, allow_pickle=True) as file:": (
+            "the types in the headers are checked before, and an array of objects is refused there"
+        ),
+    },
     "shared/config.py": {
         "return sorted({epoch for epoch in self.picture_epochs if epoch <= last} | {last})": (
             "the last epoch is added in any case"

@@ -1,4 +1,4 @@
-"""The reader of .npz files: what it returns and what it refuses."""
+"""The readers of .npz and of text files: what they return and what they refuse."""
 
 import re
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from shared.config import UsageError
-from shared.run.files import read_npz
+from shared.run.files import TEXT_LIMIT, read_npz, read_text
 
 NAN = "a/bias holds NaN or infinity; expected finite numbers"
 RANDOM = np.random.RandomState(3)
@@ -84,3 +84,26 @@ def test_a_file_that_is_no_npz_is_refused_in_one_line(write, tmp_path):
     with pytest.raises(UsageError) as error:
         read_npz(path, SHAPES)
     assert re.fullmatch(f"cannot read {re.escape(str(path))}: .+", str(error.value))
+
+
+def test_a_text_file_is_read_or_refused_with_its_reason(tmp_path):
+    path = tmp_path / "text"
+    with pytest.raises(FileNotFoundError):
+        read_text(path)
+    path.write_bytes("σ\n".encode())
+    assert read_text(path) == "σ\n"
+    path.write_bytes(b"a\xff")
+    with pytest.raises(UsageError) as error:
+        read_text(path)
+    reason = "'utf-8' codec can't decode byte 0xff in position 1: invalid start byte"
+    assert str(error.value) == f"cannot read {path}: {reason}"
+    with path.open("wb") as file:
+        file.truncate(TEXT_LIMIT + 1)  # a hole, which takes no space on the disk
+    with pytest.raises(UsageError) as error:
+        read_text(path)
+    assert str(error.value) == f"cannot read {path}: it has more than 1 GiB"
+    path.unlink()
+    path.mkdir()
+    with pytest.raises(UsageError) as error:
+        read_text(path)
+    assert str(error.value) == f"cannot read {path}: it is not a file"
