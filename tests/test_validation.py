@@ -2,21 +2,10 @@
 
 import numpy as np
 import pytest
+from small_data import write
 
 from shared.config import UsageError, recipe
 from shared.data import load_data
-
-
-def write_npz(path, **changes):
-    """Writes a small valid .npz with some arrays replaced or added; returns its path."""
-    arrays = {
-        "x_train": np.arange(5 * 4, dtype=np.uint8).reshape(5, 2, 2) * 12,
-        "y_train": np.arange(5),
-        "x_test": np.full((3, 2, 2), 255, np.uint8),
-        "y_test": np.arange(3),
-    }
-    np.savez(path, **{**arrays, **changes})
-    return str(path)
 
 
 def test_validation_images_are_watched_in_place_of_the_test_set(implementation, tmp_path):
@@ -28,9 +17,9 @@ def test_validation_images_are_watched_in_place_of_the_test_set(implementation, 
         "x_test": images[50:],
         "y_test": np.arange(10),
     }
-    usual = load_data(write_npz(tmp_path / "usual.npz", **parts))
-    valid = load_data(write_npz(tmp_path / "valid.npz", **parts, x_valid=images[40:50]))
-    other = load_data(write_npz(tmp_path / "other.npz", **{**parts, "x_test": images[40:50]}))
+    usual = load_data(write(tmp_path / "usual.npz", **parts))
+    valid = load_data(write(tmp_path / "valid.npz", **parts, x_valid=images[40:50]))
+    other = load_data(write(tmp_path / "other.npz", **{**parts, "x_test": images[40:50]}))
     assert (usual.held_out_name, valid.held_out_name) == ("test", "validation")
     assert valid.describe()["n_valid"] == 10 and "n_valid" not in usual.describe()
     assert set(valid.sha256) == {*usual.sha256, "x_valid"} and usual.x_valid is None
@@ -46,12 +35,12 @@ def test_validation_images_are_watched_in_place_of_the_test_set(implementation, 
 
 def test_validation_images_are_checked_like_the_others(tmp_path):
     with pytest.raises(UsageError, match=r"x_valid has shape \(0, 2, 2\)"):
-        load_data(write_npz(tmp_path / "a.npz", x_valid=np.zeros((0, 2, 2), np.uint8)))
+        load_data(write(tmp_path / "a.npz", x_valid=np.zeros((0, 2, 2), np.uint8)))
     with pytest.raises(UsageError, match=r"\(2, 2\) in x_train and \(3, 2\) in x_valid"):
-        load_data(write_npz(tmp_path / "b.npz", x_valid=np.zeros((4, 3, 2), np.uint8)))
+        load_data(write(tmp_path / "b.npz", x_valid=np.zeros((4, 3, 2), np.uint8)))
 
 
 def test_the_message_about_labels_says_what_the_images_are(tmp_path):
     single = np.zeros((2, 2), np.uint8)  # two images of two pixels, and not one of 2 × 2
     with pytest.raises(UsageError, match=r"of the 2 images in x_train, which has shape \(2, 2\)"):
-        load_data(write_npz(tmp_path / "a.npz", x_train=single))
+        load_data(write(tmp_path / "a.npz", x_train=single))
