@@ -51,7 +51,7 @@ def explorer_data(directory, data, load, encode):
     classes, labels = np.unique(data.y_test[shown], return_inverse=True)
     config = from_dict(read_config(directory))
     models = {e: load(directory, e)[0] for e in config.pictured(data.n_train)}
-    z_means = {epoch: encode(model, data.x_test[shown])[0] for epoch, model in models.items()}
+    z_means = {epoch: encode(model, data.test[shown])[0] for epoch, model in models.items()}
     z_step = max(float(np.abs(z_mean).max()) for z_mean in z_means.values()) / 32767 or 1.0
     epochs = [
         {
@@ -83,7 +83,7 @@ def explorer_data(directory, data, load, encode):
         "epochs": epochs,
         "tests": {
             "labels": [number for number, _ in tests],
-            "pixels": _base64(np.round(255 * data.x_test[[i for _, i in tests]]), "u1"),
+            "pixels": _base64(np.round(255 * data.test[[i for _, i in tests]]), "u1"),
         },
     }
 

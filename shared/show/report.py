@@ -126,7 +126,7 @@ def draw_figures(directory, data, implementation):
             images = implementation.decode(model, prior_samples(config, 150))
             figure = plots.image_grid(images, data.image_shape, f"{text}\nsamples, z ~ N(0, I)")
             keep(figure_name("samples", epoch), figure)
-            x = evaluation_images(data.x_test[:75], config)
+            x = evaluation_images(data.test[:75], config)
             probs = implementation.decode(model, implementation.encode(model, x)[0])
             text += "\ntest images, and below each its reconstruction from z_mean"
             figure = plots.reconstructions(x, probs, data.image_shape, text)
