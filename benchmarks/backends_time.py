@@ -4,7 +4,6 @@ The backends take turns, seed after seed, each training in its own process. Need
 setup-backends`.
 """
 
-import json
 import os
 import statistics
 import subprocess
@@ -17,7 +16,7 @@ from pathlib import Path
 import tyro
 
 from shared.cli import exit_status
-from shared.run.folder import read_history
+from shared.run.folder import read_config, read_history, read_metrics
 from shared.run.process import Stopped, end_process
 
 # {implementation and backend: (package, KERAS_BACKEND, packages whose version is shown)}
@@ -56,10 +55,8 @@ def trained(package, backend, bench, seed, folder):
     )
     if done.returncode:
         raise Stopped(f"{package} on {backend}: {done.stderr.strip().splitlines()[-1]}")
-    metrics = json.loads((folder / "metrics.json").read_text())
     seconds = [row["seconds"] for row in read_history(folder)[1:]]
-    config = json.loads((folder / "config.json").read_text())
-    return metrics["test_loss"]["value"], seconds, config["data"]
+    return read_metrics(folder)["test_loss"]["value"], seconds, read_config(folder)["data"]
 
 
 def main():

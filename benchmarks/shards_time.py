@@ -24,6 +24,7 @@ from shared.data import load_data
 from shared.run.folder import versions
 from shared.run.implementation import IMPLEMENTATIONS, import_implementation
 from shared.run.process import end_process
+from shared.shards.reading import shard_name
 
 TEST = 10_000  # test images of both
 PER_FILE = 100_000
@@ -53,11 +54,11 @@ def write_data(folder, count):
     np.savez(small, x_train=images(60_000, 1), y_train=np.zeros(60_000, np.uint8), **test)
     large.mkdir()
     for name, array in test.items():
-        np.save(large / f"{name}-00000.npy", array)
+        np.save(large / shard_name(name, 0), array)
     for number, start in enumerate(track(range(0, count, PER_FILE), "writing images")):
         rows = min(PER_FILE, count - start)
-        np.save(large / f"x_train-{number:05d}.npy", images(rows, 2 + number))
-        np.save(large / f"y_train-{number:05d}.npy", np.zeros(rows, np.uint8))
+        np.save(large / shard_name("x_train", number), images(rows, 2 + number))
+        np.save(large / shard_name("y_train", number), np.zeros(rows, np.uint8))
     return small, large
 
 

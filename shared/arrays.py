@@ -13,7 +13,7 @@ from shared.config import UsageError
 from shared.npz import DAMAGE, read_headers, reason
 from shared.pixels import ROWS, Pixels
 
-__all__ = ["ARRAYS", "VALID", "checked", "read_npz", "sha256"]
+__all__ = ["ARRAYS", "VALID", "array_headers", "checked", "read_npz", "sha256"]
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 VALID = "x_valid"  # optional; its images need no labels
@@ -33,15 +33,28 @@ def read_npz(path):
             f"no data at {path}; expected auto, mnist, mnist-5k, the path of an .npz or of a"
             " folder of .npy files"
         )
-    headers = read_headers(path)
+    names = array_headers(path)
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: [file[name]] for name in names}
+    except DAMAGE as error:
+        raise UsageError(f"cannot read {path}: {reason(error)}") from error
+
+
+def array_headers(path, in_memory=True):
+    """Reads the shape and dtype of each array of a data set: {name: (shape, dtype)}.
+
+    Args:
+        path: path of an .npz.
+        in_memory: whether the arrays must fit into memory.
+    Raises:
+        UsageError: the file is damaged or lacks an array, or the arrays do not fit.
+    """
+    headers = read_headers(path, in_memory)
     missing = [key for key in ARRAYS if key not in headers]
     if missing:
         raise UsageError(f"{path} lacks {', '.join(missing)}; expected {', '.join(ARRAYS)}")
-    try:
-        with np.load(path, allow_pickle=False) as file:
-            return {key: [file[key]] for key in (*ARRAYS, VALID) if key in headers}
-    except DAMAGE as error:
-        raise UsageError(f"cannot read {path}: {reason(error)}") from error
+    return {key: headers[key] for key in (*ARRAYS, VALID) if key in headers}
 
 
 def sha256(parts, release=None):

@@ -1,6 +1,6 @@
 """The exception that reports bad input, and checks of numbers that raise it.
 
-This module imports only the standard library, as shared/config.py does.
+It imports nothing, because the command line checks a config before TensorFlow is imported.
 """
 
 __all__ = ["FLOAT32_MAX", "FLOAT32_MIN", "INT32_MAX", "UsageError", "integer", "integers", "number"]

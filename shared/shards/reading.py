@@ -11,7 +11,7 @@ from shared.arrays import ARRAYS, VALID
 from shared.config import UsageError
 from shared.npz import DAMAGE, read_header, reason
 
-__all__ = ["SUMS", "read_shards", "shard_name"]
+__all__ = ["SUMS", "file_sha256", "read_shards", "shard_name"]
 
 SUMS = "SHA256SUMS"
 NAME = re.compile(rf"({'|'.join((*ARRAYS, VALID))})-([0-9]+)\.npy")
@@ -113,12 +113,17 @@ def _check_sums(directory, names):
         other = "is missing" if different[0] in sums else "is there"
         raise UsageError(f"{directory}: {different[0]} {where} {SUMS} and {other}; convert again")
     for name in names:
-        with _opened(directory / name) as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != sums[name]:
-                raise UsageError(
-                    f"{directory / name} is damaged: its SHA-256 is not that in {SUMS};"
-                    " copy or convert the data again"
-                )
+        if file_sha256(directory / name) != sums[name]:
+            raise UsageError(
+                f"{directory / name} is damaged: its SHA-256 is not that in {SUMS};"
+                " copy or convert the data again"
+            )
+
+
+def file_sha256(path):
+    """Returns the SHA-256 of a file, as `sha256sum` prints it."""
+    with _opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _opened(path):

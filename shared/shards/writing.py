@@ -1,16 +1,15 @@
 """Writes the arrays of an .npz as a folder of shards, without reading them at once."""
 
-import hashlib
 import shutil
 import zipfile
 from pathlib import Path
 
 import numpy as np
 
-from shared.arrays import ARRAYS, VALID
+from shared.arrays import array_headers
 from shared.config import UsageError
-from shared.npz import DAMAGE, read_header, read_headers, reason
-from shared.shards.reading import SUMS, shard_name
+from shared.npz import DAMAGE, read_header, reason
+from shared.shards.reading import SUMS, file_sha256, shard_name
 
 __all__ = ["write_shards"]
 
@@ -35,25 +34,20 @@ def write_shards(path, directory, per_file=100_000, on_progress=None):
         raise UsageError(f"{directory} exists; name another folder, or remove it first")
     if not path.exists():
         raise UsageError(f"no data at {path}; expected the path of an .npz")
-    headers = read_headers(path, in_memory=False)
-    missing = [key for key in ARRAYS if key not in headers]
-    if missing:
-        raise UsageError(f"{path} lacks {', '.join(missing)}; expected {', '.join(ARRAYS)}")
-    arrays = [key for key in (*ARRAYS, VALID) if key in headers]
-    if any(not headers[key][0] for key in arrays):
+    headers = array_headers(path, in_memory=False)
+    if any(not shape for shape, _ in headers.values()):
         raise UsageError(f"{path} holds a single number as an array; expected images and labels")
-    total = sum(-(-headers[key][0][0] // per_file) for key in arrays)
+    total = sum(-(-shape[0] // per_file) for shape, _ in headers.values())
     partial = directory.with_name(f".{directory.name}.partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     try:
         lines = []
-        for array in arrays:
+        for array in headers:
             for number, rows in enumerate(_read_rows(path, array, per_file)):
                 name = shard_name(array, number)
                 np.save(partial / name, rows)
-                with (partial / name).open("rb") as file:
-                    lines.append(f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {name}\n")
+                lines.append(f"{file_sha256(partial / name)}  {name}\n")
                 if on_progress is not None:
                     on_progress(len(lines), total)
         (partial / SUMS).write_text("".join(lines))
