@@ -26,7 +26,7 @@ from shared.run.folder import locked, read_run_weights
 from shared.run.implementation import IMPLEMENTATIONS, import_implementation
 from shared.run.process import end_process, set_up
 from shared.run.run import Run
-from shared.show.animation import animate
+from shared.show.animation import animate, read_frames
 from shared.show.progress import on_epoch_of, progress
 from shared.show.report import draw_figures
 from shared.show.results_page import draw_seeds, results_table, write_page
@@ -34,7 +34,7 @@ from shared.show.tables import print_table
 
 RELAY_EPOCHS = 4
 ANIMATION = "latent.gif"
-FILES = ("seeds.npz", "seeds.png", "parity.json", "index.html", ANIMATION)
+FILES = ("seeds.npz", "seeds.png", "parity.json", "index.html", ANIMATION, "latent.npz")
 FOLDERS = (*IMPLEMENTATIONS, "relay", "undisturbed")
 SEEDS = 8  # number of seeds in the figure of the loss of every step
 
@@ -61,7 +61,8 @@ class Reproduce:
     """A first result in a minute: --data mnist-5k --epochs 5 --steps None --out runs/quick, where
     these are not given, without the relay and the range over seeds."""
     animate: FlagCreatePairsOff[bool] = False
-    """Train post-keras once more to draw latent.gif, the latent plane epoch by epoch."""
+    """Train post-keras once more for latent.gif, the latent plane epoch by epoch, and for a slider
+    through all epochs on the page."""
 
 
 QUICK = Reproduce(data="mnist-5k", epochs=(5,), steps=None, out=Path("runs/quick"))
@@ -123,7 +124,8 @@ def _reproduce(job, configs, data, runs, relay_runs):
     with_seeds = "post-tf" in configs and not job.quick
     wanted = list(range(job.seed, job.seed + SEEDS))
     seeds = read_seeds(job.out, wanted) if with_seeds else None
-    animated = job.animate and not (job.out / ANIMATION).exists()
+    animation = job.out / ANIMATION, configs["post-keras"], data
+    animated = job.animate and read_frames(*animation) is None
     left = sum(run.config.total_steps(n) - run.step for run in [*runs, *relay_runs])
     left += 2 * SEEDS * job.steps if with_seeds and seeds is None else 0
     left += configs["post-keras"].total_steps(n) if animated else 0
@@ -140,10 +142,11 @@ def _reproduce(job, configs, data, runs, relay_runs):
         if animated:
             whole = Run(None, configs["post-keras"], data, "tf_vae")
             on_epoch = on_epoch_of(whole, ANIMATION, advance)
-            animate(job.out / ANIMATION, modules["tf"], whole.config, data, on_epoch)
+            animate(*animation, modules["tf"], on_epoch)
     parity = parity_report(job.out, configs, data, job.seed, relay)
     write_json(job.out / "parity.json", parity)
-    write_page(job.out, configs, data, parity, modules["keras"], SEEDS if with_seeds else None)
+    extras = {"seeds": SEEDS if with_seeds else None, "frames": read_frames(*animation)}
+    write_page(job.out, configs, data, parity, modules["keras"], **extras)
     print_table(results_table(job.out, configs, data))
     print("\n".join(parity["lines"]))
     print(f"{job.out / 'index.html'} shows all results; {time.perf_counter() - started:.0f} s")

@@ -44,6 +44,18 @@ def odd_results(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
+def film(tmp_path_factory):
+    """A job with weights after epochs 1 and 3, and with the animation, which also shows epoch 2."""
+    folder = tmp_path_factory.mktemp("film")
+    random = np.random.RandomState(0)
+    x, y = random.randint(0, 256, (300, 5, 7)).astype(np.uint8), random.randint(0, 3, 300)
+    np.savez(folder / "x.npz", x_train=x[:200], y_train=y[:200], x_test=x[200:], y_test=y[200:])
+    arguments = ["--quick", "--data", str(folder / "x.npz"), "--epochs", "1", "3", "--animate"]
+    assert reproduce.main([*arguments, "--out", str(folder / "out")]) == 0
+    return folder / "out"
+
+
+@pytest.fixture(scope="session")
 def chromium():
     from playwright.sync_api import sync_playwright
 

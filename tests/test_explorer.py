@@ -32,6 +32,7 @@ def test_keys_move_z_and_the_focus_is_visible(page):
             break
     outline = page.locator("#plane").evaluate("c => getComputedStyle(c).outline")
     assert "solid" in outline and "3px" in outline
+    page.keyboard.press("Home")
     before, scrolled = canvas(page, "digit"), page.evaluate("scrollY")
     for key, moved in (
         ("ArrowRight", (1, 0)),

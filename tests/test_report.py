@@ -11,7 +11,7 @@ from shared.config import recipe
 from shared.data import load_data
 from shared.run.folder import read_config
 from shared.show import plots
-from shared.show.animation import animate
+from shared.show.animation import animate, read_frames
 from shared.show.report import caption, draw_figures, prior_samples
 
 
@@ -78,7 +78,9 @@ def test_samples_do_not_depend_on_the_model(data):
 def test_an_animation_has_a_frame_per_epoch_on_the_same_axes(implementations, data, tmp_path):
     rows = []
     config = recipe("post-keras", hidden_dims=(8,), epochs=3)
-    animate(tmp_path / "latent.gif", implementations["tf_vae"], config, data, rows.append)
+    animation = tmp_path / "latent.gif", config, data
+    assert read_frames(*animation) is None
+    animate(*animation, implementations["tf_vae"], rows.append)
     assert [row["epoch"] for row in rows] == [1, 2, 3]
     with Image.open(tmp_path / "latent.gif") as gif:
         assert gif.n_frames == 3 and gif.info["loop"] == 0
@@ -92,7 +94,33 @@ def test_an_animation_has_a_frame_per_epoch_on_the_same_axes(implementations, da
     assert (frames[0] != frames[2]).any()
     left, below = frames[0][60:-40, :35], frames[0][-35:, 60:-5]
     assert (left == frames[2][60:-40, :35]).all() and (below == frames[2][-35:, 60:-5]).all()
-    assert [path.name for path in tmp_path.iterdir()] == ["latent.gif"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["latent.gif", "latent.npz"]
+
+
+def test_the_frames_of_an_animation_are_the_latents_of_a_run(implementations, data, tmp_path):
+    config = recipe("post-keras", hidden_dims=(8,), epochs=2, picture_epochs=(1, 2))
+    implementation, animation = implementations["keras_vae"], (tmp_path / "a.gif", config, data)
+    animate(*animation, implementation)
+    frames = read_frames(*animation)
+    implementation.train(config, data, tmp_path / "run", verbose=0)
+    assert frames["epochs"].tolist() == [1, 2]
+    for epoch, z_mean in zip((1, 2), frames["z_mean"], strict=True):
+        own = implementation.encode(implementation.load(tmp_path / "run", epoch)[0], data.x_test)[0]
+        by_place = [np.lexsort(z.T) for z in (own, z_mean)]  # the points are shuffled
+        assert (own[by_place[0]] == z_mean[by_place[1]]).all()
+        assert (data.y_test[by_place[0]] == frames["labels"][by_place[1]]).all()
+    # Those of another length or of other data, damaged ones and those without a GIF are not used.
+    longer = dataclasses.replace(config, epochs=3)
+    assert read_frames(tmp_path / "a.gif", longer, data) is None
+    fewer = dataclasses.replace(data, x_test=data.x_test[1:], y_test=data.y_test[1:])
+    assert read_frames(tmp_path / "a.gif", config, fewer) is None
+    content = (tmp_path / "a.npz").read_bytes()
+    (tmp_path / "a.npz").write_bytes(content[:-100])
+    assert read_frames(*animation) is None
+    (tmp_path / "a.npz").write_bytes(content)
+    assert read_frames(*animation) is not None
+    (tmp_path / "a.gif").unlink()
+    assert read_frames(*animation) is None
 
 
 @pytest.mark.parametrize("count", [1, 16])

@@ -33,7 +33,8 @@ __all__ = [
 # A text file of a run has one line per step or epoch: a larger file is not one.
 TEXT_LIMIT = 2**30  # bytes
 # Arrays that are not weights or losses; all others are float32.
-DTYPES = {"step": np.int64, "seeds": np.int64, "history": np.float64}
+INTEGERS = ("step", "seeds", "epochs", "labels")
+DTYPES = {**dict.fromkeys(INTEGERS, np.int64), "history": np.float64}
 
 
 def read_npz(path, shapes):

@@ -1,4 +1,4 @@
-"""Draws the latent plane, epoch by epoch, as an animated GIF."""
+"""Draws the latent plane, epoch by epoch, as an animated GIF, and keeps its points."""
 
 import dataclasses
 import tempfile
@@ -6,30 +6,34 @@ from pathlib import Path
 
 import numpy as np
 
+from shared.config import UsageError
 from shared.data import evaluation_images
+from shared.run.files import read_npz, write_npz
 from shared.run.folder import read_config
 from shared.show import plots
 from shared.show.report import caption
 
-__all__ = ["animate"]
+__all__ = ["animate", "read_frames"]
 
 FRAMES = 50
 POINTS = 2500  # test images; more make the file larger and the picture no clearer
 POINT = 10.0  # area of a point in square points, visible at the low resolution of a frame
 
 
-def animate(path, implementation, config, data, on_epoch=None):
+def animate(path, config, data, implementation, on_epoch=None):
     """Trains a run in a temporary folder, and draws the latents of test images after each epoch.
+
+    The points are written beside the GIF, to an .npz of the same name: epochs, z_mean (epochs,
+    points, 2) and the labels of the points.
 
     Args:
         path: path of the GIF.
-        implementation: functions of an implementation; `train`, `load` and `encode` are used.
         config: shared.config.Config with a 2-D latent space.
         data: shared.data.Data.
+        implementation: functions of an implementation; `train`, `load` and `encode` are used.
         on_epoch: as for `train`.
     """
-    last = config.total_epochs(data.n_train)
-    epochs = np.unique(np.linspace(1, last, min(FRAMES, last)).astype(int)).tolist()
+    last, epochs = config.total_epochs(data.n_train), _epochs(config, data)
     config = dataclasses.replace(config, picture_epochs=epochs)
     shown = np.random.RandomState(0).permutation(data.n_test)[:POINTS]
     x, labels = evaluation_images(data.x_test, config)[shown], data.y_test[shown]
@@ -46,3 +50,32 @@ def animate(path, implementation, config, data, on_epoch=None):
         for epoch, z_mean in z_means.items()
     )
     plots.save_animation(figures, path)
+    points = {"epochs": np.array(epochs), "z_mean": np.stack([*z_means.values()]), "labels": labels}
+    write_npz(path.with_suffix(".npz"), points)
+
+
+def read_frames(path, config, data):
+    """Reads the points that `animate` wrote; returns None if they are missing, damaged or other.
+
+    Args:
+        path: path of the GIF.
+        config, data: as for `animate`.
+    Returns:
+        {"epochs": (frames,), "z_mean": (frames, points, 2), "labels": (points,)}.
+    """
+    epochs, points = _epochs(config, data), min(POINTS, data.n_test)
+    shapes = {
+        "epochs": (len(epochs),),
+        "z_mean": (len(epochs), points, 2),
+        "labels": (points,),
+    }
+    try:
+        frames = read_npz(path.with_suffix(".npz"), shapes)
+    except UsageError:
+        return None  # they can be computed again, so the job does not stop
+    return frames if path.exists() and frames["epochs"].tolist() == epochs else None
+
+
+def _epochs(config, data):
+    last = config.total_epochs(data.n_train)
+    return np.unique(np.linspace(1, last, min(FRAMES, last)).astype(int)).tolist()

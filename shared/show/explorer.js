@@ -15,11 +15,16 @@ function explorer(data) {
   const table = float16Table();
   const epochs = data.epochs.map((packed) => unpackEpoch(packed, table, data.z_step));
   const labels = new Uint16Array(bytes(data.labels).buffer);
+  for (const epoch of epochs) epoch.labels = labels;
+  const frames = data.frames ? unpackFrames(data.frames, classes.length) : [];
   const scatter = document.createElement("canvas"); // the points, which are not drawn again at every move
+  // While an image x is shown, z and ε give each other: z = μ + σ · ε. `given` is the one that a
+  // user chose last, and the other follows from it when x or the weights change.
   const state = { epoch: epochs.at(-1), z: [0, 0], held: false, x: null, strokes: [] };
+  Object.assign(state, { epsilon: noise(), given: "epsilon" });
   let view; // the plane at its current size
 
-  function drawScatter(zMeans, centres) {
+  function drawScatter({ zMeans, centres, labels }) {
     const [, side] = sharpen(element("plane")), context = scatter.getContext("2d");
     [scatter.width, scatter.height] = [element("plane").width, element("plane").height];
     context.scale(scatter.width / side, scatter.width / side);
@@ -37,15 +42,31 @@ function explorer(data) {
     const context = element("plane").getContext("2d");
     context.clearRect(0, 0, view.side, view.side);
     context.drawImage(scatter, 0, 0, view.side, view.side);
-    if (state.q) drawPosterior(context, view, state.q);
+    if (state.q && !state.frame) drawPosterior(context, view, state.q);
     drawMarker(context, view, state.z);
+  }
+
+  // Shows the decoder at the current z, and the graph of the current sample.
+  function drawSample() {
+    const values = logits(state.epoch.weights, state.z);
+    element("z").value = pair(state.z);
+    drawImage(element("digit"), sigmoid(values), shape);
+    if (state.x) drawGraph(state, values, shape);
+    drawPlane();
   }
 
   function moveTo(z) {
     state.z = z.map((value) => Math.min(limit, Math.max(-limit, value)));
-    element("z").value = pair(state.z);
-    drawImage(element("digit"), decode(state.epoch.weights, state.z), shape);
-    drawPlane();
+    state.given = "z";
+    if (state.x) state.epsilon = noiseOf(state.q, state.z);
+    drawSample();
+  }
+
+  // Samples z from q(z|x); it may lie outside the plane.
+  function sampleWith(epsilon) {
+    Object.assign(state, { epsilon, given: "epsilon" });
+    state.z = reparameterize(state.q, epsilon);
+    drawSample();
   }
 
   function drawLens() {
@@ -59,18 +80,19 @@ function explorer(data) {
   function show(x) {
     state.x = x;
     state.q = encode(state.epoch.weights, x);
-    const sigma = state.q.zLogVar.map((v) => Math.exp(v / 2));
-    element("posterior").value =
-      `mean of q(z|x)\n${pair(state.q.zMean)}\nσ ${pair(sigma)}\nKL ${shown(kl(state.q))} nats`;
+    element("posterior").value = `mean of q(z|x)\n${pair(state.q.zMean)}\nσ ${pair(sigma(state.q))}` +
+      `\nKL ${shown(kl(state.q))} nats`;
     drawImage(element("seen"), x, shape);
     drawImage(element("reconstruction"), decode(state.epoch.weights, state.q.zMean), shape);
     drawLens();
-    drawPlane();
+    if (state.given === "z") moveTo(state.z);
+    else sampleWith(state.epsilon);
   }
 
-  // Shows a test image, whose button is marked, or a drawing.
+  // Shows a test image, whose button is marked, or a drawing, with a sample of its q(z|x).
   function load(x, button) {
     for (const each of element("tests").children) each.ariaPressed = String(each === button);
+    if (state.given === "z") Object.assign(state, { epsilon: noise(), given: "epsilon" });
     show(x);
   }
 
@@ -87,11 +109,14 @@ function explorer(data) {
   function travel(from, to) {
     const still = matchMedia("(prefers-reduced-motion: reduce)").matches, begin = performance.now();
     const step = (now) => {
-      if (state.epoch !== to) return; // another epoch was chosen in the meantime
+      if (state.epoch !== to || state.frame) return; // another epoch was chosen in the meantime
       const t = still ? 1 : Math.min(1, Math.max(0, (now - begin) / MORPH)), s = t * t * (3 - 2 * t);
       const between = (a, b) => a + s * (b - a);
-      drawScatter(from.zMeans.map((a, i) => between(a, to.zMeans[i])),
-        from.centres.map((c, n) => c.map((a, axis) => between(a, to.centres[n][axis]))));
+      drawScatter({
+        zMeans: from.zMeans.map((a, i) => between(a, to.zMeans[i])),
+        centres: from.centres.map((c, n) => c.map((a, axis) => between(a, to.centres[n][axis]))),
+        labels,
+      });
       drawPlane();
       if (t < 1) requestAnimationFrame(step);
     };
@@ -100,17 +125,38 @@ function explorer(data) {
 
   function choose(epoch) {
     const before = state.epoch;
-    state.epoch = epoch;
-    moveTo(state.z);
-    if (state.x) show(state.x);
+    Object.assign(state, { epoch, frame: null });
+    if (frames.length) showFrame(epoch.epoch);
+    for (const input of element("epochs").querySelectorAll("input"))
+      input.checked = Number(input.value) === epoch.epoch;
+    show(state.x);
     travel(before, epoch);
     drawManifold();
   }
 
+  // Sets the slider to an epoch, and says which weights the page uses.
+  function showFrame(epoch) {
+    element("film").value = frames.findIndex((frame) => frame.epoch === epoch);
+    element("film-epoch").value = epoch;
+    element("films-note").textContent = state.frame ? `The dots are those after epoch ${epoch}; z, the` +
+      ` encoder and the decoder use the weights after epoch ${state.epoch.epoch}.` : "";
+    element("films-note").hidden = !state.frame;
+  }
+
+  // Shows the dots after any epoch, and everything else too if the page has its weights.
+  function chooseFrame(frame) {
+    const epoch = epochs.find((each) => each.epoch === frame.epoch);
+    if (epoch) return choose(epoch);
+    state.frame = frame;
+    showFrame(frame.epoch);
+    drawScatter(frame);
+    drawPlane();
+  }
+
   function redraw() {
     if (!element("plane").clientWidth) return; // the page is hidden
-    drawScatter(state.epoch.zMeans, state.epoch.centres);
-    moveTo(state.z);
+    drawScatter(state.frame ?? state.epoch);
+    drawSample();
     if (state.x) drawLens();
   }
 
@@ -123,6 +169,14 @@ function explorer(data) {
       label.append(input, String(epoch.epoch));
       element("epochs").append(label);
     }
+  }
+
+  function addFrames() {
+    if (!frames.length) return;
+    element("films").hidden = false;
+    element("film").max = frames.length - 1;
+    element("film").addEventListener("input", (event) => chooseFrame(frames[event.target.value]));
+    showFrame(state.epoch.epoch);
   }
 
   function addTests() {
@@ -210,9 +264,11 @@ function explorer(data) {
       if (canvas.hasPointerCapture(event.pointerId)) draw(event);
     });
     element("clear").addEventListener("click", clear);
+    element("draw").addEventListener("click", () => sampleWith(noise()));
   }
 
   addEpochs();
+  addFrames();
   addTests();
   if (shape[0] !== SIDE || shape[1] !== SIDE) // likeMnist only makes images of MNIST's size
     for (const id of ["drawing", "how"]) element(id).hidden = true;
@@ -230,7 +286,7 @@ function explorer(data) {
   });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   // For use in the browser's console: vae.decode(vae.epochs[0].weights, [0, 0])
-  return { epochs, state, limit, zStep: data.z_step, encode, decode, likeMnist, moveTo };
+  return { epochs, frames, state, limit, zStep: data.z_step, encode, decode, likeMnist, moveTo };
 }
 
 // After the first paint, so that the text of the page is displayed before the data are unpacked.

@@ -18,6 +18,7 @@ __all__ = ["explorable", "explorer_data"]
 MAX_NUMBERS = 4_000_000  # weights on the page: 8 MB of float16
 MAX_POINTS = 10_000  # test images in the plane; MNIST has as many
 MAX_TESTS = 20  # test images to load
+MAX_FRAME_POINTS = 1200  # test images of each epoch of the animation: 6 kB per epoch
 
 
 def explorable(config, data):
@@ -33,18 +34,19 @@ def explorable(config, data):
     return grey and plane and known == ("relu", "bernoulli", "gaussian")
 
 
-def explorer_data(directory, data, load, encode):
+def explorer_data(directory, data, load, encode, frames=None):
     """Returns the explorer's data, from the folder of a finished run.
 
     Args:
         directory: folder of a run that is `explorable`.
         data: shared.data.Data of the run.
         load, encode: functions of an implementation.
+        frames: arrays of `animation.animate`, for a slider through all epochs; None for no slider.
     Returns:
         dict for JSON: image_shape, limit of both axes, ticks of the manifold, colours, classes;
         labels (uint16) and for each epoch z_mean (int16, in units of z_step), the centres of the
         classes and the weights (float16), all in base64 and little-endian; tests, some test
-        images (uint8).
+        images (uint8); frames, the latents of fewer images after each epoch, or None.
     """
     # In random order: drawn class by class, the last class would hide the others.
     shown = np.random.RandomState(0).permutation(len(data.y_test))[:MAX_POINTS]
@@ -52,7 +54,7 @@ def explorer_data(directory, data, load, encode):
     config = from_dict(read_config(directory))
     models = {e: load(directory, e)[0] for e in config.pictured(data.n_train)}
     z_means = {epoch: encode(model, data.test[shown])[0] for epoch, model in models.items()}
-    z_step = max(float(np.abs(z_mean).max()) for z_mean in z_means.values()) / 32767 or 1.0
+    z_step = _step(list(z_means.values()))
     epochs = [
         {
             "epoch": epoch,
@@ -85,7 +87,26 @@ def explorer_data(directory, data, load, encode):
             "labels": [number for number, _ in tests],
             "pixels": _base64(np.round(255 * data.test[[i for _, i in tests]]), "u1"),
         },
+        "frames": None if frames is None else _frames(frames, classes),
     }
+
+
+def _frames(frames, classes):
+    """Returns the latents of each epoch of an animation; all classes of the page are needed."""
+    known = np.flatnonzero(np.isin(frames["labels"], classes))[:MAX_FRAME_POINTS]
+    z_mean, labels = frames["z_mean"][:, known], frames["labels"][known]
+    step = _step(z_mean)
+    return {
+        "epochs": frames["epochs"].tolist(),
+        "labels": _base64(np.searchsorted(classes, labels), "<u2"),
+        "z_step": step,
+        "z_mean": [_base64(np.round(each / step), "<i2") for each in z_mean],
+    }
+
+
+def _step(z_means):
+    """Returns the unit in which the largest latent is the largest int16."""
+    return max(float(np.abs(z_mean).max()) for z_mean in z_means) / 32767 or 1.0
 
 
 def _base64(array, dtype):

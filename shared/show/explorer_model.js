@@ -35,6 +35,22 @@ function unpackEpoch(packed, table, zStep) {
   };
 }
 
+// Unpacks the dots after each epoch, of fewer images than `unpackEpoch` has, and finds their centres.
+function unpackFrames(packed, classes) {
+  const labels = new Uint16Array(bytes(packed.labels).buffer);
+  return packed.epochs.map((epoch, n) => {
+    const zMeans = Float32Array.from(integers(packed.z_mean[n]), (z) => z * packed.z_step);
+    const centres = Array.from({ length: classes }, (_, label) =>
+      [0, 1].map((axis) => median(zMeans.filter((_, i) => i % 2 === axis && labels[i >> 1] === label))));
+    return { epoch, zMeans, centres, labels };
+  });
+}
+
+function median(values) {
+  const sorted = values.sort(), middle = sorted.length / 2; // numbers of a typed array
+  return (sorted[Math.ceil(middle - 1)] + sorted[Math.floor(middle)]) / 2;
+}
+
 // ---- the model, in float64 on float16 weights
 
 // Computes h · kernel + bias, row by row of the kernel, which is its order in memory.
@@ -61,11 +77,29 @@ function encode(weights, x) {
   return { zMean, zLogVar };
 }
 
+const logits = (weights, z) => dense(weights, "decoder/logits", hidden(weights, "decoder", z));
+
+const sigmoid = (values) => values.map((logit) => 1 / (1 + Math.exp(-logit)));
+
 // Returns the probability of each pixel at z.
-function decode(weights, z) {
-  const logits = dense(weights, "decoder/logits", hidden(weights, "decoder", z));
-  return logits.map((logit) => 1 / (1 + Math.exp(-logit)));
+const decode = (weights, z) => sigmoid(logits(weights, z));
+
+// Returns log p(x|z) in nats, as in shared/elbo.py: x · l - softplus(l), summed over pixels.
+function logLikelihood(x, values) {
+  const softplus = (l) => Math.max(l, 0) + Math.log1p(Math.exp(-Math.abs(l)));
+  return values.reduce((sum, l, i) => sum + x[i] * l - softplus(l), 0);
 }
+
+// Returns two independent draws from N(0, 1) (Box and Muller 1958); 1 - random() is never 0.
+function noise() {
+  const radius = Math.sqrt(-2 * Math.log(1 - Math.random())), angle = 2 * Math.PI * Math.random();
+  return [radius * Math.cos(angle), radius * Math.sin(angle)];
+}
+
+// z = μ + σ · ε, and the ε that gives a z.
+const sigma = ({ zLogVar }) => Array.from(zLogVar, (v) => Math.exp(v / 2));
+const reparameterize = (q, epsilon) => sigma(q).map((s, i) => q.zMean[i] + s * epsilon[i]);
+const noiseOf = (q, z) => sigma(q).map((s, i) => (z[i] - q.zMean[i]) / s);
 
 // Returns KL(q(z|x) || N(0, I)) in nats, as in shared/elbo.py: expm1(v) - v keeps the digits that
 // exp(v) - 1 - v loses near the prior.

@@ -118,3 +118,32 @@ function shown(value) {
 }
 
 const pair = (values) => `(${Array.from(values, shown).join(", ")})`;
+
+// Returns an image as the text of a URL, for an SVG.
+function imageUrl(probs, shape) {
+  const canvas = document.createElement("canvas");
+  drawImage(canvas, probs, shape);
+  return canvas.toDataURL();
+}
+
+// Writes the numbers of one sample into the computational graph of explorer.html.
+function drawGraph({ x, q, epsilon, z }, values, shape) {
+  const low = Math.min(...values), high = Math.max(...values), range = high - low || 1;
+  const terms = { kl: kl(q), likelihood: logLikelihood(x, values) };
+  const texts = {
+    mean: pair(q.zMean),
+    "log-var": pair(q.zLogVar),
+    epsilon: pair(epsilon),
+    z: pair(z),
+    kl: `${shown(terms.kl)} nats`,
+    low: `black ${shown(low)}`,
+    high: `white ${shown(high)}`,
+    likelihood: `${shown(terms.likelihood)} nats`,
+    loss: `${shown(terms.kl - terms.likelihood)} nats`,
+  };
+  for (const [name, text] of Object.entries(texts))
+    document.getElementById(`net-${name}`).textContent = text;
+  const images = { x, logits: values.map((logit) => (logit - low) / range) };
+  for (const [name, image] of Object.entries(images))
+    document.getElementById(`net-${name}`).setAttribute("href", imageUrl(image, shape));
+}

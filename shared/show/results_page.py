@@ -113,7 +113,7 @@ def results_table(out, configs, data):
     return text_table(title, *_rows(out, configs, data), left=2)
 
 
-def write_page(out, configs, data, parity, implementation, seeds=None):
+def write_page(out, configs, data, parity, implementation, seeds=None, frames=None):
     """Writes index.html from the files of the runs.
 
     Args:
@@ -123,9 +123,12 @@ def write_page(out, configs, data, parity, implementation, seeds=None):
         parity: the dict in parity.json.
         implementation: functions of keras_vae; `load` and `encode` are used.
         seeds: number of seeds in seeds.png, or None if there is no such figure.
+        frames: what `animation.read_frames` returns.
     """
     sections = [
-        _recipe_section(out, name, config, data, all_identical(parity[name]), implementation)
+        _recipe_section(
+            out, name, config, data, all_identical(parity[name]), implementation, frames
+        )
         for name, config in configs.items()
     ]
     if seeds is not None:
@@ -149,12 +152,12 @@ def write_page(out, configs, data, parity, implementation, seeds=None):
     write_atomically(out / "index.html", text.encode())
 
 
-def _recipe_section(out, name, config, data, same, implementation):
+def _recipe_section(out, name, config, data, same, implementation, frames):
     """Returns the section of a recipe: its explorer or its figures, and the loss of both runs."""
     if explorable(config, data):
         text = f"{name}, {data.name}. {SAME if same else DIFFERENT}"
         contents = explorer_data(
-            out / "keras" / name, data, implementation.load, implementation.encode
+            out / "keras" / name, data, implementation.load, implementation.encode, frames
         )
         blocks = [("explorer", (contents, text, same))]
     else:
