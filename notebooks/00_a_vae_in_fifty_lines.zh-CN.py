@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 0. 五十行写一个 VAE
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/NAME/blob/main/notebooks/00_a_vae_in_fifty_lines.zh-CN.ipynb)
+#
 # ## 你将学到什么
 #
 # - 变分自编码器（VAE）由哪些部分组成，每一部分只需要几行代码。
@@ -10,8 +12,8 @@
 # 所有代码都写在这里，只用 NumPy 和 TensorFlow；最后一节之前不用本项目的任何东西。数据是 scikit-learn 自带的 1,797 个 8 × 8 像素的手写数字。你需要知道什么是矩阵乘积和导数。阅读大约需要一刻钟，运行需要半分钟。
 
 # %%
-# Set-up. On your own machine: nothing to do, after `make setup`. On Colab: fill in the address.
-REPOSITORY = ""  # of a copy of this repository, e.g. "https://github.com/YOU/REPOSITORY"
+# Set-up. On your own machine: nothing to do, after `make setup`. On Colab, the code is downloaded.
+REPOSITORY = ""  # the address of a copy, which `notebooks/address.py` fills in
 
 import os
 import subprocess
@@ -19,12 +21,13 @@ import sys
 
 if "google.colab" in sys.modules:
     if not REPOSITORY:
-        raise SystemExit("REPOSITORY is empty: fill in the address of a copy, in the line above")
-    if not os.path.exists("vae"):
+        raise SystemExit("REPOSITORY is empty: fill in the address of a copy of the project")
+    if not os.path.exists("tools.py"):
         subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, "vae"], check=True)
         pip = [sys.executable, "-m", "pip", "install", "--quiet"]
         subprocess.run([*pip, "-r", "vae/requirements.txt"], check=True)
-    sys.path.insert(0, "vae")
+        os.chdir("vae/notebooks")
+    sys.path[:0] = [os.getcwd(), os.path.dirname(os.getcwd())]
 
 from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
 

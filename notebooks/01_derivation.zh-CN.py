@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 1. VAE 的损失函数从哪里来
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/NAME/blob/main/notebooks/01_derivation.zh-CN.ipynb)
+#
 # ## 你将学到什么
 #
 # - 变分自编码器（VAE）比自编码器多了什么：一个可以从中抽样的分布。
@@ -17,8 +19,8 @@
 # （代码、图中文字和输出与英文版完全相同，因此保留英文。）
 
 # %%
-# Set-up. On your own machine: nothing to do, after `make setup`. On Colab: fill in the address.
-REPOSITORY = ""  # of a copy of this repository, e.g. "https://github.com/YOU/REPOSITORY"
+# Set-up. On your own machine: nothing to do, after `make setup`. On Colab, the code is downloaded.
+REPOSITORY = ""  # the address of a copy, which `notebooks/address.py` fills in
 
 import os
 import subprocess
@@ -26,12 +28,13 @@ import sys
 
 if "google.colab" in sys.modules:
     if not REPOSITORY:
-        raise SystemExit("REPOSITORY is empty: fill in the address of a copy, in the line above")
-    if not os.path.exists("vae"):
+        raise SystemExit("REPOSITORY is empty: fill in the address of a copy of the project")
+    if not os.path.exists("tools.py"):
         subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, "vae"], check=True)
         pip = [sys.executable, "-m", "pip", "install", "--quiet"]
         subprocess.run([*pip, "-r", "vae/requirements.txt"], check=True)
-    sys.path.insert(0, "vae")
+        os.chdir("vae/notebooks")
+    sys.path[:0] = [os.getcwd(), os.path.dirname(os.getcwd())]
 
 from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
 

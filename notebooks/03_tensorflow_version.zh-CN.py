@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 3. TensorFlow 实现：手写训练循环
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/NAME/blob/main/notebooks/03_tensorflow_version.zh-CN.ipynb)
+#
 # ## 你将学到什么
 #
 # - 用 `tf.GradientTape` 做一个训练步，逐段来看：前向、损失、梯度、更新。
@@ -14,8 +16,8 @@
 # 在两个 CPU 核上，全部运行大约需要两分钟。
 
 # %%
-# Set-up. On your own machine: nothing to do, after `make setup`. On Colab: fill in the address.
-REPOSITORY = ""  # of a copy of this repository, e.g. "https://github.com/YOU/REPOSITORY"
+# Set-up. On your own machine: nothing to do, after `make setup`. On Colab, the code is downloaded.
+REPOSITORY = ""  # the address of a copy, which `notebooks/address.py` fills in
 
 import os
 import subprocess
@@ -23,12 +25,13 @@ import sys
 
 if "google.colab" in sys.modules:
     if not REPOSITORY:
-        raise SystemExit("REPOSITORY is empty: fill in the address of a copy, in the line above")
-    if not os.path.exists("vae"):
+        raise SystemExit("REPOSITORY is empty: fill in the address of a copy of the project")
+    if not os.path.exists("tools.py"):
         subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, "vae"], check=True)
         pip = [sys.executable, "-m", "pip", "install", "--quiet"]
         subprocess.run([*pip, "-r", "vae/requirements.txt"], check=True)
-    sys.path.insert(0, "vae")
+        os.chdir("vae/notebooks")
+    sys.path[:0] = [os.getcwd(), os.path.dirname(os.getcwd())]
 
 from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
 

@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 4. 并排对照：一个算法，写了两遍
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/NAME/blob/main/notebooks/04_side_by_side.zh-CN.ipynb)
+#
 # ## 你将学到什么
 #
 # - 同样的计算在 Keras 和在纯 TensorFlow 里各是什么样子，逐块来看。
@@ -12,8 +14,8 @@
 # 在两个 CPU 核上，这个笔记本大约需要两分钟。结果对一台机器、在它的 CPU 上、两个实现都由 XLA 编译时成立；[没有证明什么](../README.zh-CN.md#证明了什么界限在哪里)见 README。
 
 # %%
-# Set-up. On your own machine: nothing to do, after `make setup`. On Colab: fill in the address.
-REPOSITORY = ""  # of a copy of this repository, e.g. "https://github.com/YOU/REPOSITORY"
+# Set-up. On your own machine: nothing to do, after `make setup`. On Colab, the code is downloaded.
+REPOSITORY = ""  # the address of a copy, which `notebooks/address.py` fills in
 
 import os
 import subprocess
@@ -21,12 +23,13 @@ import sys
 
 if "google.colab" in sys.modules:
     if not REPOSITORY:
-        raise SystemExit("REPOSITORY is empty: fill in the address of a copy, in the line above")
-    if not os.path.exists("vae"):
+        raise SystemExit("REPOSITORY is empty: fill in the address of a copy of the project")
+    if not os.path.exists("tools.py"):
         subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, "vae"], check=True)
         pip = [sys.executable, "-m", "pip", "install", "--quiet"]
         subprocess.run([*pip, "-r", "vae/requirements.txt"], check=True)
-    sys.path.insert(0, "vae")
+        os.chdir("vae/notebooks")
+    sys.path[:0] = [os.getcwd(), os.path.dirname(os.getcwd())]
 
 from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
 

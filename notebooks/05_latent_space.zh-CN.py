@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 5. 隐空间
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/NAME/blob/main/notebooks/05_latent_space.zh-CN.ipynb)
+#
 # ## 你将学到什么
 #
 # - 怎样查看隐空间：散点图、流形、插值、先验的样本。
@@ -13,8 +15,8 @@
 # 所有模型都在这里用 4,000 个数字训练，在两个 CPU 核上大约需要一分半钟。数字和图像要一起看：这个笔记本里有好几个例子，坏的模型在选得不好的指标上得到好的值。
 
 # %%
-# Set-up. On your own machine: nothing to do, after `make setup`. On Colab: fill in the address.
-REPOSITORY = ""  # of a copy of this repository, e.g. "https://github.com/YOU/REPOSITORY"
+# Set-up. On your own machine: nothing to do, after `make setup`. On Colab, the code is downloaded.
+REPOSITORY = ""  # the address of a copy, which `notebooks/address.py` fills in
 
 import os
 import subprocess
@@ -22,12 +24,13 @@ import sys
 
 if "google.colab" in sys.modules:
     if not REPOSITORY:
-        raise SystemExit("REPOSITORY is empty: fill in the address of a copy, in the line above")
-    if not os.path.exists("vae"):
+        raise SystemExit("REPOSITORY is empty: fill in the address of a copy of the project")
+    if not os.path.exists("tools.py"):
         subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, "vae"], check=True)
         pip = [sys.executable, "-m", "pip", "install", "--quiet"]
         subprocess.run([*pip, "-r", "vae/requirements.txt"], check=True)
-    sys.path.insert(0, "vae")
+        os.chdir("vae/notebooks")
+    sys.path[:0] = [os.getcwd(), os.path.dirname(os.getcwd())]
 
 from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
 

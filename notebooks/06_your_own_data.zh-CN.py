@@ -1,6 +1,8 @@
 # %% [markdown]
 # # 6. 自己的数据
 #
+# [![Open in Colab](https://colab.research.google.com/assets/colab-badge.svg)](https://colab.research.google.com/github/OWNER/NAME/blob/main/notebooks/06_your_own_data.zh-CN.ipynb)
+#
 # ## 你将学到什么
 #
 # - 怎样把自己的图像写成本项目读取的文件格式，坏的文件会引出哪些错误信息。
@@ -12,8 +14,8 @@
 # 例子是 scikit-learn 的 1,797 个 8 × 8 像素的手写数字。它们很小，所在的包本来就已安装；这个笔记本里没有任何东西依赖于它们是数字。请换成自己的数组。在两个 CPU 核上，这个笔记本大约需要两分钟。
 
 # %%
-# Set-up. On your own machine: nothing to do, after `make setup`. On Colab: fill in the address.
-REPOSITORY = ""  # of a copy of this repository, e.g. "https://github.com/YOU/REPOSITORY"
+# Set-up. On your own machine: nothing to do, after `make setup`. On Colab, the code is downloaded.
+REPOSITORY = ""  # the address of a copy, which `notebooks/address.py` fills in
 
 import os
 import subprocess
@@ -21,12 +23,13 @@ import sys
 
 if "google.colab" in sys.modules:
     if not REPOSITORY:
-        raise SystemExit("REPOSITORY is empty: fill in the address of a copy, in the line above")
-    if not os.path.exists("vae"):
+        raise SystemExit("REPOSITORY is empty: fill in the address of a copy of the project")
+    if not os.path.exists("tools.py"):
         subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, "vae"], check=True)
         pip = [sys.executable, "-m", "pip", "install", "--quiet"]
         subprocess.run([*pip, "-r", "vae/requirements.txt"], check=True)
-    sys.path.insert(0, "vae")
+        os.chdir("vae/notebooks")
+    sys.path[:0] = [os.getcwd(), os.path.dirname(os.getcwd())]
 
 from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
 

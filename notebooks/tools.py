@@ -48,13 +48,25 @@ class _Picture:
     def __init__(self, figure, dpi):
         buffer = io.BytesIO()
         plots.save(figure, buffer, dpi=dpi)
-        self.png, self.caption = buffer.getvalue(), figure.get_suptitle()
+        self.png, self.text = buffer.getvalue(), _described(figure)
 
-    def _repr_png_(self):  # IPython looks for this name
-        return self.png
+    def _repr_png_(self):  # IPython looks for this name; Jupyter displays "alt" as alternative text
+        return self.png, {"alt": self.text}
 
     def __repr__(self):  # shown where pictures are not possible
-        return f"picture: {self.caption}"
+        return f"picture: {self.text}"
+
+
+def _described(figure):
+    """Returns a description of a figure in words: its title, and the titles and axes of its parts."""
+    sentences = [figure.get_suptitle()]
+    for axes in figure.axes:
+        names = [f"{n}: {getattr(axes, f'get_{n}label')()}" for n in ("x", "y")]
+        lines = [text for text in axes.get_legend_handles_labels()[1] if text[:1] != "_"]
+        parts = [axes.get_title(), *(name for name in names if name[3:]), ", ".join(lines)]
+        sentences.append("; ".join(part for part in parts if part))
+    # Parts that say the same, such as the cells of a grid of images, are described once.
+    return ". ".join(dict.fromkeys(" ".join(each.split()) for each in sentences if each.strip()))
 
 
 class KeepGradient(keras.optimizers.SGD):

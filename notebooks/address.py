@@ -1,0 +1,86 @@
+"""Writes the address of a public copy of this repository into every notebook.
+
+The "Open in Colab" badge of each notebook then opens it there, and its first cell downloads the
+code from the same address. A later call replaces the address.
+"""
+
+import re
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import nbformat
+import tyro
+
+from shared.cli import exit_status
+from shared.config import UsageError
+
+FOLDER = Path(__file__).parent
+BADGE = re.compile(
+    r"(?<=colab\.research\.google\.com/github/)[^/]+/[^/]+/blob/[^/]+(?=/notebooks/)"
+)
+LINE = re.compile(r'^REPOSITORY = "[^"]*"', re.MULTILINE)
+NAME = re.compile(r"[\w.-]+/[\w.-]+")
+
+
+@dataclass
+class Address:
+    """Write the address of a copy of this repository on GitHub into every notebook."""
+
+    repository: Annotated[str, tyro.conf.Positional]
+    """The copy, as OWNER/NAME."""
+    branch: str = "main"
+    """Branch of the copy."""
+
+
+def addressed(text, repository, branch):
+    """Returns the text of a cell or of a source file with the address.
+
+    Args:
+        text: str.
+        repository: OWNER/NAME.
+        branch: name of the branch.
+    """
+    text = BADGE.sub(f"{repository}/blob/{branch}", text)
+    return LINE.sub(f'REPOSITORY = "https://github.com/{repository}"', text)
+
+
+def write_address(folder, repository, branch="main"):
+    """Writes the address into the sources and the executed notebooks of a folder.
+
+    Args:
+        folder: folder of the notebooks.
+        repository, branch: as for `addressed`.
+    Returns:
+        number of notebooks.
+    Raises:
+        UsageError: the repository is not written as OWNER/NAME, or the branch has a slash.
+    """
+    if not NAME.fullmatch(repository):
+        raise UsageError(f"the repository is {repository!r}; expected OWNER/NAME")
+    if not re.fullmatch(r"[\w.-]+", branch):
+        raise UsageError(
+            f"--branch is {branch!r}; expected a name of letters, digits, '.', '_', '-'"
+        )
+    sources = sorted(folder.glob("[0-9]*.py"))
+    for source in sources:
+        text = source.read_text(encoding="utf-8")
+        source.write_text(addressed(text, repository, branch), encoding="utf-8")
+        executed = source.with_suffix(".ipynb")
+        notebook = nbformat.read(executed, as_version=nbformat.NO_CONVERT)
+        for cell in notebook.cells:
+            cell.source = addressed(cell.source, repository, branch)
+        nbformat.write(notebook, executed)
+    return len(sources)
+
+
+def main():
+    """Writes the address given on the command line."""
+    address = tyro.cli(Address, prog="notebooks/address.py")
+    count = write_address(FOLDER, address.repository, address.branch)
+    print(f"{count} notebooks have the address {address.repository}, branch {address.branch}")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))
