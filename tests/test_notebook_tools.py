@@ -4,7 +4,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from tools import block, side_by_side
+from tools import block, show, side_by_side
+
+from shared.show.canvas import new_panels
 
 ROOT = Path(__file__).parent.parent
 
@@ -70,3 +72,18 @@ def test_two_texts_are_shown_in_two_columns():
     # Inside a <pre>, code is displayed as text and not interpreted as HTML.
     assert "<pre>a\nlonger &lt;b&gt;</pre>" in page and "<pre>one\ntwo\nthree</pre>" in page
     assert page.index("left") < page.index("right") < page.index("longer")
+
+
+def test_a_picture_has_an_alternative_text_with_its_title_axes_and_lines():
+    figure, [[left, right], [below, _]] = new_panels((4, 4), "Loss of\ntwo runs", 2, 2)
+    for axes in (left, right):  # the same words are said once
+        axes.set(title="epochs", xlabel="epoch", ylabel="nats")
+        axes.plot([1, 2], label="training")
+        axes.plot([2, 1], label="test")
+        axes.plot([1, 1])  # without a label
+    below.set(xlabel="z[0]")
+    png, metadata = show(figure)._repr_png_()
+    assert png.startswith(b"\x89PNG")
+    text = "Loss of two runs. epochs; x: epoch; y: nats; training, test. x: z[0]"
+    assert metadata == {"alt": text}
+    assert repr(show(figure)) == f"picture: {text}"
