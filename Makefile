@@ -99,5 +99,5 @@ lock: .venv/.ready-audit
 	requirements/$$name.in -o requirements-$$name.txt || exit 1; done
 	$(LOCK) --python-version 3.11.5 -c requirements-test.txt requirements/notebooks.in -o requirements-notebooks.txt
 
-bench: setup            # seconds per epoch of both implementations, and of fit as in the tutorials
-	$(BIN)/python benchmarks/epoch_time.py
+bench: setup            # seconds per epoch, start, evaluation and growth; with PyTorch and JAX after make setup-backends
+	$(BIN)/python benchmarks/bench.py

@@ -80,7 +80,7 @@ random = np.random.RandomState(0)
 #
 # We train one of each, with the same network on the same 4,000 digits, and with two latents so that we can
 # draw them. Every pixel is drawn as 0 or 1 with its grey value as the probability, so that the likelihood is
-# the probability of a binary image; section 5 treats grey pixels.
+# the probability of a binary image; section 10 treats grey pixels.
 
 # %%
 data = load_data("mnist-5k")
@@ -704,111 +704,6 @@ show(
 )
 
 # %% [markdown]
-# ### Discrete: softmax
-#
-# A pixel with $L$ levels gets $L$ logits, and the probability of the level it has is a softmax:
-#
-# $$ \log p(x|z) = \sum_k\Big(\ell_{k,x_k} - \log\sum_{v} e^{\ell_{k,v}}\Big) $$
-#
-# the (negative) categorical cross-entropy. We check it against SciPy's `log_softmax`, and again the
-# probabilities of all images must add up to 1.
-
-# %%
-L, pixels = 4, 3
-images = np.array(list(itertools.product(range(L), repeat=pixels)))  # all 64 images
-logits = random.normal(0, 2, (pixels, L))
-ours = np.array(elbo.categorical_log_likelihood(images, np.tile(logits, (len(images), 1, 1))))
-scipy_s = special.log_softmax(logits, axis=1)[np.arange(pixels), images].sum(axis=1)
-print(f"largest difference from SciPy {np.abs(ours - scipy_s).max():.1e} nats")
-print(f"the probabilities of all {len(images)} images add up to {np.exp(ours).sum():.12f}")
-assert np.allclose(ours, scipy_s, atol=1e-12) and abs(np.exp(ours).sum() - 1) < 1e-12
-
-# %% [markdown]
-# ### Grey pixels, and a common error
-#
-# MNIST is grey. The post, like much code of its time, uses the grey values $x_k \in [0, 1]$ in the Bernoulli
-# formula. Training works and the images look good. But the formula is not a likelihood of grey values: its
-# integral over $[0, 1]$ is not 1.
-#
-# $$ \int_0^1 y^x(1-y)^{1-x}\,dx = \frac{2y - 1}{\ell} \le \tfrac12,
-#    \qquad \ell = \log\frac{y}{1-y} $$
-
-
-# %%
-def one_pixel(formula, x, logit):
-    """log p(x) of a single pixel, by one of the project's formulas, in float64."""
-    return float(formula(np.array([[x]]), np.array([[logit]]))[0])
-
-
-def area_of(formula, logit):
-    """The integral of p(x) over x in [0, 1]."""
-    return integrate.quad(lambda x: math.exp(one_pixel(formula, x, logit)), 0, 1)[0]
-
-
-for y in (0.1, 0.6, 0.99):
-    logit = float(special.logit(y))
-    area = area_of(elbo.bernoulli_log_likelihood, logit)
-    print(f"y = {y:4}: area {area:.9f}   (2y - 1) / ℓ = {(2 * y - 1) / logit:.9f}")
-    assert abs(area - (2 * y - 1) / logit) < 1e-9 and area <= 0.5
-
-# %% [markdown]
-# Dividing by this integral gives a normalised density with the same exponent, the **continuous Bernoulli**
-# (Loaiza-Ganem and Cunningham, 2019):
-#
-# $$ \log p(x|z) = \sum_k\Big(x_k\,\ell_k - \log(1 + e^{\ell_k}) + \log C(\ell_k)\Big),
-#    \qquad C(\ell) = \frac{\ell}{2y - 1} = \frac{\ell}{\tanh(\ell/2)} $$
-
-# %%
-for logit in (-6.0, 1e-3, 0.4, 3.0):
-    area = area_of(elbo.continuous_bernoulli_log_likelihood, logit)
-    ours = one_pixel(elbo.continuous_bernoulli_log_likelihood, 0.7, logit)
-    with_constant = one_pixel(elbo.bernoulli_log_likelihood, 0.7, logit)
-    with_constant += math.log(logit / math.tanh(logit / 2))
-    print(f"ℓ = {logit:6}: area {area:.9f}, log p(0.7) = {ours:.9f} = {with_constant:.9f}")
-    assert abs(area - 1) < 1e-9 and abs(ours - with_constant) < 1e-9
-
-# %%
-line = np.linspace(-12, 12, 241)
-column = line[:, None]
-v = np.linspace(0.0005, 0.9995, 1000)  # the middles of 1,000 cells of [0, 1]
-grid = np.tile(v, (len(line), 1))[..., None], np.tile(column, (1, len(v)))[..., None]
-areas = {
-    "Bernoulli formula on grey pixels": np.exp(elbo.bernoulli_log_likelihood(*grid)).mean(axis=1),
-    "continuous Bernoulli": np.exp(elbo.continuous_bernoulli_log_likelihood(*grid)).mean(axis=1),
-}
-show(
-    pictures.curves(
-        line,
-        areas,
-        "Area under p(x) over a grey pixel, x from 0 to 1",
-        "logit ℓ",
-        "area",
-        limits=(0, 1.1),
-    )
-)
-
-# %% [markdown]
-# The more certain the decoder is, the smaller is the integral. So the Bernoulli formula on grey pixels also
-# favours decoders that are less certain than they should be. And its values are not $\log p(x)$. Its largest
-# possible value on grey pixels is below 0: it is reached at $y_k = x_k$, where
-#
-# $$ \max_{y}\;\log p(x|z) = -\sum_k H(x_k), \qquad H(x) = -x\log x - (1-x)\log(1-x). $$
-
-# %%
-grey = data.x_test.astype(float)
-entropy = (special.entr(grey) + special.entr(1 - grey)).sum(axis=1)
-sharp = np.array(elbo.bernoulli_log_likelihood(grey, special.logit(grey.clip(1e-12, 1 - 1e-12))))
-nudged = np.array(
-    elbo.bernoulli_log_likelihood(grey, special.logit(grey.clip(1e-12, 1 - 1e-12)) + 0.1)
-)
-print(f"y = x: {sharp.mean():.3f} nats an image; minus the entropy: {-entropy.mean():.3f}")
-assert np.allclose(sharp, -entropy, atol=1e-6) and (nudged < sharp).all()
-
-# %% [markdown]
-# So a "reconstruction loss" of 0 is not possible there. A number on grey pixels may be compared with other
-# numbers on grey pixels (as in the README's table of results), but not with published values of $\log p(x)$ on
-# binary MNIST. For this reason the project writes `x: grey` or `x: binary` beside every number.
-#
 # ## 6. The loss
 #
 # A batch has $N$ images. The loss is minus their mean ELBO:
@@ -1089,8 +984,119 @@ for epsilon in (-2.0, 0.0, 1.0):
 # | and so $p(x)$ is maximised | the bound is; a part of the gain may be a better $q$ alone (section 3) |
 # | the encoder gives the parameters of $p_\theta$ | those of $q_\phi(z \mid x)$ (section 1) |
 # | with a fixed $\sigma$ the right term is the MSE | times $1/2\sigma^2$, plus a constant; this factor sets its weight relative to the KL (section 5) |
-# | binary images: Bernoulli; then MNIST | MNIST is grey, and on grey pixels the formula is not normalised (section 5) |
+# | binary images: Bernoulli; then MNIST | MNIST is grey, and on grey pixels the formula is not normalised (section 10) |
 # | sampling cannot be differentiated | not by the chain rule; by the score function it can, with a much larger variance (section 7) |
+
+# %% [markdown]
+# ## 10. Appendix: discrete and grey pixels
+#
+# The exercises need nothing of this section. It derives the likelihood of pixels with several levels, and shows
+# what is wrong with the Bernoulli formula on grey pixels.
+#
+# ### Discrete: softmax
+#
+# A pixel with $L$ levels gets $L$ logits, and the probability of the level it has is a softmax:
+#
+# $$ \log p(x|z) = \sum_k\Big(\ell_{k,x_k} - \log\sum_{v} e^{\ell_{k,v}}\Big) $$
+#
+# the (negative) categorical cross-entropy. We check it against SciPy's `log_softmax`, and again the
+# probabilities of all images must add up to 1.
+
+# %%
+L, pixels = 4, 3
+images = np.array(list(itertools.product(range(L), repeat=pixels)))  # all 64 images
+logits = random.normal(0, 2, (pixels, L))
+ours = np.array(elbo.categorical_log_likelihood(images, np.tile(logits, (len(images), 1, 1))))
+scipy_s = special.log_softmax(logits, axis=1)[np.arange(pixels), images].sum(axis=1)
+print(f"largest difference from SciPy {np.abs(ours - scipy_s).max():.1e} nats")
+print(f"the probabilities of all {len(images)} images add up to {np.exp(ours).sum():.12f}")
+assert np.allclose(ours, scipy_s, atol=1e-12) and abs(np.exp(ours).sum() - 1) < 1e-12
+
+# %% [markdown]
+# ### Grey pixels, and a common error
+#
+# MNIST is grey. The post, like much code of its time, uses the grey values $x_k \in [0, 1]$ in the Bernoulli
+# formula. Training works and the images look good. But the formula is not a likelihood of grey values: its
+# integral over $[0, 1]$ is not 1.
+#
+# $$ \int_0^1 y^x(1-y)^{1-x}\,dx = \frac{2y - 1}{\ell} \le \tfrac12,
+#    \qquad \ell = \log\frac{y}{1-y} $$
+
+
+# %%
+def one_pixel(formula, x, logit):
+    """log p(x) of a single pixel, by one of the project's formulas, in float64."""
+    return float(formula(np.array([[x]]), np.array([[logit]]))[0])
+
+
+def area_of(formula, logit):
+    """The integral of p(x) over x in [0, 1]."""
+    return integrate.quad(lambda x: math.exp(one_pixel(formula, x, logit)), 0, 1)[0]
+
+
+for y in (0.1, 0.6, 0.99):
+    logit = float(special.logit(y))
+    area = area_of(elbo.bernoulli_log_likelihood, logit)
+    print(f"y = {y:4}: area {area:.9f}   (2y - 1) / ℓ = {(2 * y - 1) / logit:.9f}")
+    assert abs(area - (2 * y - 1) / logit) < 1e-9 and area <= 0.5
+
+# %% [markdown]
+# Dividing by this integral gives a normalised density with the same exponent, the **continuous Bernoulli**
+# (Loaiza-Ganem and Cunningham, 2019):
+#
+# $$ \log p(x|z) = \sum_k\Big(x_k\,\ell_k - \log(1 + e^{\ell_k}) + \log C(\ell_k)\Big),
+#    \qquad C(\ell) = \frac{\ell}{2y - 1} = \frac{\ell}{\tanh(\ell/2)} $$
+
+# %%
+for logit in (-6.0, 1e-3, 0.4, 3.0):
+    area = area_of(elbo.continuous_bernoulli_log_likelihood, logit)
+    ours = one_pixel(elbo.continuous_bernoulli_log_likelihood, 0.7, logit)
+    with_constant = one_pixel(elbo.bernoulli_log_likelihood, 0.7, logit)
+    with_constant += math.log(logit / math.tanh(logit / 2))
+    print(f"ℓ = {logit:6}: area {area:.9f}, log p(0.7) = {ours:.9f} = {with_constant:.9f}")
+    assert abs(area - 1) < 1e-9 and abs(ours - with_constant) < 1e-9
+
+# %%
+line = np.linspace(-12, 12, 241)
+column = line[:, None]
+v = np.linspace(0.0005, 0.9995, 1000)  # the middles of 1,000 cells of [0, 1]
+grid = np.tile(v, (len(line), 1))[..., None], np.tile(column, (1, len(v)))[..., None]
+areas = {
+    "Bernoulli formula on grey pixels": np.exp(elbo.bernoulli_log_likelihood(*grid)).mean(axis=1),
+    "continuous Bernoulli": np.exp(elbo.continuous_bernoulli_log_likelihood(*grid)).mean(axis=1),
+}
+show(
+    pictures.curves(
+        line,
+        areas,
+        "Area under p(x) over a grey pixel, x from 0 to 1",
+        "logit ℓ",
+        "area",
+        limits=(0, 1.1),
+    )
+)
+
+# %% [markdown]
+# The more certain the decoder is, the smaller is the integral. So the Bernoulli formula on grey pixels also
+# favours decoders that are less certain than they should be. And its values are not $\log p(x)$. Its largest
+# possible value on grey pixels is below 0: it is reached at $y_k = x_k$, where
+#
+# $$ \max_{y}\;\log p(x|z) = -\sum_k H(x_k), \qquad H(x) = -x\log x - (1-x)\log(1-x). $$
+
+# %%
+grey = data.x_test.astype(float)
+entropy = (special.entr(grey) + special.entr(1 - grey)).sum(axis=1)
+sharp = np.array(elbo.bernoulli_log_likelihood(grey, special.logit(grey.clip(1e-12, 1 - 1e-12))))
+nudged = np.array(
+    elbo.bernoulli_log_likelihood(grey, special.logit(grey.clip(1e-12, 1 - 1e-12)) + 0.1)
+)
+print(f"y = x: {sharp.mean():.3f} nats an image; minus the entropy: {-entropy.mean():.3f}")
+assert np.allclose(sharp, -entropy, atol=1e-6) and (nudged < sharp).all()
+
+# %% [markdown]
+# So a "reconstruction loss" of 0 is not possible there. A number on grey pixels may be compared with other
+# numbers on grey pixels (as in the README's table of results), but not with published values of $\log p(x)$ on
+# binary MNIST. For this reason the project writes `x: grey` or `x: binary` beside every number.
 
 # %% [markdown]
 # ## Exercises

@@ -72,7 +72,7 @@ random = np.random.RandomState(0)
 # - 在**自编码器**里，$z$ 是一个点。训练只要求重构 $x$。
 # - 在 **VAE** 里，编码器给出一个分布 $q(z|x) = \mathcal N(\mu, \sigma^2)$，每一维隐变量有自己的均值和方差；此外还有一个**先验** $p(z) = \mathcal N(0, I)$，它是模型的一部分。要生成一张新图，就从先验里抽一个 $z$，再解码。
 #
-# 下面各训练一个：同样的网络，同样的 4,000 张手写数字，隐变量取二维，这样才画得出来。每个像素以其灰度值为概率取 0 或 1，这样似然就是一张二值图像的概率；灰度像素在第 5 节讨论。
+# 下面各训练一个：同样的网络，同样的 4,000 张手写数字，隐变量取二维，这样才画得出来。每个像素以其灰度值为概率取 0 或 1，这样似然就是一张二值图像的概率；灰度像素在第 10 节讨论。
 
 # %%
 data = load_data("mnist-5k")
@@ -635,103 +635,6 @@ show(
 )
 
 # %% [markdown]
-# ### 离散像素：softmax
-#
-# 有 $L$ 个灰阶的像素配 $L$ 个 logit，它实际取到的灰阶的概率由 softmax 给出：
-#
-# $$ \log p(x|z) = \sum_k\Big(\ell_{k,x_k} - \log\sum_{v} e^{\ell_{k,v}}\Big) $$
-#
-# 也就是（取负的）多类交叉熵。用 SciPy 的 `log_softmax` 对照；同样，所有图像的概率之和必须是 1。
-
-# %%
-L, pixels = 4, 3
-images = np.array(list(itertools.product(range(L), repeat=pixels)))  # all 64 images
-logits = random.normal(0, 2, (pixels, L))
-ours = np.array(elbo.categorical_log_likelihood(images, np.tile(logits, (len(images), 1, 1))))
-scipy_s = special.log_softmax(logits, axis=1)[np.arange(pixels), images].sum(axis=1)
-print(f"largest difference from SciPy {np.abs(ours - scipy_s).max():.1e} nats")
-print(f"the probabilities of all {len(images)} images add up to {np.exp(ours).sum():.12f}")
-assert np.allclose(ours, scipy_s, atol=1e-12) and abs(np.exp(ours).sum() - 1) < 1e-12
-
-# %% [markdown]
-# ### 灰度像素，以及一个常见的错误
-#
-# MNIST 是灰度图。博文（以及当年的许多代码）把灰度值 $x_k \in [0, 1]$ 直接代进了伯努利公式。训练可以进行，图像也不错，但这个公式不是灰度值的似然：它在 $[0, 1]$ 上的积分不等于 1。
-#
-# $$ \int_0^1 y^x(1-y)^{1-x}\,dx = \frac{2y - 1}{\ell} \le \tfrac12,
-#    \qquad \ell = \log\frac{y}{1-y} $$
-
-
-# %%
-def one_pixel(formula, x, logit):
-    """log p(x) of a single pixel, by one of the project's formulas, in float64."""
-    return float(formula(np.array([[x]]), np.array([[logit]]))[0])
-
-
-def area_of(formula, logit):
-    """The integral of p(x) over x in [0, 1]."""
-    return integrate.quad(lambda x: math.exp(one_pixel(formula, x, logit)), 0, 1)[0]
-
-
-for y in (0.1, 0.6, 0.99):
-    logit = float(special.logit(y))
-    area = area_of(elbo.bernoulli_log_likelihood, logit)
-    print(f"y = {y:4}: area {area:.9f}   (2y - 1) / ℓ = {(2 * y - 1) / logit:.9f}")
-    assert abs(area - (2 * y - 1) / logit) < 1e-9 and area <= 0.5
-
-# %% [markdown]
-# 除以这个积分，就得到一个指数部分相同的、归一化的概率密度：**连续伯努利分布**（Loaiza-Ganem 与 Cunningham，2019）：
-#
-# $$ \log p(x|z) = \sum_k\Big(x_k\,\ell_k - \log(1 + e^{\ell_k}) + \log C(\ell_k)\Big),
-#    \qquad C(\ell) = \frac{\ell}{2y - 1} = \frac{\ell}{\tanh(\ell/2)} $$
-
-# %%
-for logit in (-6.0, 1e-3, 0.4, 3.0):
-    area = area_of(elbo.continuous_bernoulli_log_likelihood, logit)
-    ours = one_pixel(elbo.continuous_bernoulli_log_likelihood, 0.7, logit)
-    with_constant = one_pixel(elbo.bernoulli_log_likelihood, 0.7, logit)
-    with_constant += math.log(logit / math.tanh(logit / 2))
-    print(f"ℓ = {logit:6}: area {area:.9f}, log p(0.7) = {ours:.9f} = {with_constant:.9f}")
-    assert abs(area - 1) < 1e-9 and abs(ours - with_constant) < 1e-9
-
-# %%
-line = np.linspace(-12, 12, 241)
-column = line[:, None]
-v = np.linspace(0.0005, 0.9995, 1000)  # the middles of 1,000 cells of [0, 1]
-grid = np.tile(v, (len(line), 1))[..., None], np.tile(column, (1, len(v)))[..., None]
-areas = {
-    "Bernoulli formula on grey pixels": np.exp(elbo.bernoulli_log_likelihood(*grid)).mean(axis=1),
-    "continuous Bernoulli": np.exp(elbo.continuous_bernoulli_log_likelihood(*grid)).mean(axis=1),
-}
-show(
-    pictures.curves(
-        line,
-        areas,
-        "Area under p(x) over a grey pixel, x from 0 to 1",
-        "logit ℓ",
-        "area",
-        limits=(0, 1.1),
-    )
-)
-
-# %% [markdown]
-# 解码器越确定，这个积分就越小。所以在灰度像素上，伯努利公式还会偏向于不够确定的解码器。它的值也不是 $\log p(x)$。在灰度像素上，它的最大值小于 0：最大值在 $y_k = x_k$ 处取到，那里
-#
-# $$ \max_{y}\;\log p(x|z) = -\sum_k H(x_k), \qquad H(x) = -x\log x - (1-x)\log(1-x). $$
-
-# %%
-grey = data.x_test.astype(float)
-entropy = (special.entr(grey) + special.entr(1 - grey)).sum(axis=1)
-sharp = np.array(elbo.bernoulli_log_likelihood(grey, special.logit(grey.clip(1e-12, 1 - 1e-12))))
-nudged = np.array(
-    elbo.bernoulli_log_likelihood(grey, special.logit(grey.clip(1e-12, 1 - 1e-12)) + 0.1)
-)
-print(f"y = x: {sharp.mean():.3f} nats an image; minus the entropy: {-entropy.mean():.3f}")
-assert np.allclose(sharp, -entropy, atol=1e-6) and (nudged < sharp).all()
-
-# %% [markdown]
-# 所以在那里，“重构损失”不可能等于 0。灰度像素上的数值可以和同类数值比较（README 的结果表就是如此），但不能和文献中二值 MNIST 的 $\log p(x)$ 比较。因此，本项目在每个数值旁边都注明 `x: grey` 或 `x: binary`。
-#
 # ## 6. 损失函数
 #
 # 一个批次有 $N$ 张图，损失就是它们 ELBO 平均值的相反数：
@@ -992,8 +895,110 @@ for epsilon in (-2.0, 0.0, 1.0):
 # | 于是 $p(x)$ 就极大化了 | 极大化的是下界；其中一部分提升可能只是 $q$ 变好了（第 3 节） |
 # | 编码器给出 $p_\theta$ 的参数 | 给出的是 $q_\phi(z \mid x)$ 的参数（第 1 节） |
 # | $\sigma$ 固定时，右边一项就是 MSE | 还要乘以 $1/2\sigma^2$，再加一个常数；这个系数正是它相对于 KL 的权重（第 5 节） |
-# | 二值图像用伯努利分布；然后用了 MNIST | MNIST 是灰度图，在灰度像素上这个公式没有归一化（第 5 节） |
+# | 二值图像用伯努利分布；然后用了 MNIST | MNIST 是灰度图，在灰度像素上这个公式没有归一化（第 10 节） |
 # | 随机抽样无法求导 | 链式法则不行；得分函数可以，但方差大得多（第 7 节） |
+
+# %% [markdown]
+# ## 10. 附录：离散像素与灰度像素
+#
+# 做练习不需要这一节。这里推导有若干灰度级的像素的似然，并说明伯努利公式用在灰度像素上错在哪里。
+#
+# ### 离散像素：softmax
+#
+# 有 $L$ 个灰阶的像素配 $L$ 个 logit，它实际取到的灰阶的概率由 softmax 给出：
+#
+# $$ \log p(x|z) = \sum_k\Big(\ell_{k,x_k} - \log\sum_{v} e^{\ell_{k,v}}\Big) $$
+#
+# 也就是（取负的）多类交叉熵。用 SciPy 的 `log_softmax` 对照；同样，所有图像的概率之和必须是 1。
+
+# %%
+L, pixels = 4, 3
+images = np.array(list(itertools.product(range(L), repeat=pixels)))  # all 64 images
+logits = random.normal(0, 2, (pixels, L))
+ours = np.array(elbo.categorical_log_likelihood(images, np.tile(logits, (len(images), 1, 1))))
+scipy_s = special.log_softmax(logits, axis=1)[np.arange(pixels), images].sum(axis=1)
+print(f"largest difference from SciPy {np.abs(ours - scipy_s).max():.1e} nats")
+print(f"the probabilities of all {len(images)} images add up to {np.exp(ours).sum():.12f}")
+assert np.allclose(ours, scipy_s, atol=1e-12) and abs(np.exp(ours).sum() - 1) < 1e-12
+
+# %% [markdown]
+# ### 灰度像素，以及一个常见的错误
+#
+# MNIST 是灰度图。博文（以及当年的许多代码）把灰度值 $x_k \in [0, 1]$ 直接代进了伯努利公式。训练可以进行，图像也不错，但这个公式不是灰度值的似然：它在 $[0, 1]$ 上的积分不等于 1。
+#
+# $$ \int_0^1 y^x(1-y)^{1-x}\,dx = \frac{2y - 1}{\ell} \le \tfrac12,
+#    \qquad \ell = \log\frac{y}{1-y} $$
+
+
+# %%
+def one_pixel(formula, x, logit):
+    """log p(x) of a single pixel, by one of the project's formulas, in float64."""
+    return float(formula(np.array([[x]]), np.array([[logit]]))[0])
+
+
+def area_of(formula, logit):
+    """The integral of p(x) over x in [0, 1]."""
+    return integrate.quad(lambda x: math.exp(one_pixel(formula, x, logit)), 0, 1)[0]
+
+
+for y in (0.1, 0.6, 0.99):
+    logit = float(special.logit(y))
+    area = area_of(elbo.bernoulli_log_likelihood, logit)
+    print(f"y = {y:4}: area {area:.9f}   (2y - 1) / ℓ = {(2 * y - 1) / logit:.9f}")
+    assert abs(area - (2 * y - 1) / logit) < 1e-9 and area <= 0.5
+
+# %% [markdown]
+# 除以这个积分，就得到一个指数部分相同的、归一化的概率密度：**连续伯努利分布**（Loaiza-Ganem 与 Cunningham，2019）：
+#
+# $$ \log p(x|z) = \sum_k\Big(x_k\,\ell_k - \log(1 + e^{\ell_k}) + \log C(\ell_k)\Big),
+#    \qquad C(\ell) = \frac{\ell}{2y - 1} = \frac{\ell}{\tanh(\ell/2)} $$
+
+# %%
+for logit in (-6.0, 1e-3, 0.4, 3.0):
+    area = area_of(elbo.continuous_bernoulli_log_likelihood, logit)
+    ours = one_pixel(elbo.continuous_bernoulli_log_likelihood, 0.7, logit)
+    with_constant = one_pixel(elbo.bernoulli_log_likelihood, 0.7, logit)
+    with_constant += math.log(logit / math.tanh(logit / 2))
+    print(f"ℓ = {logit:6}: area {area:.9f}, log p(0.7) = {ours:.9f} = {with_constant:.9f}")
+    assert abs(area - 1) < 1e-9 and abs(ours - with_constant) < 1e-9
+
+# %%
+line = np.linspace(-12, 12, 241)
+column = line[:, None]
+v = np.linspace(0.0005, 0.9995, 1000)  # the middles of 1,000 cells of [0, 1]
+grid = np.tile(v, (len(line), 1))[..., None], np.tile(column, (1, len(v)))[..., None]
+areas = {
+    "Bernoulli formula on grey pixels": np.exp(elbo.bernoulli_log_likelihood(*grid)).mean(axis=1),
+    "continuous Bernoulli": np.exp(elbo.continuous_bernoulli_log_likelihood(*grid)).mean(axis=1),
+}
+show(
+    pictures.curves(
+        line,
+        areas,
+        "Area under p(x) over a grey pixel, x from 0 to 1",
+        "logit ℓ",
+        "area",
+        limits=(0, 1.1),
+    )
+)
+
+# %% [markdown]
+# 解码器越确定，这个积分就越小。所以在灰度像素上，伯努利公式还会偏向于不够确定的解码器。它的值也不是 $\log p(x)$。在灰度像素上，它的最大值小于 0：最大值在 $y_k = x_k$ 处取到，那里
+#
+# $$ \max_{y}\;\log p(x|z) = -\sum_k H(x_k), \qquad H(x) = -x\log x - (1-x)\log(1-x). $$
+
+# %%
+grey = data.x_test.astype(float)
+entropy = (special.entr(grey) + special.entr(1 - grey)).sum(axis=1)
+sharp = np.array(elbo.bernoulli_log_likelihood(grey, special.logit(grey.clip(1e-12, 1 - 1e-12))))
+nudged = np.array(
+    elbo.bernoulli_log_likelihood(grey, special.logit(grey.clip(1e-12, 1 - 1e-12)) + 0.1)
+)
+print(f"y = x: {sharp.mean():.3f} nats an image; minus the entropy: {-entropy.mean():.3f}")
+assert np.allclose(sharp, -entropy, atol=1e-6) and (nudged < sharp).all()
+
+# %% [markdown]
+# 所以在那里，“重构损失”不可能等于 0。灰度像素上的数值可以和同类数值比较（README 的结果表就是如此），但不能和文献中二值 MNIST 的 $\log p(x)$ 比较。因此，本项目在每个数值旁边都注明 `x: grey` 或 `x: binary`。
 
 # %% [markdown]
 # ## 练习

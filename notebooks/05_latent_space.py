@@ -63,7 +63,11 @@ random = np.random.RandomState(0)
 # We begin with the post's network and two latents, so that the whole latent space can be drawn. (With
 # 4,000 images an epoch has only 40 steps, so we use Adam, which learns faster here than the post's optimizer.)
 # The pixels are grey, as in the post: the numbers below can be compared with each other, but not with
-# published results on binary MNIST (notebook 1, section 5).
+# published results on binary MNIST (notebook 1, section 10).
+#
+# The page [docs/index.html](../docs/index.html) has the plane of all of MNIST, in which you can move z yourself.
+# Beside it, one image passes through the model with all its numbers: press "Draw a new ε" a few times, and see
+# which of them change. Its slider shows the plane after each epoch.
 
 # %%
 plane = {"optimizer": "adam", "learning_rate": 3e-3, "epochs": fast(50, 20)}

@@ -1,0 +1,206 @@
+"""Times every contestant: epochs, start, evaluation, and growth with the size of the model.
+
+The contestants take turns, round after round, so that other load on the machine affects them
+equally, and each runs in a process of its own, so that they do not share threads. Noise can only
+raise the minimum over all epochs. The median is the time that a user waits. Ratios are to the
+matrix products of a step, timed in the same rounds. PyTorch and JAX come with `make
+setup-backends`; without them, their rows are left out.
+"""
+
+import importlib.util
+import json
+import platform
+import statistics
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from benchmark_tasks import CONTESTANTS, evaluation_of, growth_of, in_new_process, seconds_of
+from rich.console import Console
+
+from shared.cli import exit_status
+from shared.config import UsageError, recipe
+from shared.data import load_data
+from shared.run.files import write_json
+from shared.run.folder import versions
+from shared.run.process import end_process
+from shared.show import canvas, plots
+from shared.show.tables import print_table, text_table
+
+PARTS = ("epochs", "start", "evaluation", "growth")
+FLOOR = "five matrix products"
+# What changes in each series of the part "growth": a field of the config, or the number of images.
+SERIES = {
+    "batch_size": (32, 100, 512, 2048, 4096),
+    "hidden_dims": (64, 256, 1024, 4096),
+    "images": (5_000, 60_000, 600_000),
+}
+OURS = ("keras_vae", "tf_vae")
+
+
+@dataclass
+class Bench:
+    """Measure seconds per epoch and what a user waits for elsewhere, of all contestants."""
+
+    data: str = "auto"
+    """auto, mnist, mnist-5k, or the path of an .npz."""
+    parts: list[Literal["epochs", "start", "evaluation", "growth"]] = field(
+        default_factory=lambda: list(PARTS)
+    )
+    """What to measure."""
+    rounds: int = 5
+    """Number of rounds; in each round, every contestant is timed once."""
+    epochs: int = 5
+    """Epochs per contestant and round; the first includes the compilation and is not counted."""
+    out: Path = Path("runs/bench")
+    """Folder of bench.json and bench.png."""
+
+
+def contestants():
+    """Returns the contestants whose packages are installed, and prints a line for each other."""
+    present = {}
+    for name, contestant in CONTESTANTS.items():
+        if importlib.util.find_spec(contestant.package) is None:
+            print(f"{name}: left out, {contestant.package} is not installed", file=sys.stderr)
+        else:
+            present[name] = contestant
+    return present
+
+
+def measure_epochs(bench, say):
+    """Returns {recipe: {contestant: seconds of each counted epoch}}."""
+    found = {"post-keras": {name: [] for name in contestants()}, "post-tf": dict.fromkeys(OURS)}
+    found["post-tf"] = {name: [] for name in OURS}
+    for number in range(1, bench.rounds + 1):
+        for recipe_name, seconds in found.items():
+            for name in seconds:
+                each = in_new_process(seconds_of, name, recipe_name, bench.data, bench.epochs)
+                seconds[name] += each["epochs"][1:]
+                shown = " ".join(f"{value:.2f}" for value in each["epochs"])
+                say(f"round {number}, {recipe_name}, {name}: {shown} s")
+    return found
+
+
+def measure_start(bench, say):
+    """Returns {contestant: {"import", "first_step", "peak"}}, the medians over the rounds."""
+    found = {name: [] for name in contestants()}
+    for number in range(1, bench.rounds + 1):
+        for name, results in found.items():
+            results.append(in_new_process(seconds_of, name, "post-keras", bench.data, 0))
+            say(f"round {number}, {name}: first step after {results[-1]['first_step']:.1f} s")
+    keys = ("import", "first_step", "peak")
+    return {
+        name: {key: statistics.median(each[key] for each in results) for key in keys}
+        for name, results in found.items()
+    }
+
+
+def measure_evaluation(bench, say):
+    """Returns {implementation: {what: seconds}}, the minima over the rounds."""
+    found = {name: [] for name in OURS}
+    for number in range(1, bench.rounds + 1):
+        for name, results in found.items():
+            results.append(in_new_process(evaluation_of, name, bench.data))
+            say(f"round {number}, {name}: {results[-1]}")
+    return {
+        name: {key: min(each[key] for each in results) for key in results[0]}
+        for name, results in found.items()
+    }
+
+
+def measure_growth(bench, say):
+    """Returns {series: {implementation: {value: microseconds per image}}}, of one epoch each."""
+    found = {}
+    for series, values in SERIES.items():
+        found[series] = {name: {} for name in OURS}
+        for value in values:
+            for name, results in found[series].items():
+                results[value] = in_new_process(growth_of, name, bench.data, series, value)
+                say(f"{series} {value:,}, {name}: {results[value]:.2f} µs per image")
+    return found
+
+
+def tables(results):
+    """Yields a table of each part."""
+    for recipe_name, found in results.get("epochs", {}).items():
+        floor = min(found[FLOOR]) if FLOOR in found else None
+        rows = []
+        for name, seconds in found.items():
+            low, middle = min(seconds), statistics.median(seconds)
+            ratio = "" if floor is None else f"{low / floor:.2f}"
+            rows.append([name, f"{low:.2f}", ratio, f"{middle:.2f}"])
+        header = ["contestant", "minimum", "times the products", "median"]
+        yield text_table(f"{recipe_name}: seconds per epoch", header, rows, left=1)
+    if found := results.get("start"):
+        rows = [
+            [name, f"{each['import']:.1f}", f"{each['first_step']:.1f}", f"{each['peak']:,.0f}"]
+            for name, each in found.items()
+        ]
+        header = ["contestant", "import", "first step", "peak MiB"]
+        yield text_table("seconds after the start of a process, medians", header, rows, left=1)
+    if found := results.get("evaluation"):
+        names = list(next(iter(found.values())))
+        rows = [[what, *(f"{found[name][what]:.2f}" for name in OURS)] for what in names]
+        yield text_table("evaluation: seconds, minima", ["", *OURS], rows, left=1)
+    for series, found in results.get("growth", {}).items():
+        rows = [
+            [f"{int(value):,}", *(f"{found[name][value]:.2f}" for name in OURS)]
+            for value in found[OURS[0]]
+        ]
+        yield text_table("microseconds per image and epoch", [series, *OURS], rows, left=1)
+
+
+def draw(results, path, text):
+    """Draws the seconds per epoch of `post-keras`, and the growth, if they were measured."""
+    panels = ["epochs"] * ("epochs" in results) + list(results.get("growth", {}))
+    if not panels:
+        return
+    figure, [row] = canvas.new_panels((4.2 * len(panels), 3.6), text, 1, len(panels))
+    for axes, panel in zip(row, panels, strict=True):
+        if panel == "epochs":
+            found = results["epochs"]["post-keras"]
+            names = sorted(found, key=lambda name: -min(found[name]))
+            axes.barh(names, [statistics.median(found[name]) for name in names], color="#cccccc")
+            axes.barh(names, [min(found[name]) for name in names], color=canvas.TRAIN)
+            axes.set_xlabel("seconds per epoch: minimum (blue) and median (grey)")
+            continue
+        for name, colour in zip(OURS, (canvas.TRAIN, canvas.TEST), strict=True):
+            found = results["growth"][panel][name]
+            axes.plot([int(value) for value in found], found.values(), "o-", label=name, c=colour)
+        axes.set(xscale="log", yscale="log", xlabel=panel, ylabel="microseconds per image")
+        axes.legend()
+    plots.save(figure, path)
+
+
+def main():
+    """Measures the parts, and writes tables, bench.json and bench.png."""
+    bench = tyro.cli(Bench, prog="benchmarks/bench.py")
+    for name, least in (("rounds", 1), ("epochs", 2)):
+        if getattr(bench, name) < least:
+            raise UsageError(f"--{name} is {getattr(bench, name)}; expected an integer >= {least}")
+    data, config = load_data(bench.data), recipe("post-keras")
+    results = {
+        "data": data.name,
+        "n_train": data.n_train,
+        "batch_size": config.batch_size,
+        "rounds": bench.rounds,
+        "machine": platform.processor() or platform.machine(),
+        "versions": versions(),
+    }
+    console = Console(stderr=True)
+    for part in bench.parts:
+        measure = globals()[f"measure_{part}"]
+        with console.status(part) as status:
+            results[part] = measure(bench, lambda line: status.console.print(line, highlight=False))
+        write_json(bench.out / "bench.json", results)  # what is measured is kept
+    for table in tables(json.loads(json.dumps(results))):
+        print_table(table)
+    text = f"{data.name}, {data.n_train:,} images, {bench.rounds} rounds, {results['machine']}"
+    draw(results, bench.out / "bench.png", text)
+    print(f"{bench.out / 'bench.json'} has all numbers")
+
+
+if __name__ == "__main__":
+    end_process(exit_status(main))
