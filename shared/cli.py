@@ -63,7 +63,7 @@ class Evaluate:
     data: str | None = None
     """Data to evaluate on, named as for train; the default is the data of the run."""
     samples: int = 10
-    """Samples of q(z|x) per image, for the ELBO and its standard error."""
+    """Samples of q(z|x) per test image, for the ELBO and its standard error."""
     importance_samples: int | None = None
     """K, samples per test image for the importance bound, which grows with K towards log p(x)."""
     exact_images: int | None = None

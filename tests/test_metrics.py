@@ -34,6 +34,8 @@ def test_loss_and_bits_are_the_same_number_in_two_units(trained):
     for name in ("value", "standard_error", "noise_error"):
         assert bits[name] * scale == pytest.approx(loss[name], rel=1e-12)
     assert (loss["x"], loss["n"], loss["samples"]) == ("binary", 500, 3)
+    # Training images, which are many more, get one sample each.
+    assert (written["train_loss"]["n"], written["train_loss"]["samples"]) == (data.n_train, 1)
     evaluated = implementation.evaluate(model, data.x_test, model.config, samples=3)
     assert evaluated["loss"] == pytest.approx(loss["value"], rel=1e-12)
     written = metrics.write_metrics(folder, data, metrics.measure(*trained, samples=1))

@@ -38,8 +38,9 @@ def measure(directory, implementation, model, data, samples=1, on_progress=None)
         implementation: functions of an implementation; `elbo_terms` is used.
         model: the run's model, at its end.
         data: shared.data.Data; that of the run, or another with images of the same size.
-        samples: samples of q(z|x) per image.
-        on_progress: called with (samples done, total samples).
+        samples: samples of q(z|x) per test image. A training image gets one: there are so many that
+            the noise of z is far smaller than the standard error over images.
+        on_progress: called with (images done, total images), each as often as it gets a sample.
     Returns:
         {name: metric}, where a metric is a dict with value, unit, n, samples and seconds.
     """
@@ -48,14 +49,16 @@ def measure(directory, implementation, model, data, samples=1, on_progress=None)
 
     config = from_dict(read_config(directory))
     measured, done = {}, 0
-    for part, x in (("test", data.test), ("train", _trained_on(data, config))):
+    parts = ("test", data.test, samples), ("train", _trained_on(data, config), 1)
+    total = sum(len(x) * count for _, x, count in parts)
+    for part, x, count in parts:
         started, terms = time.perf_counter(), []
-        for sample in range(samples):
+        for sample in range(count):
             terms.append(implementation.elbo_terms(model, x, config, sample))
-            done += 1
+            done += len(x)
             if on_progress:
-                on_progress(done, 2 * samples)
-        common = {"unit": NATS, "n": len(x), "samples": samples}
+                on_progress(done, total)
+        common = {"unit": NATS, "n": len(x), "samples": count}
         common["seconds"] = time.perf_counter() - started
         for name, value in mean_terms(np.asarray(terms)).items():
             measured[f"{part}_{name}"] = {"value": value, **common}
