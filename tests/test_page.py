@@ -2,12 +2,15 @@
 
 import base64
 import dataclasses
+import io
 import json
 import re
 
+import numpy as np
 import pytest
 from browser import canvas
 from jinja2 import UndefinedError
+from PIL import Image
 
 from shared.config import recipe
 from shared.data import load_data
@@ -76,7 +79,7 @@ def test_a_run_on_colour_images_has_no_explorer():
 def test_every_kind_of_block_is_on_the_page_and_its_text_is_escaped(tmp_path):
     texts = iter(f"<i>{number}&'\"</i>" for number in range(100))
     path = tmp_path / "figure.png"
-    path.write_bytes(b"not looked at")
+    Image.new("RGB", (3, 2), "red").save(path)
     table = ([next(texts), next(texts)], [[next(texts), 1.5]])
     blocks = [
         ("text", next(texts)),
@@ -91,9 +94,30 @@ def test_every_kind_of_block_is_on_the_page_and_its_text_is_escaped(tmp_path):
         # The original text, escaped in HTML or in the explorer's JSON, and in no other form.
         assert f"&lt;i&gt;{number}&amp;" in html or f"\\u003ci\\u003e{number}\\u0026" in html
     assert "<i>" not in html
-    assert base64.b64encode(b"not looked at").decode() in html
+    assert base64.b64encode(path.read_bytes()).decode() in html
     assert "default-src 'none'" in html  # what it forbids is tested in a browser
     assert html.startswith("<!doctype html>") and html.endswith("</html>\n")
+
+
+def test_a_grey_figure_is_stored_with_one_channel_and_the_same_pixels(tmp_path):
+    random = np.random.RandomState(0)
+    grey = random.randint(0, 256, (40, 50), np.uint8)
+    coloured = np.stack([grey] * 3 + [np.full_like(grey, 255)], axis=-1)
+    transparent, tinted = coloured.copy(), coloured.copy()
+    transparent[0, 0, 3], tinted[5, 5, 0] = 254, grey[5, 5] ^ 1
+    for name, pixels, mode in (
+        ("grey", coloured, "L"),
+        ("transparent", transparent, "RGBA"),
+        ("tinted", tinted, "RGBA"),
+    ):
+        path = tmp_path / f"{name}.png"
+        Image.fromarray(pixels).save(path)
+        html = assemble("t", [], True, [("s", [("figures", [(path, name)])])])
+        content = base64.b64decode(re.search(r"base64,([^\"]+)", html)[1])
+        with Image.open(io.BytesIO(content)) as image:
+            assert image.mode == mode
+            assert (np.asarray(image.convert("RGBA")) == pixels).all()
+        assert len(content) < path.stat().st_size or mode == "RGBA"
 
 
 def test_columns_of_numbers_are_aligned_at_the_right():

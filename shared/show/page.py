@@ -4,10 +4,12 @@ The template is page.html in this folder, with page_blocks.html and page.css.
 """
 
 import base64
+import io
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
+from PIL import Image
 
 __all__ = ["page"]
 
@@ -58,8 +60,15 @@ def _source(name):
 
 
 def _base64(path):
-    """Returns the content of a file in base64."""
-    return base64.b64encode(Path(path).read_bytes()).decode()
+    """Returns a PNG in base64, with a single channel if all its pixels are grey."""
+    content = Path(path).read_bytes()
+    with Image.open(io.BytesIO(content)) as image:
+        red, green, blue, alpha = image.convert("RGBA").split()
+    if red == green == blue and alpha.getextrema() == (255, 255):
+        grey = io.BytesIO()
+        red.save(grey, "PNG", optimize=True)
+        content = min(content, grey.getvalue(), key=len)
+    return base64.b64encode(content).decode()
 
 
 def _numeric_columns(header, rows):
