@@ -16,7 +16,6 @@ STROKE = (
     (0.46, 0.48), (0.60, 0.52), (0.70, 0.62), (0.68, 0.76), (0.54, 0.84), (0.38, 0.82),
     (0.28, 0.72),
 )  # fmt: skip
-Z = (-0.2, -2.3)  # shown by the decoder: among the 0s
 
 
 @dataclass
@@ -30,10 +29,9 @@ class Picture:
 
 
 def main():
-    """Opens the page, moves z, draws, and takes the picture."""
+    """Opens the page, draws, and takes the picture."""
     job = tyro.cli(Picture, prog="benchmarks/page_picture.py")
     with opened(job.page) as page:
-        page.evaluate(f"vae.moveTo({list(Z)})")
         field = page.locator("#pad")
         field.scroll_into_view_if_needed()
         box = field.bounding_box()

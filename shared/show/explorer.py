@@ -18,7 +18,7 @@ __all__ = ["explorable", "explorer_data"]
 MAX_NUMBERS = 4_000_000  # weights on the page: 8 MB of float16
 MAX_POINTS = 10_000  # test images in the plane; MNIST has as many
 MAX_TESTS = 20  # test images to load
-MAX_FRAME_POINTS = 1200  # test images of each epoch of the animation: 6 kB per epoch
+MAX_FRAME_POINTS = 440  # test images of each epoch of the animation: 120 kB for 50 epochs
 
 
 def explorable(config, data):
