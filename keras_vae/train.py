@@ -12,7 +12,6 @@ from keras_vae import backends
 from keras_vae.batches import evaluation_batches, training_batches
 from keras_vae.checkpoint import assign, gather, restore, snapshot
 from keras_vae.model import build
-from shared.backend import keep_freed_memory
 from shared.optimizer import build_optimizer, reset_optimizer
 from shared.run.run import Run, check_checkpoint_steps
 from shared.trackers import StepLosses, assign_means, running_means
@@ -59,7 +58,6 @@ def train(
     check_checkpoint_steps(checkpoint_steps, out)
     with Run(out, config, data, "keras_vae", resume, overwrite) as run:
         # build
-        keep_freed_memory()
         if model is None:
             model = build(config, data.input_dim)
             assign(model, {**gather(model), **initial_bias(config, data.train)})

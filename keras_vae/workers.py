@@ -15,7 +15,6 @@ from keras_vae.batches import EVALUATION_BATCH
 from keras_vae.checkpoint import assign, gather
 from keras_vae.model import build
 from keras_vae.train import Recorder, _fit, compile_model
-from shared.backend import keep_freed_memory
 from shared.config import UsageError
 from shared.distributed.state import share_state
 from shared.distributed.supervisor import run_child
@@ -37,7 +36,6 @@ def train(job):
     """
     config, data, cluster = job.arguments
     check_batches(config, data, cluster.count)
-    keep_freed_memory()
     distribute(cluster)
     with Run(job.out, config, data, "keras_vae", job.resume, job.overwrite) as run:
         # build

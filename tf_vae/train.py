@@ -9,7 +9,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shared.backend import keep_freed_memory
 from shared.objective import objective_loss
 from shared.optimizer import build_optimizer, reset_optimizer
 from shared.run.run import Run, check_checkpoint_steps
@@ -64,7 +63,6 @@ def train(
     check_checkpoint_steps(checkpoint_steps, out)
     with Run(out, config, data, "tf_vae", resume, overwrite) as run:
         # build
-        keep_freed_memory()
         if model is None:
             model = build(config, data.input_dim)
             assign(model, {**gather(model), **initial_bias(config, data.train)})

@@ -12,7 +12,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from shared.backend import keep_freed_memory
 from shared.distributed.state import share_state
 from shared.distributed.supervisor import run_child
 from shared.elbo import warmed_up
@@ -40,7 +39,6 @@ def train(job):
         {canonical name: array}: the final weights, which are the same on all workers.
     """
     config, data, cluster = job.arguments
-    keep_freed_memory()
     strategy = strategy_of(cluster)
     with Run(job.out, config, data, "tf_vae", job.resume, job.overwrite) as run:
         # build

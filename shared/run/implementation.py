@@ -8,7 +8,7 @@ import sys
 import tempfile
 from types import SimpleNamespace
 
-from shared.backend import check_backend, keep_freed_memory
+from shared.backend import check_backend
 
 __all__ = ["IMPLEMENTATIONS", "import_implementation", "quiet"]
 
@@ -27,7 +27,6 @@ def import_implementation(package):
         UsageError: Keras is set to another backend or floatx.
     """
     check_backend(package)
-    keep_freed_memory()  # before TensorFlow's threads allocate memory
     with quiet():
         modules = {
             name: importlib.import_module(f"{package}.{name}")

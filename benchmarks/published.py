@@ -1,0 +1,105 @@
+"""Draws the importance bound of runs of the recipe `nats` beside published values.
+
+The runs are trained and evaluated first:
+
+    python -m tf_vae train --recipe nats --data mnist --out runs/nats
+    python -m tf_vae train --recipe nats --data mnist --objective iwae --train-samples 5 \
+        --out runs/iwae5
+    python -m tf_vae evaluate runs/nats --importance-samples 5000       # and the same of iwae5
+"""
+
+import functools
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import tyro
+
+from shared.cli import exit_status
+from shared.config import UsageError, from_dict
+from shared.data import evaluation_images
+from shared.run.folder import read_config, read_history, read_metrics
+from shared.run.implementation import import_implementation
+from shared.show import canvas, plots
+from shared.show.report import run_data
+
+# -log p(x) in nats of the setting of Burda et al., arXiv:1509.00519, table 1, at 3,280 epochs, and
+# the range of reruns by others: yoonholee/pytorch-vae, xqding/Importance_Weighted_Autoencoders and
+# nbip/IWAE (with 100 latents).
+PUBLISHED = {1: (86.76, (86.35, 87.78)), 5: (85.54, (85.18, 85.46))}
+
+
+@dataclass
+class Published:
+    """Draw the bounds of runs of `nats` against epochs, and print them as a table."""
+
+    runs: Annotated[list[Path], tyro.conf.Positional]
+    """Folders of the runs, each evaluated with --importance-samples."""
+    samples: int = 500
+    """K of the bound at the earlier epochs whose weights a run has."""
+    out: Path = Path("docs/figures/published.png")
+    """File of the figure."""
+
+
+def bounds_of(directory, config, data, samples):
+    """Returns {epoch: -(importance bound) in nats} at each pictured epoch of a run."""
+    implementation = import_implementation("tf_vae")
+    from shared.measure.diagnostics import importance_bounds  # imports Keras
+
+    x, bounds = evaluation_images(data.x_test, config), {}
+    for epoch in config.pictured(data.n_train):
+        model, _ = implementation.load(directory, epoch)
+        weigh = functools.partial(implementation.log_weights, model)
+        q = implementation.encode(model, x)
+        values = importance_bounds(weigh, x, *q, config.seed, samples=(samples,))
+        bounds[epoch] = -values[samples].mean()
+        print(f"{directory}: epoch {epoch}, {bounds[epoch]:.2f} nats", file=sys.stderr)
+    return bounds
+
+
+def main():
+    """Draws the figure, and prints a row for each run."""
+    job = tyro.cli(Published, prog="benchmarks/published.py")
+    lines = []
+    for directory in job.runs:
+        config, metrics = from_dict(read_config(directory)), read_metrics(directory)
+        if "test_importance_bound" not in metrics:
+            raise UsageError(
+                f"{directory} has no importance bound; measure it with: python -m tf_vae evaluate"
+                f" {directory} --importance-samples 5000"
+            )
+        k = config.train_samples if config.objective == "iwae" else 1
+        history, data = read_history(directory), run_data(directory)
+        bounds = bounds_of(directory, config, data, job.samples)
+        lines.append((k, history, bounds, metrics["test_importance_bound"]))
+
+    figure, axes = canvas.new_figure(
+        (7, 4.2),
+        f"{data.name}, binary: recipe nats, {config.epochs} epochs, batch {config.batch_size}, seed"
+        f" {config.seed}\nlines: -ELBO; dots: importance bound, K = {job.samples}",
+    )
+    for (k, history, bounds, final), colour in zip(lines, canvas.LINE_COLOURS, strict=False):
+        name = "VAE" if k == 1 else f"IWAE-{k}"
+        epochs = [row["epoch"] for row in history]
+        axes.plot(epochs, [row["val_loss"] for row in history], c=colour, lw=1, label=name)
+        axes.plot(list(bounds), list(bounds.values()), "o--", c=colour)
+        seconds = np.nansum([row["seconds"] for row in history])
+        shown = f"{-final['value']:.2f} ± {final['standard_error']:.2f}"
+        row = f"{name:<8} K = {final['samples']}: {shown} nats, trained in {seconds:,.0f} s"
+        if k in PUBLISHED:
+            value, band = PUBLISHED[k]
+            axes.axhline(value, c=colour, ls=":", label=f"{name}, Burda et al.: {value}")
+            axes.axhspan(*band, color=colour, alpha=0.15, lw=0)
+            row += f"; published {value}, reruns {band[0]} to {band[1]}"
+        print(row)
+    lowest = min(low for _, (low, _) in PUBLISHED.values())
+    axes.set(xscale="log", xlabel="epoch", ylabel="nats per image", ylim=(lowest - 1, 106))
+    axes.legend()
+    plots.save(figure, job.out)
+    print(f"{job.out}")
+
+
+if __name__ == "__main__":
+    sys.exit(exit_status(main))
