@@ -4,13 +4,13 @@ The "Open in Colab" badge of each notebook then opens it there, and its first ce
 code from the same address. A later call replaces the address.
 """
 
+import json
 import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import nbformat
 import tyro
 
 from shared.cli import exit_status
@@ -68,10 +68,13 @@ def write_address(folder, repository, branch="main"):
         text = source.read_text(encoding="utf-8")
         source.write_text(addressed(text, repository, branch), encoding="utf-8")
         executed = source.with_suffix(".ipynb")
-        notebook = nbformat.read(executed, as_version=nbformat.NO_CONVERT)
-        for cell in notebook.cells:
-            cell.source = addressed(cell.source, repository, branch)
-        nbformat.write(notebook, executed)
+        notebook = json.loads(executed.read_text(encoding="utf-8"))
+        for cell in notebook["cells"]:
+            text = addressed("".join(cell["source"]), repository, branch)
+            cell["source"] = text.splitlines(keepends=True)
+        # In the layout of nbformat, so that nothing else changes
+        text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True)
+        executed.write_text(text + "\n", encoding="utf-8")
     return len(sources)
 
 
