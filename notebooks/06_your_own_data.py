@@ -341,22 +341,18 @@ show(pictures.image_rows(rows, shape, "Reconstructions from eight latents"))
 #
 # ## 5. Reading the diagnostics
 #
-# `measure` returns each number with two errors, which answer different questions.
+# `measure` returns each number with two errors, which answer different questions. (A training image gets only
+# one sample, which has no noise error.)
 
 # %%
 out = folder / "runs" / "tf"
 metrics = write_metrics(out, data, measure(out, implementation, model, data, samples=10))
 for name in ("test_loss", "test_log_likelihood", "test_kl", "test_bits_per_pixel", "train_loss"):
     metric = metrics[name]
-    print(
-        f"{name:20} {metric['value']:8.3f} {metric['unit']}, n {metric['n']}, x: {metric['x']}"
-        + (
-            f"\n{'':20} standard error {metric['standard_error']:.3f},"
-            f" noise error {metric['noise_error']:.4f}"
-            if "standard_error" in metric
-            else ""
-        )
-    )
+    print(f"{name:20} {metric['value']:8.3f} {metric['unit']}, n {metric['n']}, x: {metric['x']}")
+    for error in ("standard_error", "noise_error"):
+        if metric.get(error) is not None:
+            print(f"{'':20} {error.replace('_', ' ')} {metric[error]:.4f}")
 
 # %% [markdown]
 # - **Standard error**: how much the number would vary with *another test set* of the same size. Some digits are

@@ -305,22 +305,17 @@ show(pictures.image_rows(rows, shape, "Reconstructions from eight latents"))
 #
 # ## 5. 读诊断结果
 #
-# `measure` 返回的每个数都带有两个误差，它们回答不同的问题。
+# `measure` 返回的每个数都带有两个误差，它们回答不同的问题。（训练图像只取一个样本，没有噪声误差。）
 
 # %%
 out = folder / "runs" / "tf"
 metrics = write_metrics(out, data, measure(out, implementation, model, data, samples=10))
 for name in ("test_loss", "test_log_likelihood", "test_kl", "test_bits_per_pixel", "train_loss"):
     metric = metrics[name]
-    print(
-        f"{name:20} {metric['value']:8.3f} {metric['unit']}, n {metric['n']}, x: {metric['x']}"
-        + (
-            f"\n{'':20} standard error {metric['standard_error']:.3f},"
-            f" noise error {metric['noise_error']:.4f}"
-            if "standard_error" in metric
-            else ""
-        )
-    )
+    print(f"{name:20} {metric['value']:8.3f} {metric['unit']}, n {metric['n']}, x: {metric['x']}")
+    for error in ("standard_error", "noise_error"):
+        if metric.get(error) is not None:
+            print(f"{'':20} {error.replace('_', ' ')} {metric[error]:.4f}")
 
 # %% [markdown]
 # - **标准误差**：换成同样大小的*另一个测试集*，这个数会变动多少。有些数字比别的难，360 张测试图像并不多。报告模型有多好时用它。
