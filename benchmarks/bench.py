@@ -7,8 +7,8 @@ matrix products of a step, timed in the same rounds. PyTorch and JAX come with `
 setup-backends`; without them, their rows are left out.
 """
 
+import functools
 import importlib.util
-import json
 import platform
 import statistics
 import sys
@@ -58,21 +58,22 @@ class Bench:
     """Folder of bench.json and bench.png."""
 
 
+@functools.cache  # so that the lines are printed once
 def contestants():
-    """Returns the contestants whose packages are installed, and prints a line for each other."""
-    present = {}
+    """Returns the names of those whose packages are installed, and prints a line for each other."""
+    present = []
     for name, contestant in CONTESTANTS.items():
         if importlib.util.find_spec(contestant.package) is None:
             print(f"{name}: left out, {contestant.package} is not installed", file=sys.stderr)
         else:
-            present[name] = contestant
+            present.append(name)
     return present
 
 
 def measure_epochs(bench, say):
     """Returns {recipe: {contestant: seconds of each counted epoch}}."""
-    found = {"post-keras": {name: [] for name in contestants()}, "post-tf": dict.fromkeys(OURS)}
-    found["post-tf"] = {name: [] for name in OURS}
+    timed = {"post-keras": contestants(), "post-tf": OURS}
+    found = {recipe_name: {name: [] for name in names} for recipe_name, names in timed.items()}
     for number in range(1, bench.rounds + 1):
         for recipe_name, seconds in found.items():
             for name in seconds:
@@ -146,7 +147,7 @@ def tables(results):
         yield text_table("evaluation: seconds, minima", ["", *OURS], rows, left=1)
     for series, found in results.get("growth", {}).items():
         rows = [
-            [f"{int(value):,}", *(f"{found[name][value]:.2f}" for name in OURS)]
+            [f"{value:,}", *(f"{found[name][value]:.2f}" for name in OURS)]
             for value in found[OURS[0]]
         ]
         yield text_table("microseconds per image and epoch", [series, *OURS], rows, left=1)
@@ -168,7 +169,7 @@ def draw(results, path, text):
             continue
         for name, colour in zip(OURS, (canvas.TRAIN, canvas.TEST), strict=True):
             found = results["growth"][panel][name]
-            axes.plot([int(value) for value in found], found.values(), "o-", label=name, c=colour)
+            axes.plot(list(found), list(found.values()), "o-", label=name, c=colour)
         axes.set(xscale="log", yscale="log", xlabel=panel, ylabel="microseconds per image")
         axes.legend()
     plots.save(figure, path)
@@ -195,7 +196,7 @@ def main():
         with console.status(part) as status:
             results[part] = measure(bench, lambda line: status.console.print(line, highlight=False))
         write_json(bench.out / "bench.json", results)  # what is measured is kept
-    for table in tables(json.loads(json.dumps(results))):
+    for table in tables(results):
         print_table(table)
     text = f"{data.name}, {data.n_train:,} images, {bench.rounds} rounds, {results['machine']}"
     draw(results, bench.out / "bench.png", text)

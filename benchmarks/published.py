@@ -8,7 +8,6 @@ The runs are trained and evaluated first:
     python -m tf_vae evaluate runs/nats --importance-samples 5000       # and the same of iwae5
 """
 
-import functools
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ import tyro
 
 from shared.cli import exit_status
 from shared.config import UsageError, from_dict
-from shared.data import evaluation_images
+from shared.measure.metrics import measure_bound
 from shared.run.folder import read_config, read_history, read_metrics
 from shared.run.implementation import import_implementation
 from shared.show import canvas, plots
@@ -45,16 +44,11 @@ class Published:
 
 def bounds_of(directory, config, data, samples):
     """Returns {epoch: -(importance bound) in nats} at each pictured epoch of a run."""
-    implementation = import_implementation("tf_vae")
-    from shared.measure.diagnostics import importance_bounds  # imports Keras
-
-    x, bounds = evaluation_images(data.x_test, config), {}
+    implementation, bounds = import_implementation("tf_vae"), {}
     for epoch in config.pictured(data.n_train):
         model, _ = implementation.load(directory, epoch)
-        weigh = functools.partial(implementation.log_weights, model)
-        q = implementation.encode(model, x)
-        values = importance_bounds(weigh, x, *q, config.seed, samples=(samples,))
-        bounds[epoch] = -values[samples].mean()
+        measured = measure_bound(directory, implementation, model, data, samples)
+        bounds[epoch] = -measured["test_importance_bound"]["value"]
         print(f"{directory}: epoch {epoch}, {bounds[epoch]:.2f} nats", file=sys.stderr)
     return bounds
 

@@ -54,7 +54,7 @@ def explorer_data(directory, data, load, encode, frames=None):
     config = from_dict(read_config(directory))
     models = {e: load(directory, e)[0] for e in config.pictured(data.n_train)}
     z_means = {epoch: encode(model, data.test[shown])[0] for epoch, model in models.items()}
-    z_step = _step(list(z_means.values()))
+    z_step = _step(z_means.values())
     epochs = [
         {
             "epoch": epoch,
