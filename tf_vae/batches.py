@@ -49,7 +49,7 @@ def gathered(images, orders):
         images: (n, input_dim) float32, as an array or as shared.pixels.Pixels.
         orders: list of (batches, batch) indices.
     Returns:
-        generator of pairs: the (batches · batch, input_dim) images as they are stored, and the
+        generator of pairs: the (batches, batch, input_dim) images as they are stored, and the
         number by which they are to be divided.
     """
     stored = isinstance(images, Pixels)
@@ -57,7 +57,8 @@ def gathered(images, orders):
 
     def gather(order):
         rows = order.ravel()
-        return tf.constant(images.stored(rows) if stored else images[rows]), white
+        chosen = images.stored(rows) if stored else images[rows]
+        return tf.constant(chosen.reshape(*order.shape, -1)), white
 
     with ThreadPoolExecutor(1) as pool:
         waiting = [pool.submit(gather, order) for order in orders[:1]]

@@ -28,11 +28,9 @@ def step_program(config, n, input_dim, batch, stage="before"):
     compiled = compiled_steps(model, optimizer)
     variables = named_variables(model, optimizer, compiled.trackers.values())
     arguments = {
-        "images": tf.zeros((n, input_dim)),
+        "images": tf.zeros((2, batch, input_dim)),
         "white": tf.constant(1.0),
-        "order": tf.zeros((2, batch), tf.int32),
-        "first": tf.constant(0),
-        "end": tf.constant(2),
+        "steps": tf.constant(2),
         "noise_seed": tf.constant(0),
     }
     return program(compiled.run_steps, arguments, variables, stage)

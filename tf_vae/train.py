@@ -168,7 +168,7 @@ def compiled_steps(model, optimizer, dtype=tf.float32):
     """Returns the compiled functions: a loop over training steps, and one step of validation.
 
     XLA compiles the step in the loop as it would compile it alone. Each iteration starts with its
-    batch in memory and ends with gathering the next one, so no gather is fused into the step. The
+    batch in memory and ends with copying the next one, so no copy is fused into the step. The
     number of steps is an argument, so XLA cannot unroll a loop of a single step. The number by
     which images are divided is an argument, too: XLA would multiply by the inverse of a constant,
     and some bits would differ.
@@ -184,20 +184,20 @@ def compiled_steps(model, optimizer, dtype=tf.float32):
     if model.config.step_losses:
         trackers["step_loss"] = StepLosses()
     # The batch size is unknown, so that each function is traced once, as in `fit`.
-    x, images = (tf.TensorSpec((None, model.input_dim), each) for each in (tf.float32, dtype))
-    order, seed = tf.TensorSpec((None, None), tf.int32), tf.TensorSpec((2,), tf.int32)
-    number, white = tf.TensorSpec((), tf.int32), tf.TensorSpec(())
+    x, white = tf.TensorSpec((None, model.input_dim)), tf.TensorSpec(())
+    images = tf.TensorSpec((None, None, model.input_dim), dtype)
+    number, seed = tf.TensorSpec((), tf.int32), tf.TensorSpec((2,), tf.int32)
 
-    @tf.function(jit_compile=xla, input_signature=[images, white, order, number, number, number])
-    def run_steps(images, white, order, first, end, noise_seed):
-        """Trains on rows `first` to `end` - 1 of `order`; each row has the indices of a batch."""
-        batch, last = first, end - 1
-        x = tf.cast(tf.gather(images, tf.gather(order, batch)), tf.float32) / white
-        while batch < end:
+    @tf.function(jit_compile=xla, input_signature=[images, white, number, number])
+    def run_steps(images, white, steps, noise_seed):
+        """Trains on the first `steps` batches of `images`, (batches, batch, input_dim)."""
+        # `gather`, because an index in brackets would become a constant of the compiled program.
+        step = tf.constant(0)
+        x = tf.cast(tf.gather(images, step), tf.float32) / white
+        while step < steps:
             update(model, optimizer, trackers, x, noise_seed)
-            batch += 1
-            following = tf.gather(images, tf.gather(order, tf.minimum(batch, last)))
-            x = tf.cast(following, tf.float32) / white
+            step += 1
+            x = tf.cast(tf.gather(images, tf.minimum(step, steps - 1)), tf.float32) / white
 
     @tf.function(jit_compile=xla, input_signature=[x, seed])
     def validation_step(x, noise_seed):
@@ -244,11 +244,11 @@ def _loop(compiled, config, data, step, verbose, validated=True, saving=({}, Non
         if running:
             assign_means(compiled.means, running)
             running = {}
-        calls = list(_calls(orders, start, end, every))
-        for order, stored in zip(calls, gathered(images, calls), strict=True):
-            rows = tf.reshape(tf.range(order.size), order.shape)
-            compiled.run_steps(*stored, rows, tf.constant(0), tf.constant(len(order)), noise_seed)
-            done += len(order)
+        calls = list(calls_of(orders, start, end, every))
+        for stored, white in gathered(images, calls):
+            steps = len(stored)
+            compiled.run_steps(stored, white, tf.constant(steps), noise_seed)
+            done += steps
             if config.step_losses:
                 losses += compiled.trackers["step_loss"].take()
             if verbose:
@@ -272,7 +272,7 @@ def _loop(compiled, config, data, step, verbose, validated=True, saving=({}, Non
         yield row, losses
 
 
-def _calls(orders, start, end, every):
+def calls_of(orders, start, end, every):
     """Yields the part of an epoch's order, (batches, batch), that each compiled call computes.
 
     A call has batches of one size, ends at a checkpoint, and holds its images in memory.

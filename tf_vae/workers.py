@@ -25,7 +25,7 @@ from shared.weights import initial_bias
 from tf_vae.batches import evaluation_batches, gathered, training_batches
 from tf_vae.checkpoint import assign, gather, snapshot
 from tf_vae.model import build
-from tf_vae.train import _calls
+from tf_vae.train import calls_of
 
 __all__ = ["train"]
 
@@ -122,21 +122,26 @@ class Steps:
         self.optimizer = optimizer
         self.replicas = strategy.num_replicas_in_sync
 
-    def _share(self, row):
-        """Returns number, first and end of the slice of a batch that this replica computes."""
+    def _share(self, count):
+        """Returns first and end of the slice of a batch of `count` that this replica computes."""
         number = tf.distribute.get_replica_context().replica_id_in_sync_group
-        count = tf.shape(row)[0]
         bounds = [tf.cast(number, tf.int32) + i for i in (0, 1)]
         return [bound * count // self.replicas for bound in bounds]
 
-    def _gradients(self, x, row, first, noise_seed, beta, samples):
-        """Computes this slice's part of the batch's terms, and of the loss's gradients."""
-        model, count = self.model, tf.cast(tf.shape(row)[0], tf.float32)
+    def _gradients(self, x, count, first, noise_seed, beta, samples):
+        """Computes this slice's part of the batch's terms, and of the loss's gradients.
+
+        Args:
+            x: (images of the slice, input_dim) float32.
+            count: () int32, number of images in the whole batch.
+            first: () int32, position of the slice in the batch.
+        """
+        model, images = self.model, tf.cast(count, tf.float32)
         weights = list(model.named_weights.values())
 
         def draw(shape, seed):
             latent_dim = model.config.latent_dim
-            whole = tf.random.stateless_normal((samples * tf.shape(row)[0], latent_dim), seed)
+            whole = tf.random.stateless_normal((samples * count, latent_dim), seed)
             whole = tf.reshape(whole, (samples, -1, latent_dim))
             part = tf.slice(whole, (0, first, 0), (samples, shape[0] // samples, latent_dim))
             return tf.reshape(part, shape)
@@ -144,8 +149,8 @@ class Steps:
         with tf.GradientTape() as tape:
             terms = model.terms(x, noise_seed, draw, samples)
             # The loss is minus the mean over the whole batch, which is the sum over all slices.
-            loss = -tf.reduce_sum(gains(terms, beta)) / count
-        parts = [tf.reduce_sum(terms[name]) / count for name in MEANS[1:]]
+            loss = -tf.reduce_sum(gains(terms, beta)) / images
+        parts = [tf.reduce_sum(terms[name]) / images for name in MEANS[1:]]
         return tf.stack([loss, *parts]), tape.gradient(loss, weights)
 
     def _compiled_gradients(self, *arguments):
@@ -153,41 +158,44 @@ class Steps:
         # which it was traced. This line is executed only while `run_steps` is traced.
         return tf.function(self._gradients, jit_compile=self.model.jit_compile)(*arguments)
 
-    def _update(self, images, white, row, noise_seed):
+    def _update(self, batch, white, noise_seed):
         """Does this replica's part of one training step."""
-        config, step = self.model.config, self.optimizer.iterations
-        first, end = self._share(row)
-        x = tf.cast(tf.gather(images, row[first:end]), tf.float32) / white
+        config, step, count = self.model.config, self.optimizer.iterations, tf.shape(batch)[0]
+        first, end = self._share(count)
+        x = tf.cast(batch[first:end], tf.float32) / white
         seed = tf.stack([noise_seed, tf.cast(step, tf.int32)])
         beta = tf.convert_to_tensor(
             warmed_up(config.beta, step, config.kl_warmup_steps), tf.float32
         )
-        terms, gradients = self._compiled_gradients(x, row, first, seed, beta, config.train_samples)
+        terms, gradients = self._compiled_gradients(
+            x, count, first, seed, beta, config.train_samples
+        )
         self.optimizer.apply(gradients, list(self.model.named_weights.values()))
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, terms)
 
     def _validate(self, x, noise_seed):
         """Computes this replica's part of a batch of held-out images."""
-        row = tf.range(tf.shape(x)[0])
-        first, end = self._share(row)
+        count = tf.shape(x)[0]
+        first, end = self._share(count)
         beta = tf.constant(self.model.config.beta, tf.float32)
-        terms, _ = self._compiled_gradients(x[first:end], row, first, noise_seed, beta, 1)
+        terms, _ = self._compiled_gradients(x[first:end], count, first, noise_seed, beta, 1)
         return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, terms)
 
     def _run(self, function, *arguments):
         return self.strategy.experimental_local_results(self.strategy.run(function, arguments))[0]
 
     @tf.function(reduce_retracing=True)
-    def run_steps(self, images, white, order, first, end, noise_seed):
-        """Trains on rows `first` to `end` - 1 of `order`.
+    def run_steps(self, images, white, noise_seed):
+        """Trains on each batch of `images`, (batches, batch, input_dim).
 
         Returns:
-            (end - first, 3) float32: loss, log-likelihood and KL of each step, nats per image.
+            (batches, 3) float32: loss, log-likelihood and KL of each step, nats per image.
         """
-        rows = tf.TensorArray(tf.float32, size=end - first, element_shape=(len(MEANS),))
-        for batch in tf.range(first, end):
-            terms = self._run(self._update, images, white, order[batch], noise_seed)
-            rows = rows.write(batch - first, terms)
+        steps = tf.shape(images)[0]
+        rows = tf.TensorArray(tf.float32, size=steps, element_shape=(len(MEANS),))
+        for step in tf.range(steps):
+            terms = self._run(self._update, images[step], white, noise_seed)
+            rows = rows.write(step, terms)
         return rows.stack()
 
     @tf.function(reduce_retracing=True)
@@ -211,14 +219,12 @@ def _loop(steps, run, every, verbose):
         started, losses, done = time.perf_counter() - float(running.get("seconds", 0)), [], start
         totals = np.array([running.get(name, (0, 0)) for name in MEANS], np.float64)
         running = {}
-        calls = list(_calls(orders, start, end, every))
-        for order, stored in zip(calls, gathered(images, calls), strict=True):
-            index = tf.reshape(tf.range(order.size), order.shape)
-            steps_of_call = tf.constant(0), tf.constant(len(order))
-            rows = steps.run_steps(*stored, index, *steps_of_call, noise_seed)
-            totals += _counted(rows.numpy(), order.shape[1])
+        calls = list(calls_of(orders, start, end, every))
+        for stored, white in gathered(images, calls):
+            rows = steps.run_steps(stored, white, noise_seed)
+            totals += _counted(rows.numpy(), stored.shape[1])
             losses += rows[:, 0].numpy().tolist()
-            done += len(order)
+            done += len(stored)
             if verbose:
                 progress.update(done - start, list(_logs(totals).items()), finalize=False)
             if every and done % every == 0 and done < end and run.directory:
