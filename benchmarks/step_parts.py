@@ -1,7 +1,8 @@
-"""Times the parts of an epoch of tf_vae: each row adds one part to the row above it.
+"""Times the parts of an epoch of tf_vae and of keras_vae: each row adds one to the row above it.
 
-All loops have the same number of steps in one call compiled by XLA, except for the last row, which
-is an epoch of `train` with all that the host does. The rows take turns, round after round.
+All loops have the same number of steps. Those of tf_vae are one call compiled by XLA. The last row
+of each table is an epoch of `train` with all that the host does. The rows take turns, round after
+round.
 """
 
 import statistics
@@ -33,7 +34,7 @@ class Parts:
     """Number of rounds; in each round, every row is timed once."""
 
 
-def loops(config, data):
+def parts_of_tf(config, data):
     """Returns {row: function that computes an epoch and returns its seconds}."""
     with quiet():
         import tensorflow as tf
@@ -114,26 +115,80 @@ def loops(config, data):
     }
 
 
+def parts_of_keras(config, data):
+    """Returns rows as `parts_of_tf`; both implementations compute the same step."""
+    with quiet():
+        import keras
+        import tensorflow as tf
+
+        import keras_vae.train
+        import tf_vae.train
+        from shared.optimizer import build_optimizer
+
+    model = tf_vae.train.build(config, data.input_dim)
+    optimizer = build_optimizer(config, data.n_train, model.trainable_variables)
+    trackers = {name: keras.metrics.Mean(name) for name in tf_vae.train.TERMS}
+    weight = next(iter(model.named_weights.values()))
+    x = tf.constant(data.x_train[: config.batch_size])
+    steps = config.steps_per_epoch(data.n_train)
+
+    def step():
+        tf_vae.train.update(model, optimizer, trackers, x, tf.constant(0))
+
+    def timed(step, **compiled):
+        @tf.function(**compiled)
+        def loop(steps):
+            for _ in tf.range(steps):
+                step()
+
+        def run():
+            started = time.perf_counter()
+            loop(tf.constant(steps))
+            weight.numpy()  # waits until all is computed
+            return time.perf_counter() - started
+
+        return run
+
+    fitted = keras_vae.train.build(config, data.input_dim)
+    keras_vae.train.compile_model(fitted, config, data.n_train)
+    dataset = tf.data.Dataset.from_tensors(x).repeat()
+
+    def fit():
+        started = time.perf_counter()
+        fitted.fit(dataset, epochs=1, steps_per_epoch=steps, verbose=0)
+        return time.perf_counter() - started
+
+    return {
+        "the step of tf_vae, always with one batch": timed(step, jit_compile=True),
+        "a call of the compiled step per batch": timed(tf.function(step, jit_compile=True)),
+        "`fit`, with the noise of its SeedGenerator": fit,
+        "an epoch of keras_vae: stream of batches, callbacks": lambda: ours.epochs(
+            config, data, 2, "keras_vae"
+        )[1],
+    }
+
+
 def main():
-    """Times the rows in turn, and prints a table."""
+    """Times the rows in turn, and prints a table for each implementation."""
     job = tyro.cli(Parts, prog="benchmarks/step_parts.py")
     config, data = recipe(job.recipe, step_losses=False), load_data(job.data)
-    rows = loops(config, data)
-    seconds = {name: [] for name in rows}
+    tables = parts_of_tf(config, data), parts_of_keras(config, data)
+    seconds = [{name: [] for name in rows} for rows in tables]
     for number in range(job.rounds + 1):
-        for name, run in rows.items():
-            seconds[name].append(run())
+        for rows, times in zip(tables, seconds, strict=True):
+            for name, run in rows.items():
+                times[name].append(run())
         print(f"round {number}", file=sys.stderr)
-    cells, before = [], None
-    for name, (_, *each) in seconds.items():  # the first round compiles
-        low = min(each)
-        added = "" if before is None else f"{1e3 * (low - before):+.0f}"
-        cells.append([name, f"{1e3 * low:.0f}", added, f"{1e3 * statistics.median(each):.0f}"])
-        before = low
-    header = ["part of an epoch", "minimum", "added", "median"]
-    print_table(
-        text_table(f"milliseconds per epoch, {job.recipe}, {data.name}", header, cells, left=1)
-    )
+    for times in seconds:
+        cells, before = [], None
+        for name, (_, *each) in times.items():  # the first round compiles
+            low = min(each)
+            added = "" if before is None else f"{1e3 * (low - before):+.0f}"
+            cells.append([name, f"{1e3 * low:.0f}", added, f"{1e3 * statistics.median(each):.0f}"])
+            before = low
+        header = ["part of an epoch", "minimum", "added", "median"]
+        title = f"milliseconds per epoch, {job.recipe}, {data.name}"
+        print_table(text_table(title, header, cells, left=1))
 
 
 if __name__ == "__main__":

@@ -238,9 +238,10 @@ print(inspect.getsource(tf_vae.train.update))
 print(inspect.getsource(tf_vae.train.compiled_steps))
 
 # %% [markdown]
-# TensorFlow makes the `while` loop part of the graph, and `tf.gather` selects the images of a batch. They are
-# stored as integers from 0 to 255, and only those of a batch are converted to numbers from 0 to 1. Each iteration ends with gathering the batch of the *next* one, so a step finds its batch in memory,
-# as in `fit`. The running means are Keras metrics, the same ones that `fit` uses. A smaller last batch has
+# TensorFlow makes the `while` loop part of the graph, and `tf.gather` takes the images of a batch. They are
+# stored as integers from 0 to 255, and only those of a batch are converted to numbers from 0 to 1. Each
+# iteration ends with taking the batch of the *next* one, so a step finds its batch in memory, as in `fit`. The
+# running means are Keras metrics, the same ones that `fit` uses. A smaller last batch has
 # another shape, so XLA compiles the loop a second time for it.
 #
 # ## 4. The post's experiment: 1000 steps
