@@ -1,10 +1,14 @@
 """The readers of .npz and of text files: what they return and what they refuse."""
 
+import math
+import os
 import re
+import zipfile
 
 import numpy as np
 import pytest
 
+from shared import npz
 from shared.config import UsageError
 from shared.run.files import TEXT_LIMIT, read_npz, read_text
 
@@ -107,3 +111,43 @@ def test_a_text_file_is_read_or_refused_with_its_reason(tmp_path):
     with pytest.raises(UsageError) as error:
         read_text(path)
     assert str(error.value) == f"cannot read {path}: it is not a file"
+
+
+def _npz(path, version, dtype):
+    """Writes an .npz with one array of ten million numbers, of which only the header exists."""
+    header = {"descr": dtype, "fortran_order": False, "shape": (10**7,)}
+    with zipfile.ZipFile(path, "w") as file, file.open("x.npy", "w") as stream:
+        write = {
+            1: np.lib.format.write_array_header_1_0,
+            2: np.lib.format.write_array_header_2_0,
+        }
+        write[version](stream, header)
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_both_formats_of_a_header_are_read(tmp_path, version):
+    path = tmp_path / "data.npz"
+    _npz(path, version, "<f4")
+    assert npz.read_headers(path) == {"x": ((10**7,), np.dtype(np.float32))}
+
+
+def test_a_header_of_another_format_is_refused_by_its_number(tmp_path):
+    path = tmp_path / "data.npz"
+    with zipfile.ZipFile(path, "w") as file:
+        file.writestr("x.npy", b"\x93NUMPY\x03\x00" + b"{}")
+    with pytest.raises(UsageError) as error:
+        npz.read_headers(path)
+    assert str(error.value) == f"cannot read {path}: an array has the unknown format (3, 0)"
+
+
+def test_arrays_beyond_the_memory_are_refused_with_both_sizes(tmp_path):
+    path = tmp_path / "data.npz"
+    _npz(path, 1, "S1048576")  # strings of 1 MiB each
+    memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1024**3
+    with pytest.raises(UsageError) as error:
+        npz.read_headers(path)
+    needed = math.prod((10**7, 1024**2)) / 1024**3
+    assert str(error.value) == (
+        f"{path} holds arrays of {needed:,.1f} GiB; this machine has {memory:,.1f} GiB of memory"
+    )
+    assert npz.read_headers(path, in_memory=False)["x"][0] == (10**7,)
