@@ -89,7 +89,7 @@ def main():
             row += f"; published {value}, reruns {band[0]} to {band[1]}"
         print(row)
     lowest = min(low for _, (low, _) in PUBLISHED.values())
-    axes.set(xscale="log", xlabel="epoch", ylabel="nats per image", ylim=(lowest - 1, 110))
+    axes.set(xscale="log", xlabel="epoch", ylabel="nats per image", ylim=(lowest - 1, 112))
     axes.legend(loc="upper right")  # above all lines
     plots.save(figure, job.out)
     print(f"{job.out}")

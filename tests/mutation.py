@@ -59,7 +59,12 @@ TESTS = {
     "shared/run/files.py": ("test_files.py", "test_run.py", "test_public_names.py"),
     "shared/run/folder.py": ("test_run.py", "test_run_refusals.py", "test_public_names.py"),
     "shared/run/checksums.py": ("test_repair.py", "test_run.py", "test_public_names.py"),
-    "shared/run/schemas.py": ("test_repair.py", "test_run.py", "test_public_names.py"),
+    "shared/run/schemas.py": (
+        "test_schemas.py",
+        "test_repair.py",
+        "test_run.py",
+        "test_public_names.py",
+    ),
     "shared/run/checkpoints.py": (
         "test_repair.py",
         "test_run.py",
@@ -82,6 +87,7 @@ TESTS = {
 # Survivors that compute the same as the original, by the changed line without its indentation.
 RANK_2 = "the tensor is (batch, width), so its last axis is axis 1"
 FLOATX = "without a dtype, Keras casts to float32"
+UNREAD = "a default value says that the entry may be missing, and is not read"
 SAME_LENGTH = "both always have the same length"
 EQUIVALENT = {
     "shared/elbo.py": {
@@ -121,6 +127,22 @@ EQUIVALENT = {
         "with np.load(path, allow_pickle=True) as file:": (
             "the types in the headers are checked before, and an array of objects is refused there"
         ),
+    },
+    "shared/run/schemas.py": {
+        line + ' = ""': UNREAD
+        for line in (
+            "n: AtLeast1 | None",
+            "samples: int | None",
+            "data: str | None",
+            'x: Literal["grey", "binary"] | None',
+            "seed: int | None",
+            "seconds: float | None",
+        )
+    }
+    | {
+        'n_valid: AtLeast1 | None = ""  # if val_loss is measured on images of its own': UNREAD,
+        "changes: list[dict[str, Any]] = None"
+        '  # settings changed then: {"step": 600, "beta": [9.0, 1.0]}': UNREAD,
     },
     "shared/config.py": {
         "return sorted({epoch for epoch in self.picture_epochs if epoch <= last} | {last})": (

@@ -1,6 +1,7 @@
 """Defines what config.json, metrics.json, history.csv and steps.csv must hold.
 
-What is written is checked with the same types as what is read.
+What is written is checked with the same types as what is read. A default value marks an entry that
+may be missing.
 """
 
 import math
@@ -18,7 +19,7 @@ AtLeast1 = Annotated[int, Meta(ge=1)]
 Trainer = Literal["keras_vae", "tf_vae", "keras_vae on jax", "keras_vae on torch"]
 
 
-class DataEntry(msgspec.Struct, omit_defaults=True):
+class DataEntry(msgspec.Struct):
     """The data of a run, as shared.data.Data.describe returns them."""
 
     name: str
@@ -30,7 +31,7 @@ class DataEntry(msgspec.Struct, omit_defaults=True):
     n_valid: AtLeast1 | None = None  # if val_loss is measured on images of its own
 
 
-class Description(msgspec.Struct, omit_defaults=True):
+class Description(msgspec.Struct):
     """What config.json holds beside the fields of shared.config.Config."""
 
     data: DataEntry
@@ -40,7 +41,7 @@ class Description(msgspec.Struct, omit_defaults=True):
     changes: list[dict[str, Any]] = []  # settings changed then: {"step": 600, "beta": [9.0, 1.0]}
 
 
-class Metric(msgspec.Struct, omit_defaults=True):
+class Metric(msgspec.Struct):
     """One entry of metrics.json; entries that belong to one metric only are not listed."""
 
     value: float | list[float]
