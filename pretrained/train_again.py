@@ -41,30 +41,40 @@ class TrainAgain:
 
     implementation: Literal["keras_vae", "tf_vae"] = "keras_vae"
     """The implementation that trains; either must give the same bits."""
-    out: Path = Path("runs/pretrained-post-keras")
-    """Folder of the new run; a run that was interrupted there is continued."""
+    out: Path | None = None
+    """Folder of the new run, by default runs/pretrained-IMPLEMENTATION. A run that was interrupted
+    there is continued, and a finished one is replaced."""
     write: FlagCreatePairsOff[bool] = False
     """Replace the pretrained run by the new one instead of comparing them."""
 
 
 def train_again(job):
     """Trains, and compares or writes; returns the exit status."""
-    flags = ["--recipe", "post-keras", "--data", "mnist", "--seed", "0", "--resume"]
-    status = main(job.implementation, ["train", *flags, "--out", str(job.out)])
+    out = job.out or Path("runs") / f"pretrained-{job.implementation}"
+    flags = ["--recipe", "post-keras", "--data", "mnist", "--seed", "0", start_flag(out)]
+    status = main(job.implementation, ["train", *flags, "--out", str(out)])
     if status:
         return status
     if job.write:
         PRETRAINED.mkdir(exist_ok=True)
         for name in FILES:
-            shutil.copyfile(job.out / name, PRETRAINED / name)
+            shutil.copyfile(out / name, PRETRAINED / name)
         seal(PRETRAINED, FILES)
         print(f"{PRETRAINED} is written")
         return 0
     differing = 0
-    for name, text in agreement(PRETRAINED, job.out).items():
+    for name, text in agreement(PRETRAINED, out).items():
         print(f"{name}: {text}")
         differing += text not in (IDENTICAL, EQUAL) and name != "versions"
     return 1 if differing else 0
+
+
+def start_flag(out):
+    """Returns the flag with which a training into the folder begins.
+
+    A finished run may be of earlier code, so to compare it again would prove nothing.
+    """
+    return "--overwrite" if (out / "weights.npz").exists() else "--resume"
 
 
 def agreement(old, new):

@@ -5,7 +5,7 @@ import shutil
 
 import numpy as np
 import pytest
-from train_again import EPOCHS, EQUAL, FILES, PRETRAINED, agreement
+from train_again import EPOCHS, EQUAL, FILES, PRETRAINED, agreement, start_flag
 
 from shared.cli import main
 from shared.measure.parity import IDENTICAL
@@ -93,3 +93,9 @@ def test_it_is_measured_and_drawn_on_mnist(tmp_path):
     assert read_metrics(folder)["test_loss"]["value"] == pytest.approx(before["value"], rel=1e-6)
     assert main("tf_vae", ["figures", str(folder)]) == 0
     assert (folder / "figures" / "latent_epoch_050.png").exists()
+
+
+def test_a_finished_run_is_trained_again_and_an_unfinished_one_continued(tmp_path):
+    assert start_flag(PRETRAINED) == "--overwrite"
+    shutil.copyfile(PRETRAINED / "config.json", tmp_path / "config.json")
+    assert start_flag(tmp_path) == "--resume"
