@@ -57,7 +57,12 @@ TESTS = {
     ),
     "shared/npz.py": ("test_files.py", "test_surroundings.py", "test_public_names.py"),
     "shared/run/files.py": ("test_files.py", "test_run.py", "test_public_names.py"),
-    "shared/run/folder.py": ("test_run.py", "test_run_refusals.py", "test_public_names.py"),
+    "shared/run/folder.py": (
+        "test_folder.py",
+        "test_run.py",
+        "test_run_refusals.py",
+        "test_public_names.py",
+    ),
     "shared/run/checksums.py": ("test_repair.py", "test_run.py", "test_public_names.py"),
     "shared/run/schemas.py": (
         "test_schemas.py",
