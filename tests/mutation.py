@@ -42,6 +42,13 @@ COPIED = (
 TIMEOUT = 120  # seconds; a mutant that runs longer is killed
 # The tests of a run directory wait for the disk thousands of times; in memory they take seconds.
 MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None
+RUN_TESTS = (
+    "test_inside_epoch.py",
+    "test_run.py",
+    "test_run_refusals.py",
+    "test_divergence.py",
+    "test_public_names.py",
+)
 TESTS = {
     "shared/elbo.py": ("test_elbo.py", "test_densities.py", "test_public_names.py"),
     "shared/likelihoods.py": ("test_likelihoods.py", "test_public_names.py"),
@@ -71,23 +78,14 @@ TESTS = {
         "test_public_names.py",
     ),
     "shared/run/checkpoints.py": (
+        "test_inside_epoch.py",
         "test_repair.py",
         "test_run.py",
         "test_resume.py",
         "test_public_names.py",
     ),
-    "shared/run/state.py": (
-        "test_run.py",
-        "test_run_refusals.py",
-        "test_divergence.py",
-        "test_public_names.py",
-    ),
-    "shared/run/run.py": (
-        "test_run.py",
-        "test_run_refusals.py",
-        "test_divergence.py",
-        "test_public_names.py",
-    ),
+    "shared/run/state.py": RUN_TESTS,
+    "shared/run/run.py": RUN_TESTS,
 }
 # Survivors that compute the same as the original, by the changed line without its indentation.
 RANK_2 = "the tensor is (batch, width), so its last axis is axis 1"
