@@ -12,11 +12,9 @@ from shared.run import folder
 
 
 @pytest.fixture
-def run(data_path, tmp_path):
+def run(data, tmp_path):
     """The folder of a finished run with two steps per epoch."""
-    from shared.data import load_data
-
-    train(CONFIG, load_data(str(data_path)), tmp_path / "new" / "run")
+    train(CONFIG, data, tmp_path / "new" / "run")
     return tmp_path / "new" / "run"  # the lock has created both folders
 
 

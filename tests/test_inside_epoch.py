@@ -23,7 +23,6 @@ def begin(directory, data, config=CONFIG):
     with Run(directory, config, data, "tf_vae") as run:
         run.begin()
         run.save_inside_epoch(1, [1.5], MEANS, 0.25, variables_at(1))
-    return run
 
 
 def test_a_resumed_run_finds_all_that_was_saved_inside_the_epoch(data, tmp_path):
