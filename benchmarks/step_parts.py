@@ -34,6 +34,19 @@ class Parts:
     """Number of rounds; in each round, every row is timed once."""
 
 
+def timed(call, *variables):
+    """Returns a function that calls, waits for the variables, and returns the seconds."""
+
+    def run():
+        started = time.perf_counter()
+        call()
+        for variable in variables:
+            variable.numpy()
+        return time.perf_counter() - started
+
+    return run
+
+
 def parts_of_tf(config, data):
     """Returns {row: function that computes an epoch and returns its seconds}."""
     with quiet():
@@ -79,7 +92,7 @@ def parts_of_tf(config, data):
     def optimized(x, step):
         optimizer.apply(gradients(x, step), weights)
 
-    def timed(part):
+    def repeated(part):
         x = batches[0]  # always the same batch, in memory
 
         @tf.function(jit_compile=True)
@@ -87,28 +100,18 @@ def parts_of_tf(config, data):
             for step in tf.range(steps):
                 part(x, step)
 
-        def run():
-            started = time.perf_counter()
-            loop(tf.constant(steps))
-            total.numpy(), weights[0].numpy()  # waits until all is computed
-            return time.perf_counter() - started
+        return timed(lambda: loop(tf.constant(steps)), total, weights[0])
 
-        return run
-
-    def whole():
-        arguments = tf.constant(1.0), tf.constant(steps), tf.constant(0)
-        started = time.perf_counter()
-        tracked.run_steps(batches, *arguments)
-        weights[0].numpy()
-        return time.perf_counter() - started
-
+    arguments = tf.constant(1.0), tf.constant(steps), tf.constant(0)
     return {
         "five large matrix products": lambda: products.epochs(config, data, 2)[1],
-        "forward: all layers and both terms of the loss": timed(without_noise),
-        "noise": timed(forward),
-        "gradients, and plain gradient descent": timed(descent),
-        f"{config.optimizer} in place of gradient descent": timed(optimized),
-        "running means, and copying of each batch": whole,
+        "forward: all layers and both terms of the loss": repeated(without_noise),
+        "noise": repeated(forward),
+        "gradients, and plain gradient descent": repeated(descent),
+        f"{config.optimizer} in place of gradient descent": repeated(optimized),
+        "running means, and copying of each batch": timed(
+            lambda: tracked.run_steps(batches, *arguments), weights[0]
+        ),
         "an epoch of tf_vae: shuffling, copies, calls": lambda: ours.epochs(
             config, data, 2, "tf_vae"
         )[1],
@@ -118,7 +121,6 @@ def parts_of_tf(config, data):
 def parts_of_keras(config, data):
     """Returns rows as `parts_of_tf`; both implementations compute the same step."""
     with quiet():
-        import keras
         import tensorflow as tf
 
         import keras_vae.train
@@ -127,7 +129,7 @@ def parts_of_keras(config, data):
 
     model = tf_vae.train.build(config, data.input_dim)
     optimizer = build_optimizer(config, data.n_train, model.trainable_variables)
-    trackers = {name: keras.metrics.Mean(name) for name in tf_vae.train.TERMS}
+    trackers = tf_vae.train.compiled_steps(model, optimizer).trackers
     weight = next(iter(model.named_weights.values()))
     x = tf.constant(data.x_train[: config.batch_size])
     steps = config.steps_per_epoch(data.n_train)
@@ -135,33 +137,24 @@ def parts_of_keras(config, data):
     def step():
         tf_vae.train.update(model, optimizer, trackers, x, tf.constant(0))
 
-    def timed(step, **compiled):
+    def repeated(step, **compiled):
         @tf.function(**compiled)
         def loop(steps):
             for _ in tf.range(steps):
                 step()
 
-        def run():
-            started = time.perf_counter()
-            loop(tf.constant(steps))
-            weight.numpy()  # waits until all is computed
-            return time.perf_counter() - started
-
-        return run
+        return timed(lambda: loop(tf.constant(steps)), weight)
 
     fitted = keras_vae.train.build(config, data.input_dim)
     keras_vae.train.compile_model(fitted, config, data.n_train)
     dataset = tf.data.Dataset.from_tensors(x).repeat()
 
-    def fit():
-        started = time.perf_counter()
-        fitted.fit(dataset, epochs=1, steps_per_epoch=steps, verbose=0)
-        return time.perf_counter() - started
-
     return {
-        "the step of tf_vae, always with one batch": timed(step, jit_compile=True),
-        "a call of the compiled step per batch": timed(tf.function(step, jit_compile=True)),
-        "`fit`, with the noise of its SeedGenerator": fit,
+        "the step of tf_vae, always with one batch": repeated(step, jit_compile=True),
+        "a call of the compiled step per batch": repeated(tf.function(step, jit_compile=True)),
+        "`fit`, with the noise of its SeedGenerator": timed(
+            lambda: fitted.fit(dataset, epochs=1, steps_per_epoch=steps, verbose=0)
+        ),
         "an epoch of keras_vae: stream of batches, callbacks": lambda: ours.epochs(
             config, data, 2, "keras_vae"
         )[1],
