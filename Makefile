@@ -16,8 +16,9 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 	$(INSTALL) --no-deps --no-build-isolation -e .
 	touch $@
 
-.venv/.ready-test: .venv/.ready requirements-test.txt
+.venv/.ready-test: .venv/.ready requirements-test.txt requirements-keras2.txt
 	$(INSTALL) --require-hashes -r requirements-test.txt
+	$(INSTALL) --require-hashes --no-deps -r requirements-keras2.txt
 	touch $@
 
 # The build of PyTorch for CPUs needs PyTorch's own index, e.g. in PIP_EXTRA_INDEX_URL.
@@ -97,6 +98,7 @@ lock: .venv/.ready-audit
 	$(LOCK) --python-version 3.11 requirements/base.in -o requirements.txt
 	for name in test extras page backends mutants audit; do $(LOCK) --python-version 3.11 -c requirements.txt \
 	requirements/$$name.in -o requirements-$$name.txt || exit 1; done
+	$(LOCK) --python-version 3.11 --no-deps requirements/keras2.in -o requirements-keras2.txt
 	$(LOCK) --python-version 3.11.5 -c requirements-test.txt requirements/notebooks.in -o requirements-notebooks.txt
 
 bench: setup            # seconds per epoch, start, evaluation and growth; with PyTorch and JAX after make setup-backends
