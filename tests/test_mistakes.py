@@ -18,6 +18,7 @@ import tf_vae.batches as tf_batches
 from shared import elbo
 from shared.config import recipe
 from shared.likelihoods import mean_image
+from shared.optimizer import build_optimizer
 from shared.show import plots
 from shared.trackers import track_terms
 
@@ -89,6 +90,21 @@ def manifold_is_upright(grid):
     # Row by row from the top: z[0] increases to the right and z[1] upward, as in the scatter.
     z = grid.reshape(15, 15, 2)
     assert (np.diff(z[:, :, 0], axis=1) > 0).all() and (np.diff(z[:, :, 1], axis=0) < 0).all()
+
+
+def first_step_is_that_of_tensorflow_1(build):
+    # The first moments are 0.1 g and 0.001 g². Adam corrects both and adds ε before it corrects the
+    # second: it moves a weight by rate · g / (g + ε / √0.001), 5.9e-4 at ε = 1e-8 and a tenth of it
+    # at 1e-7. The first gradients of the encoder's first kernel are about this small.
+    variable, g = keras.Variable(0.0), 2e-8
+    build([variable]).apply([ops.convert_to_tensor(g)], [variable])
+    exact = -0.01 * g / (g + 1e-8 / np.sqrt(0.001))
+    # 1e-4: float32 keeps five digits of 1 - 0.999.
+    np.testing.assert_allclose(np.array(variable), exact, rtol=1e-4)
+
+
+def post_tf(**changes):
+    return lambda variables: build_optimizer(recipe("post-tf", **changes), 60_000, variables)
 
 
 def saturated(x, logits):
@@ -196,6 +212,11 @@ CASES = {
         manifold_is_upright,
         plots.manifold_z(),
         plots.manifold_z().reshape(15, 15, 2)[::-1],
+    ),
+    "default taken over from another framework: Keras' epsilon": (
+        first_step_is_that_of_tensorflow_1,
+        post_tf(),
+        post_tf(optimizer_epsilon=1e-7),
     ),
 }
 
