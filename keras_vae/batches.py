@@ -4,23 +4,23 @@
 itself it would train on other batches than a loop. This stream is shuffled by seed and epoch.
 """
 
-import itertools
-
 import numpy as np
 import tensorflow as tf
 
 from shared.data import EVALUATION_BATCH, evaluation_images, training_images
-from shared.seeds import epoch_order
+from shared.pixels import as_stored
+from shared.seeds import examples_of
 
 __all__ = ["evaluation_batches", "in_order", "training_batches"]
 
-NUMBERS = 2**22  # pixels that are gathered at once, 16 MB
+NUMBERS = 2**20  # pixels that are gathered at once
 
 
 def training_batches(x, config, step=0):
     """Returns the batches of every epoch from step `step` on, without end.
 
-    The order of the examples is a function of seed and epoch (shared.seeds.epoch_order).
+    The examples are a function of the config's order and seed, and of the epoch or the step
+    (shared.seeds.examples_of).
 
     Args:
         x: (n, input_dim) float32 in [0, 1], as an array or as shared.pixels.Pixels.
@@ -31,40 +31,40 @@ def training_batches(x, config, step=0):
         examples.
     """
     n, per_epoch = len(x), config.steps_per_epoch(len(x))
-    # A call per image, or a gather per batch, would take a third of the time of the training, and
-    # all images of an epoch as floats would take too much memory.
-    several = config.batch_size * max(1, NUMBERS // (config.batch_size * x.shape[1]))
+    # A call of Python per batch would take a third of the time of the training.
+    several = max(1, NUMBERS // (config.batch_size * x.shape[1]))
+    calls = -(-per_epoch // several)
+    current = {}  # order and images of the current epoch; images drawn as 0 and 1 differ by epoch
 
-    def orders():
-        done = step % per_epoch * config.batch_size
-        for epoch in itertools.count(step // per_epoch + 1):
-            order = epoch_order(config.seed, epoch, n)
-            for start in range(done, n, several):
-                yield epoch, order[start : start + several]
-            done = 0
-
-    current = {}  # the images of the current epoch, which differ if they are drawn as 0 and 1
-
-    def images(epoch, rows):
+    def gather(call):
+        epoch, part = divmod(call, calls)
         if epoch not in current:
             current.clear()
-            current[epoch] = training_images(x, config, int(epoch))
-        return current[epoch][rows]
+            images = as_stored(training_images(x, config, epoch + 1))
+            current[epoch] = examples_of(config, epoch + 1, n), images
+        order, images = current[epoch]
+        rows = order[part * several * config.batch_size :][: several * config.batch_size]
+        return images.stored(rows), images.white
 
-    def batches(epoch, rows):
-        chosen = tf.numpy_function(images, [epoch, rows], tf.float32)
-        chosen = tf.ensure_shape(chosen, (None, x.shape[1]))
-        whole = tf.shape(rows)[0] // config.batch_size * config.batch_size
-        cut = tf.reshape(chosen[:whole], (-1, config.batch_size, x.shape[1]))
-        rest = tf.data.Dataset.from_tensors(chosen[whole:])
-        rest = rest.take(tf.cast(whole < tf.shape(rows)[0], tf.int64))
+    def batches(call):
+        types = tf.dtypes.as_dtype(as_stored(x).stored_dtype), tf.float32
+        stored, white = tf.numpy_function(gather, [call], types)
+        stored, white = tf.ensure_shape(stored, (None, x.shape[1])), tf.ensure_shape(white, ())
+        whole = tf.shape(stored)[0] // config.batch_size * config.batch_size
+        cut = tf.reshape(stored[:whole], (-1, config.batch_size, x.shape[1]))
+        rest = tf.data.Dataset.from_tensors(stored[whole:])
+        rest = rest.take(tf.cast(whole < tf.shape(stored)[0], tf.int64))
         # The last batch is joined even if it is empty. While `fit` traces its step, the length of a
         # batch is then unknown in every config, and XLA gets the same step as from tf_vae.
-        return tf.data.Dataset.from_tensor_slices(cut).concatenate(rest)
+        joined = tf.data.Dataset.from_tensor_slices(cut).concatenate(rest)
+        return joined.map(lambda batch: tf.cast(batch, tf.float32) / white)
 
-    spec = (tf.TensorSpec((), tf.int32), tf.TensorSpec((None,), tf.int32))
-    orders = tf.data.Dataset.from_generator(orders, output_signature=spec)
-    return orders.flat_map(batches).prefetch(tf.data.AUTOTUNE)
+    # Not `from_generator`: it sets M_MMAP_THRESHOLD of glibc to 128 kB for the whole process
+    # (tests/test_memory.py).
+    epochs, steps = divmod(step, per_epoch)
+    first = epochs * calls + steps // several
+    endless = tf.data.Dataset.range(first, np.iinfo(np.int64).max).flat_map(batches)
+    return endless.skip(steps % several).prefetch(tf.data.AUTOTUNE)
 
 
 def evaluation_batches(x, config):

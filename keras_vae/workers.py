@@ -92,9 +92,10 @@ def check_batches(config, data, workers):
     Raises:
         UsageError: a batch cannot be divided.
     """
+    rest = data.n_train % config.batch_size if config.order == "shuffle" else 0
     sizes = {
         "--batch-size": config.batch_size,
-        "the last batch of an epoch": data.n_train % config.batch_size,
+        "the last batch of an epoch": rest,
         "a batch of an evaluation": EVALUATION_BATCH,
         "the last batch of an evaluation": len(data.held_out) % EVALUATION_BATCH,
     }

@@ -1,11 +1,9 @@
-"""Checks the settings of Keras, and sets those of the memory allocator and of XLA."""
+"""Checks the settings of Keras, and sets those of XLA."""
 
-import ctypes
 import importlib.util
 import json
 import os
 import re
-import sys
 from pathlib import Path
 
 from shared.config import UsageError
@@ -88,24 +86,6 @@ def check_backend(package):
             )
 
 
-def _keep_freed_memory():
-    """Makes glibc keep the memory that a training step frees, for use by the next step.
-
-    By default, glibc often returns the buffers of a step to the operating system and requests them
-    again. An epoch of `fit` was measured with 700 page faults more per step, and took 1.7 times as
-    long; the compiled loop frees nothing between steps and is not affected. It has no effect after
-    TensorFlow has started its threads, so it is called when this module is imported. Without
-    glibc, this function does nothing.
-    """
-    if not sys.platform.startswith("linux"):
-        return
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
-    if mallopt is not None:
-        mallopt(-3, 32 * 2**20)  # M_MMAP_THRESHOLD at its maximum: blocks are taken from the heap
-        mallopt(-1, 2**30)  # M_TRIM_THRESHOLD: only above 1 GiB of free memory the heap shrinks
-        mallopt(-2, 8 * 2**20)  # M_TOP_PAD: the heap grows in large steps
-
-
 def _keep_loop_invariants():
     """Makes XLA keep the constants of a loop's body inside the body.
 
@@ -122,5 +102,4 @@ def _keep_loop_invariants():
         os.environ["XLA_FLAGS"] = f"{flags} {passes}".strip()
 
 
-_keep_freed_memory()
 _keep_loop_invariants()

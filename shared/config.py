@@ -15,8 +15,14 @@ from shared.checks import FLOAT32_MIN, INT32_MAX, UsageError, integer, integers,
 __all__ = ["RECIPES", "Config", "UsageError", "from_dict", "recipe"]
 
 
-# What a config.json of a run that was begun before these fields existed lacks.
-ADDED = {"objective": "elbo", "train_samples": 1}
+# What a config.json of a run that was begun before these fields existed lacks. Such a run of
+# rmsprop has its epsilon inside the root (see `from_dict`).
+ADDED = {
+    "objective": "elbo",
+    "train_samples": 1,
+    "order": "shuffle",
+    "rmsprop_epsilon": "outside",
+}
 OPTIONAL = ("epochs", "steps", "optimizer_epsilon", "fixed_sigma")  # None means "not given"
 
 
@@ -52,8 +58,12 @@ class Config:
     """Factor by which the learning rate falls exponentially over the run; 1 keeps it constant."""
     optimizer_epsilon: float | None = None
     """Constant in the denominator of the optimizer; Keras' default is 1e-7. sgd has none."""
+    rmsprop_epsilon: Literal["outside", "inside"] = "outside"
+    """Where rmsprop adds it: g/(√a + ε) as Keras 2 did, or g/√(a + ε) as Keras 3 does."""
     batch_size: int = 100
     """Examples per step; the last batch of an epoch holds the remaining examples."""
+    order: Literal["shuffle", "windows"] = "shuffle"
+    """Batches: all examples shuffled anew per epoch, or random windows of the stored order."""
     epochs: int | None = 50
     """Length of the run in epochs; give either epochs or steps."""
     steps: int | None = None
@@ -124,6 +134,8 @@ class Config:
             "activation",
             "initializer",
             "optimizer",
+            "rmsprop_epsilon",
+            "order",
             "likelihood",
             "binarization",
             "posterior",
@@ -146,6 +158,7 @@ class Config:
             ("levels", "likelihood categorical", self.levels is not None),
             ("fixed_sigma", "likelihood gaussian", self.fixed_sigma is not None),
             ("output_bias", "likelihood bernoulli", self.output_bias != "zero"),
+            ("rmsprop_epsilon", "optimizer rmsprop", self.rmsprop_epsilon != "outside"),
             ("beta", "posterior gaussian", self.beta != 1),
             ("kl_warmup_steps", "posterior gaussian", self.kl_warmup_steps != 0),
             ("train_samples", "posterior gaussian", self.train_samples != 1),
@@ -197,11 +210,11 @@ class Config:
 
 
 RECIPES = {
-    # The defaults of Config: the 2018 Keras script, which trains with Keras' RMSprop at its default
-    # learning rate of 1e-3, in batches of 100, and shows its figures after 5 and 50 epochs.
+    # The defaults of Config: the 2018 Keras script, which trains with the RMSprop of Keras 2 at its
+    # default learning rate of 1e-3, in batches of 100, and shows figures after 5 and 50 epochs.
     "post-keras": Config(),
-    # The 2018 TensorFlow script, unchanged. Adam at 0.01 on weights of standard deviation 0.001
-    # leaves some seeds with dead hidden units; shared/measure/spread.py has values without that.
+    # The 2018 TensorFlow script, with the defaults of TensorFlow 1 and the script's own batches.
+    # Both matter: with Keras' epsilon most seeds stall, with a shuffle some (docs/from-2018.md).
     "post-tf": Config(
         recipe="post-tf",
         hidden_dims=(400,),
@@ -209,6 +222,8 @@ RECIPES = {
         initializer="truncated_normal",  # with the default standard deviation of 0.001
         optimizer="adam",
         learning_rate=0.01,
+        optimizer_epsilon=1e-8,  # the default of TensorFlow 1; Keras' is 1e-7
+        order="windows",
         epochs=None,
         steps=1000,  # at batch 100 this is one and two thirds of an epoch of MNIST
         step_losses=True,  # its figure is the loss of each of the 1000 steps
@@ -265,7 +280,8 @@ def from_dict(values):
     Raises:
         UsageError: a field is missing or has a bad value.
     """
-    values = {**ADDED, **values}
+    inside = {"rmsprop_epsilon": "inside"} if values.get("optimizer") == "rmsprop" else {}
+    values = {**ADDED, **inside, **values}
     names = [field.name for field in dataclasses.fields(Config)]
     missing = [name for name in names if name not in values]
     if missing:

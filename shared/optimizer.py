@@ -2,11 +2,31 @@
 
 import keras
 import numpy as np
+from keras import ops
 
-__all__ = ["build_optimizer", "optimizer_slots", "reset_optimizer"]
+__all__ = ["RMSpropOfKeras2", "build_optimizer", "optimizer_slots", "reset_optimizer"]
 
 # The step counter and the learning rate are not slots, because they do not belong to a weight.
 NO_SLOTS = ("iteration", "learning_rate")
+
+
+@keras.saving.register_keras_serializable("shared")
+class RMSpropOfKeras2(keras.optimizers.RMSprop):
+    """RMSprop as Keras 2 had it: epsilon is added to the root, and not to the number under it.
+
+    With Keras 3's form, lr · g / √(a + ε), a gradient below √ε = 3e-4 moves a weight by less than
+    the learning rate; with this form, lr · g / (√a + ε), only one below ε = 1e-7 does. `momentum`
+    and `centered` of the base class are not supported.
+
+    Source: keras 2.1.5, keras/optimizers.py, RMSprop.get_updates.
+    """
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Updates one weight and its running mean of squared gradients."""
+        mean = self._velocities[self._get_variable_index(variable)]
+        rate, gradient = (ops.cast(each, variable.dtype) for each in (learning_rate, gradient))
+        self.assign(mean, self.rho * mean + (1 - self.rho) * ops.square(gradient))
+        self.assign_sub(variable, rate * gradient / (ops.sqrt(mean) + self.epsilon))
 
 
 def build_optimizer(config, n, variables):
@@ -20,9 +40,10 @@ def build_optimizer(config, n, variables):
     Returns:
         keras.optimizers.Optimizer
     """
+    outside = config.rmsprop_epsilon == "outside"
     kinds = {
         "adam": keras.optimizers.Adam,
-        "rmsprop": keras.optimizers.RMSprop,
+        "rmsprop": RMSpropOfKeras2 if outside else keras.optimizers.RMSprop,
         "sgd": keras.optimizers.SGD,
     }
     rate = config.learning_rate

@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-__all__ = ["AsFloats", "Pixels", "binarized"]
+__all__ = ["AsFloats", "Pixels", "as_stored", "binarized"]
 
 ROWS = 4096  # images that are converted at once where all of them are needed
 # Images that are read before their memory is given back. The system maps up to 16 pages of 4 kB
@@ -98,6 +98,15 @@ class Pixels:
         return total[0] / len(self)
 
 
+def as_stored(x):
+    """Returns images as Pixels, so that they can be read as they are stored.
+
+    Args:
+        x: (n, input_dim) float32 array, or Pixels.
+    """
+    return x if isinstance(x, Pixels) else Pixels([x], white=1)
+
+
 class AsFloats:
     """A field of a dataclass that is read as a float32 array, whatever holds the images."""
 
@@ -123,7 +132,7 @@ def binarized(x, seed):
     """
     random = np.random.RandomState(seed)
     stored = isinstance(x, Pixels)
-    binary = np.empty(x.shape, np.uint8 if stored else np.float32)
+    binary = np.empty(x.shape, x.stored_dtype if stored else np.float32)
     for start in range(0, len(x), 5000):  # in parts, to use less memory
         rows = x[start : start + 5000]
         bits = np.frombuffer(random.bytes(2 * rows.size), "<u2").reshape(rows.shape)

@@ -8,7 +8,7 @@ import zlib
 
 import numpy as np
 
-__all__ = ["epoch_order", "seed_of"]
+__all__ = ["epoch_order", "examples_of", "seed_of", "window_order"]
 
 
 def seed_of(seed, role, index=""):
@@ -20,7 +20,7 @@ def seed_of(seed, role, index=""):
 
     Args:
         seed: the run's seed.
-        role: what is drawn: "weights", "order", "noise", "evaluation", "binarization",
+        role: what is drawn: "weights", "order", "window", "noise", "evaluation", "binarization",
             "importance", "sample", …
         index: which of the draws: the name of a weight, an epoch, the number of a sample.
     Example:
@@ -47,3 +47,42 @@ def epoch_order(seed, epoch, n):
         [0, 1, 2, 3]
     """
     return np.random.RandomState(seed_of(seed, "order", epoch)).permutation(n).astype(np.int32)
+
+
+def window_order(seed, epoch, n, batch_size):
+    """Returns the examples of an epoch whose batches are random windows of the stored order.
+
+    A batch holds `batch_size` consecutive examples. Its first is drawn for every step anew, so an
+    epoch repeats some examples and lacks others. The 2018 TensorFlow script trains like this.
+
+    Args:
+        seed: the run's seed.
+        epoch: the number of the epoch; the first is 1.
+        n: number of examples, at least `batch_size`.
+        batch_size: examples per step.
+    Returns:
+        (steps · batch_size,) int32, with as many steps as an epoch of n examples has.
+    Example:
+        >>> window_order(seed=0, epoch=1, n=5, batch_size=4).reshape(-1, 4).tolist()
+        [[1, 2, 3, 4], [1, 2, 3, 4]]
+    """
+    steps = -(-n // batch_size)
+    numbers = range((epoch - 1) * steps, epoch * steps)
+    randoms = (np.random.RandomState(seed_of(seed, "window", number)) for number in numbers)
+    starts = np.array([random.randint(0, n - batch_size + 1) for random in randoms], np.int32)
+    return (starts[:, None] + np.arange(batch_size, dtype=np.int32)).ravel()
+
+
+def examples_of(config, epoch, n):
+    """Returns the examples of an epoch in the order in which a config trains on them.
+
+    Args:
+        config: shared.config.Config; its order, seed and batch size are used.
+        epoch: the number of the epoch; the first is 1.
+        n: number of examples.
+    Returns:
+        int32 indices of the examples, batch by batch.
+    """
+    if config.order == "windows":
+        return window_order(config.seed, epoch, n, config.batch_size)
+    return epoch_order(config.seed, epoch, n)

@@ -76,9 +76,8 @@ def examples(draw):
     per_epoch = -(-images.n_train // batch_size)
     steps = draw(st.one_of(st.none(), st.integers(1, 3 * per_epoch)))
     optimizer = draw(st.sampled_from(("rmsprop", "adam", "sgd")))
-    likelihood = draw(
-        st.sampled_from(("bernoulli", "gaussian", "categorical", "continuous-bernoulli"))
-    )
+    likelihoods = ("bernoulli", "gaussian", "categorical", "continuous-bernoulli")
+    likelihood = draw(st.sampled_from(likelihoods))
     posterior = draw(st.sampled_from(("gaussian", "delta")))
     gaussian = posterior == "gaussian"
     objective = draw(st.sampled_from(("elbo", "elbo", "iwae") if gaussian else ("elbo",)))
@@ -96,6 +95,8 @@ def examples(draw):
         learning_rate=draw(rates if likelihood != "gaussian" else st.just(1e-3)),
         learning_rate_decay=draw(st.sampled_from((1.0, 3.0, 10.0))),
         optimizer_epsilon=draw(st.sampled_from((None, 1e-4))) if optimizer != "sgd" else None,
+        rmsprop_epsilon="inside" if optimizer == "rmsprop" and draw(st.booleans()) else "outside",
+        order="windows" if batch_size <= images.n_train and draw(st.booleans()) else "shuffle",
         batch_size=batch_size,
         epochs=draw(st.integers(1, 3)) if steps is None else None,
         steps=steps,

@@ -25,6 +25,8 @@ CHOICES = {
     "activation": "relu, tanh",
     "initializer": "glorot_uniform, truncated_normal",
     "optimizer": "rmsprop, adam, sgd",
+    "rmsprop_epsilon": "outside, inside",
+    "order": "shuffle, windows",
     "likelihood": "bernoulli, gaussian, categorical, continuous-bernoulli",
     "binarization": "none, fixed, dynamic",
     "posterior": "gaussian, delta",
@@ -159,6 +161,10 @@ def test_a_length_is_given_in_epochs_or_in_steps():
             {"posterior": "delta", "kl_warmup_steps": 1},
             "kl_warmup_steps is 1 but posterior is delta; only posterior gaussian takes it",
         ),
+        (
+            {"optimizer": "adam", "rmsprop_epsilon": "inside"},
+            "rmsprop_epsilon is inside but optimizer is adam; only optimizer rmsprop takes it",
+        ),
     ],
 )
 def test_a_field_without_effect_is_refused(changes, message):
@@ -187,6 +193,17 @@ def test_a_config_survives_json():
                 from_dict(lacking)
             message = f"the config lacks {name!r}; expected every field of Config"
             assert str(error.value) == message
+
+
+def test_a_run_from_before_a_field_keeps_what_it_was_trained_with():
+    """Its RMSprop was that of Keras 3, and its order a shuffle, also in post-tf."""
+    for config in RECIPES.values():
+        written = dataclasses.asdict(config)
+        for name in ADDED:
+            del written[name]
+        inside = "inside" if config.optimizer == "rmsprop" else "outside"
+        earlier = {"order": "shuffle", "rmsprop_epsilon": inside}
+        assert from_dict(written) == dataclasses.replace(config, **earlier)
 
 
 def test_a_length_replaces_the_recipes_own():
@@ -222,7 +239,9 @@ def test_the_recipes_are_those_that_the_readme_describes():
         "learning_rate": 0.001,
         "learning_rate_decay": 1.0,
         "optimizer_epsilon": None,
+        "rmsprop_epsilon": "outside",
         "batch_size": 100,
+        "order": "shuffle",
         "epochs": 50,
         "steps": None,
         "picture_epochs": (5, 50),
@@ -240,6 +259,7 @@ def test_the_recipes_are_those_that_the_readme_describes():
     }
     post_tf = {"recipe": "post-tf", "hidden_dims": (400,), "latent_dim": 20}
     post_tf |= {"initializer": "truncated_normal", "optimizer": "adam", "learning_rate": 0.01}
+    post_tf |= {"optimizer_epsilon": 1e-8, "order": "windows"}
     post_tf |= {"epochs": None, "steps": 1000, "step_losses": True}
     nats = {"recipe": "nats", "hidden_dims": (200, 200), "latent_dim": 50, "activation": "tanh"}
     nats |= {"optimizer": "adam", "learning_rate": 0.002, "learning_rate_decay": 10.0}

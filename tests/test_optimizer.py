@@ -61,17 +61,20 @@ def test_the_step_size_falls_by_the_decay_over_the_run(name, decay, length):
 
 @pytest.mark.parametrize("name", ["keras_vae", "tf_vae"])
 @pytest.mark.parametrize("epsilon", [None, 1e-4])
-@pytest.mark.parametrize("kind", ["adam", "rmsprop"])
+@pytest.mark.parametrize("kind", ["adam", "rmsprop outside", "rmsprop inside"])
 def test_epsilon_is_in_the_denominator(name, kind, epsilon):
-    config = small(optimizer=kind, learning_rate=0.5, optimizer_epsilon=epsilon, steps=6)
+    kind, *place = kind.split()
+    place = {"rmsprop_epsilon": place[0]} if place else {}
+    config = small(optimizer=kind, learning_rate=0.5, optimizer_epsilon=epsilon, steps=6, **place)
     variables, optimizer = built(name, config)
     epsilon = epsilon or 1e-7  # Keras' default
     g = 1e-5  # where 1e-4 outweighs the gradient and 1e-7 does not
     exact = {
         # The first moments are 0.1 g and 0.001 g², each corrected for its start at zero; epsilon
         # stands beside the second before its correction, as in the paper's efficient form.
-        "adam": g / (g + epsilon / math.sqrt(0.001)),
-        "rmsprop": g / math.sqrt(0.1 * g**2 + epsilon),
-    }[kind]
+        (): g / (g + epsilon / math.sqrt(0.001)),
+        ("outside",): g / (math.sqrt(0.1) * g + epsilon),
+        ("inside",): g / math.sqrt(0.1 * g**2 + epsilon),
+    }[tuple(place.values())]
     # 1e-3: Keras corrects by 1 - 0.999 in float32, which has four digits.
     assert change(variables, optimizer, g) == pytest.approx(-0.5 * exact, rel=1e-3)

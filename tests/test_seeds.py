@@ -6,9 +6,19 @@ import numpy as np
 import pytest
 
 from shared import seeds
-from shared.seeds import epoch_order, seed_of
+from shared.config import recipe
+from shared.seeds import epoch_order, examples_of, seed_of, window_order
 
-ROLES = ("weights", "order", "noise", "evaluation", "binarization", "importance", "sample")
+ROLES = (
+    "weights",
+    "order",
+    "window",
+    "noise",
+    "evaluation",
+    "binarization",
+    "importance",
+    "sample",
+)
 
 
 def crc32(data):
@@ -51,7 +61,7 @@ def test_the_arguments_are_separated():
 def test_distinct_roles_seeds_and_indices_give_distinct_seeds():
     cases = list(itertools.product(range(10), ROLES, range(20)))
     values = [seed_of(*case) for case in cases]
-    assert len(set(values)) == len(cases) == 1400
+    assert len(set(values)) == len(cases) == 1600
     assert all(isinstance(value, int) for value in values)
 
 
@@ -93,3 +103,32 @@ def test_an_order_is_a_proper_shuffle():
     # Contiguous windows of the data would keep neighbours together, a shuffle only by chance.
     assert (np.abs(np.diff(orders, axis=1)) == 1).mean() < 0.01
     assert len({epoch_order(seed, 1, 1000).tobytes() for seed in range(20)}) == 20
+
+
+def test_a_window_is_that_of_its_own_step():
+    """Each batch starts at a number drawn for its step alone, whatever epoch it is in."""
+    order = window_order(3, 2, 50, 8)  # 7 steps per epoch, so step 7 is the first of epoch 2
+    assert order.dtype == np.int32 and order.shape == (56,)
+    windows = order.reshape(7, 8)
+    for number, window in enumerate(windows, start=7):
+        seed = crc32(f"3/window/{number}".encode()) % 2**31 % (2**31 - 2)
+        start = np.random.RandomState(seed).randint(0, 43)
+        np.testing.assert_array_equal(window, np.arange(start, start + 8))
+
+
+def test_windows_start_at_every_example_equally_often():
+    starts = [window_order(seed, 1, 1000, 10).reshape(-1, 10)[:, 0] for seed in range(400)]
+    # 40,000 starts in 0 … 990, both ends included. In each tenth of the range an expected 4,000,
+    # with a standard error of 60; the first tenth has 100 of 991 starts, the last 91.
+    counts, _ = np.histogram(starts, bins=[*range(0, 1000, 100), 990.5])
+    expected = 40_000 * np.array([100] * 9 + [91]) / 991
+    assert np.abs(counts - expected).max() < 5 * 60
+    assert (np.min(starts), np.max(starts)) == (0, 990)
+    assert window_order(0, 1, 10, 10).tolist() == list(range(10))  # a single window
+
+
+def test_a_config_trains_on_its_own_order():
+    config = recipe("post-keras", seed=4, batch_size=8)
+    np.testing.assert_array_equal(examples_of(config, 2, 50), epoch_order(4, 2, 50))
+    config = recipe("post-keras", seed=4, batch_size=8, order="windows")
+    np.testing.assert_array_equal(examples_of(config, 2, 50), window_order(4, 2, 50, 8))

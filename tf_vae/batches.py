@@ -6,8 +6,8 @@ import numpy as np
 import tensorflow as tf
 
 from shared.data import EVALUATION_BATCH, evaluation_images, training_images
-from shared.pixels import Pixels
-from shared.seeds import epoch_order
+from shared.pixels import as_stored
+from shared.seeds import examples_of
 
 __all__ = ["evaluation_batches", "in_order", "training_batches"]
 
@@ -15,7 +15,8 @@ __all__ = ["evaluation_batches", "in_order", "training_batches"]
 def training_batches(x, config, step=0):
     """Returns the images and their order in every epoch from step `step` on, without end.
 
-    The order of the examples is a function of seed and epoch (shared.seeds.epoch_order).
+    The examples are a function of the config's order and seed, and of the epoch or the step
+    (shared.seeds.examples_of).
 
     Args:
         x: (n, input_dim) float32 in [0, 1], as an array or as shared.pixels.Pixels.
@@ -30,7 +31,7 @@ def training_batches(x, config, step=0):
     n, per_epoch = len(x), config.steps_per_epoch(len(x))
     epoch, done = step // per_epoch + 1, step % per_epoch
     while True:
-        order = epoch_order(config.seed, epoch, n)[done * config.batch_size :]
+        order = examples_of(config, epoch, n)[done * config.batch_size :]
         whole = len(order) - len(order) % config.batch_size
         orders = order[:whole].reshape(-1, config.batch_size), order[None, whole:]
         yield training_images(x, config, epoch), [part for part in orders if part.size]
@@ -39,7 +40,7 @@ def training_batches(x, config, step=0):
 
 def stored_type(x):
     """Returns the type in which the images x are stored: uint8 or float32."""
-    return tf.dtypes.as_dtype(x.stored_dtype if isinstance(x, Pixels) else x.dtype)
+    return tf.dtypes.as_dtype(as_stored(x).stored_dtype)
 
 
 def gathered(images, orders):
@@ -52,12 +53,11 @@ def gathered(images, orders):
         generator of pairs: the (batches, batch, input_dim) images as they are stored, and the
         number by which they are to be divided.
     """
-    stored = isinstance(images, Pixels)
-    white = tf.constant(images.white if stored else 1.0)
+    images = as_stored(images)
+    white = tf.constant(images.white)
 
     def gather(order):
-        rows = order.ravel()
-        chosen = images.stored(rows) if stored else images[rows]
+        chosen = images.stored(order.ravel())
         return tf.constant(chosen.reshape(*order.shape, -1)), white
 
     with ThreadPoolExecutor(1) as pool:

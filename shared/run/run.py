@@ -17,6 +17,7 @@ import numpy as np
 
 from shared.backend import BACKENDS, backend
 from shared.config import UsageError
+from shared.data import check_order
 from shared.run import checksums
 from shared.run.checkpoints import CHECKPOINT, MEANS, PREVIOUS, Checkpoint, write_checkpoint
 from shared.run.files import step_of, with_step, write_atomically, write_csv, write_json, write_npz
@@ -72,6 +73,7 @@ class Run:
         self._resume, self._overwrite = resume, overwrite
         self._lock = contextlib.ExitStack()
         check_size(config, data.input_dim, data.n_train)
+        check_order(config, data)
         self._read()
 
     # ---- reading
