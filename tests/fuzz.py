@@ -70,7 +70,7 @@ class Fuzzer:
         self.results, self.home = folder / "results", folder / "home"
         shutil.copytree(self.finished, self.results / "tf" / "post-tf")
         losses = np.tile(np.float32(100) / np.arange(1, 7, dtype=np.float32), (2, 1))
-        self.losses = {"recipe": losses, "steady": losses, "seeds": np.arange(2)}
+        self.losses = {"recipe": losses, "keras_epsilon": losses, "seeds": np.arange(2)}
         write_npz(self.results / "seeds.npz", self.losses)
         self.home.mkdir()
         settings = {"backend": "tensorflow", "floatx": "float32", "epsilon": 1e-7}

@@ -37,7 +37,7 @@ def test_the_job_writes_all_documented_files(results):
         )
     assert read_config(results / "relay")["trained_by"] == ["keras_vae", "tf_vae"]
     with np.load(results / "seeds.npz") as seeds:
-        assert seeds["recipe"].shape == seeds["steady"].shape == (8, 30)
+        assert seeds["recipe"].shape == seeds["keras_epsilon"].shape == (8, 30)
         first = np.loadtxt(results / "tf" / "post-tf" / "steps.csv", delimiter=",", skiprows=1)
         assert (seeds["recipe"][0] == np.float32(first[:, 1])).all()  # the given seed is the first
 

@@ -166,10 +166,10 @@ def loss_by_epoch(history, caption, held_out="test"):
 
 
 def loss_by_step(lines, bands, caption, limits=None):
-    """Draws the training loss of every step.
+    """Draws the training loss of every step; that of several seeds as running means over 10 steps.
 
     Args:
-        lines: {label: (steps,)}, drawn as thin lines.
+        lines: {label: (steps,) or (seeds, steps)}, each seed drawn as a thin line.
         bands: {label: (seeds, steps)}, drawn as the range over seeds and its median.
         caption: recipe, data, seeds.
         limits: (low, high) of the loss axis; the first losses of a run are far above all others.
@@ -184,11 +184,12 @@ def loss_by_step(lines, bands, caption, limits=None):
             steps, losses.min(0), losses.max(0), color=colour, alpha=0.25, linewidth=0
         )
         axes.plot(steps, np.median(losses, axis=0), color=colour, label=label)
-    for number, (label, losses) in enumerate(lines.items()):
-        # If two lines are equal, both are visible because the upper one is dashed.
-        style = {"linestyle": (0, (4, 4)), "linewidth": 0.9} if number else {"linewidth": 0.9}
+    for label, losses in lines.items():
         colour = next(colours)
-        axes.plot(np.arange(1, len(losses) + 1), losses, color=colour, label=label, **style)
+        rows = _smoothed(losses) if np.ndim(losses) == 2 else [losses]
+        for number, row in enumerate(rows):
+            steps = np.arange(1, len(row) + 1)
+            axes.plot(steps, row, color=colour, linewidth=0.9, label=label if number == 0 else None)
     axes.set(xlabel="step", ylabel="training loss = −ELBO, nats per image")
     if limits:
         axes.set_ylim(limits)

@@ -4,9 +4,10 @@ import json
 
 import numpy as np
 
+from shared.measure.original import original_step_losses
 from shared.measure.parity import all_identical
 from shared.run.files import write_atomically
-from shared.run.folder import figure_names, read_config, read_history, read_step_losses
+from shared.run.folder import figure_names, read_config, read_history
 from shared.run.implementation import IMPLEMENTATIONS
 from shared.show import plots
 from shared.show.explorer import explorable, explorer_data
@@ -47,27 +48,27 @@ GREY = (
 
 
 def draw_seeds(out, losses, seeds, data, steps):
-    """Draws seeds.png: the loss of every step over several seeds, and of both implementations.
+    """Draws seeds.png: the loss of every step over several seeds, with two values of epsilon.
+
+    On MNIST, the figure also has the range of the original script (shared.measure.original).
 
     Args:
         out: folder of the results, with the runs of post-tf.
-        losses: {"recipe", "steady"}: (seeds, steps) nats per image.
+        losses: as shared.measure.spread.train_seeds returns them.
         seeds: list of seeds; the first is that of the runs.
         data: shared.data.Data.
         steps: number of steps of the runs.
     """
-    bands = {
-        f"post-tf, seeds {seeds[0]} to {seeds[-1]}: median and range": losses["recipe"],
-        "the same with Glorot weights and learning rate 0.001": losses["steady"],
-    }
-    lines = {
-        f"{package}, seed {seeds[0]}": np.array(read_step_losses(out / name / "post-tf"))
-        for name, package in IMPLEMENTATIONS.items()
-    }
+    numbers = f"seeds {seeds[0]} to {seeds[-1]}"
+    bands = {f"post-tf, {numbers}: range and median": losses["recipe"]}
+    if data.name == "mnist" and steps >= 20:
+        original = original_step_losses()[:, :steps]
+        bands[f"the script of 2018, {len(original)} runs: range and median"] = original
+    lines = {f"post-tf with Keras' ε = 1e-7, {numbers}": losses["keras_epsilon"]}
     # The loss starts at 543 nats; on axes up to that, later differences would not be visible.
-    top = float(np.quantile(losses["recipe"][:, min(20, steps - 1) :], 0.995))
-    bottom = min(float(losses[name].min()) for name in ("recipe", "steady"))
-    text = f"post-tf · {data.name} · bands: running means over 10 steps"
+    top = float(np.quantile(losses["keras_epsilon"][:, min(20, steps - 1) :], 0.995))
+    bottom = float(losses["recipe"].min())
+    text = f"post-tf · {data.name} · running means over 10 steps"
     limits = 0.95 * bottom, 1.05 * top
     save_figure(plots.loss_by_step(lines, bands, text, limits), out, "seeds.png")
 
