@@ -58,6 +58,8 @@ def bounds_of(directory, config, data, samples):
 def main():
     """Draws the figure, and prints a row for each run."""
     job = tyro.cli(Published, prog="benchmarks/published.py")
+    if not job.runs:
+        raise UsageError("no run is given; expected the folders of finished runs of nats")
     lines = []
     for directory in job.runs:
         config, metrics = from_dict(read_config(directory)), read_metrics(directory)
