@@ -18,6 +18,7 @@ import tyro
 
 from shared.cli import exit_status
 from shared.config import UsageError, from_dict
+from shared.data import pixels_of
 from shared.measure.metrics import measure_bound
 from shared.run.folder import read_config, read_history, read_metrics
 from shared.run.implementation import import_implementation
@@ -37,7 +38,8 @@ class Published:
     runs: Annotated[list[Path], tyro.conf.Positional]
     """Folders of the runs, each evaluated with --importance-samples."""
     samples: int = 500
-    """K of the bound at the earlier epochs whose weights a run has."""
+    """K of the dots: the bound at each pictured epoch, including the last. The printed table has
+    the K of the evaluation."""
     out: Path = Path("docs/figures/published.png")
     """File of the figure."""
 
@@ -56,6 +58,8 @@ def bounds_of(directory, config, data, samples):
 def main():
     """Draws the figure, and prints a row for each run."""
     job = tyro.cli(Published, prog="benchmarks/published.py")
+    if not job.runs:
+        raise UsageError("no run is given; expected the folders of finished runs of nats")
     lines = []
     for directory in job.runs:
         config, metrics = from_dict(read_config(directory)), read_metrics(directory)
@@ -69,10 +73,11 @@ def main():
         bounds = bounds_of(directory, config, data, job.samples)
         lines.append((k, history, bounds, metrics["test_importance_bound"]))
 
+    pixels = pixels_of(data, config, "test")
     figure, axes = canvas.new_figure(
         (7, 4.2),
-        f"{data.name}, binary: recipe nats, {config.epochs} epochs, batch {config.batch_size}, seed"
-        f" {config.seed}\nlines: -ELBO; dots: importance bound, K = {job.samples}",
+        f"{data.name}, {pixels}: recipe nats, {config.epochs} epochs, batch {config.batch_size},"
+        f" seed {config.seed}\nlines: -ELBO; dots: importance bound, K = {job.samples}",
     )
     for (k, history, bounds, final), colour in zip(lines, canvas.LINE_COLOURS, strict=False):
         name = "VAE" if k == 1 else f"IWAE-{k}"

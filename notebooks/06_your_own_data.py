@@ -230,15 +230,16 @@ print(*[path.relative_to(folder).as_posix() for path in paths], sep="\n")
 #
 # | a pixel is | likelihood |
 # |---|---|
-# | black or white | `bernoulli` with `binarization="fixed"` |
+# | black or white | `bernoulli` |
+# | grey, and drawn once as black or white | `bernoulli` with `binarization="fixed"` |
 # | grey, and only the shape matters | `bernoulli` with `binarization="dynamic"` |
 # | grey, one of a few levels | `categorical` with `levels=` their number |
 # | grey, continuous in [0, 1] | `continuous-bernoulli`, or `gaussian` |
 # | a measurement with a known noise | `gaussian` with `fixed_sigma=` the standard deviation of the noise |
 # | grey, as in the post | `bernoulli`: trains well, but its loss is not a bound on log p(x) |
 #
-# If the images are already black and white, `fixed` changes no pixel. It only declares that they are binary, so
-# that reports say `x: binary` and contain bits per pixel:
+# If the images are already black and white, `fixed` changes no pixel. With it or without it, reports say
+# `x: binary` and contain bits per pixel, because `measure` looks at the pixels themselves:
 
 # %%
 binary = (data.x_test > 0.5).astype(np.float32)
@@ -542,16 +543,16 @@ check(
 )
 
 # %% [markdown]
-# **Exercise 4.** Your images are binary: every pixel is already 0 or 1. You want bits per pixel in the report.
-# Which fields of the recipe `post-keras` have to change? Answer with a dict, as for
-# `recipe("post-keras", **answer)`.
+# **Exercise 4.** Your images are grey. You want to train on images of 0 and 1, which are drawn only once, and to
+# have bits per pixel in the report. Which fields of the recipe `post-keras` have to change? Answer with a dict,
+# as for `recipe("post-keras", **answer)`.
 
 # %%
 answer_4 = None  # your answer, a dict: {"field": value, …}
 
 
-def suits_binary_images(changes):
-    """Returns whether a recipe with these changes declares binary pixels with the right likelihood."""
+def draws_binary_images(changes):
+    """Returns whether a recipe with these changes draws binary pixels once, with their likelihood."""
     try:
         changed = recipe("post-keras", **changes)
     except UsageError:
@@ -562,8 +563,8 @@ def suits_binary_images(changes):
 check(
     "exercise 4",
     answer_4,
-    suits_binary_images,
-    "The likelihood is already right. Which field declares that the pixels are binary?",
+    draws_binary_images,
+    "The likelihood is already right. Which field says when the pixels are drawn?",
 )
 
 # %% [markdown]

@@ -211,14 +211,15 @@ print(*[path.relative_to(folder).as_posix() for path in paths], sep="\n")
 #
 # | 像素 | 似然 |
 # |---|---|
-# | 黑或白 | `bernoulli`，加 `binarization="fixed"` |
+# | 黑或白 | `bernoulli` |
+# | 灰度，只抽取一次成黑或白 | `bernoulli`，加 `binarization="fixed"` |
 # | 灰度，只有形状重要 | `bernoulli`，加 `binarization="dynamic"` |
 # | 灰度，少数几级之一 | `categorical`，`levels=` 级数 |
 # | 灰度，在 [0, 1] 上连续 | `continuous-bernoulli`，或 `gaussian` |
 # | 噪声已知的测量值 | `gaussian`，`fixed_sigma=` 噪声的标准差 |
 # | 灰度，与博文一样 | `bernoulli`：训练得好，但它的损失不是 log p(x) 的界 |
 #
-# 如果图像本来就是黑白的，`fixed` 不改变任何像素。它只声明像素是二值的，于是报告写 `x: binary`，并给出每像素比特：
+# 如果图像本来就是黑白的，`fixed` 不改变任何像素。有没有它，报告都写 `x: binary`，并给出每像素比特，因为 `measure` 看的是像素本身：
 
 # %%
 binary = (data.x_test > 0.5).astype(np.float32)
@@ -482,14 +483,14 @@ check(
 )
 
 # %% [markdown]
-# **练习 4.** 你的图像是二值的：每个像素已经是 0 或 1。你希望报告里有每像素比特。配方 `post-keras` 的哪些字段必须改变？用字典回答，就像用于 `recipe("post-keras", **answer)` 那样。
+# **练习 4.** 你的图像是灰度的。你想在只抽取一次的 0 和 1 的图像上训练，并希望报告里有每像素比特。配方 `post-keras` 的哪些字段必须改变？用字典回答，就像用于 `recipe("post-keras", **answer)` 那样。
 
 # %%
 answer_4 = None  # your answer, a dict: {"field": value, …}
 
 
-def suits_binary_images(changes):
-    """Returns whether a recipe with these changes declares binary pixels with the right likelihood."""
+def draws_binary_images(changes):
+    """Returns whether a recipe with these changes draws binary pixels once, with their likelihood."""
     try:
         changed = recipe("post-keras", **changes)
     except UsageError:
@@ -500,8 +501,8 @@ def suits_binary_images(changes):
 check(
     "exercise 4",
     answer_4,
-    suits_binary_images,
-    "The likelihood is already right. Which field declares that the pixels are binary?",
+    draws_binary_images,
+    "The likelihood is already right. Which field says when the pixels are drawn?",
 )
 
 # %% [markdown]

@@ -8,9 +8,11 @@ from pathlib import Path
 
 from shared.config import UsageError
 
-__all__ = ["BACKENDS", "backend", "check_backend"]
+__all__ = ["BACKENDS", "CLUSTER_VARIABLES", "backend", "check_backend"]
 
 BACKENDS = ("tensorflow", "jax", "torch")  # those of Keras; the first is the default
+# The variable with which the engine of each implementation is told of several workers.
+CLUSTER_VARIABLES = {"tf_vae": "TF_CONFIG", "keras_vae": "JAX_COORDINATOR_ADDRESS"}
 
 # Settings of keras.json that change results, with Keras' defaults.
 EXPECTED = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}

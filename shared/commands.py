@@ -6,11 +6,11 @@ folder from then on. Slow imports are inside the functions, so that bad input is
 
 import dataclasses
 import math
+import os
 from pathlib import Path
 
-from shared.backend import BACKENDS, backend, check_backend
+from shared.backend import BACKENDS, CLUSTER_VARIABLES, backend, check_backend
 from shared.config import UsageError, from_dict
-from shared.distributed.cluster import cluster_of
 from shared.run.implementation import import_implementation
 
 __all__ = ["evaluate", "export", "figures", "sample", "train"]
@@ -46,7 +46,7 @@ def train(package, command):
     from shared.show.report import draw_figures  # imports matplotlib
 
     check_backend(package)
-    if (cluster := cluster_of(package, command)) is not None:
+    if (cluster := _cluster(package, command)) is not None:
         from shared.distributed.supervisor import supervise
 
         supervise(package, command, cluster, out, data)
@@ -76,6 +76,18 @@ def train(package, command):
     _print_metrics(out, metrics)
     print(f"{out}: finished")
     return 0
+
+
+def _cluster(package, command):
+    """Returns the cluster that flags or variables ask for, or None; only they import its code."""
+    if command.connect_timeout <= 0:
+        raise UsageError(f"--connect-timeout is {command.connect_timeout:g}; expected seconds > 0")
+    flags = command.workers, command.worker, command.virtual_devices
+    if not os.environ.get(CLUSTER_VARIABLES[package]) and all(flag is None for flag in flags):
+        return None
+    from shared.distributed.cluster import cluster_of
+
+    return cluster_of(package, command)
 
 
 def _print_metrics(directory, metrics):

@@ -1,5 +1,6 @@
 """Loads the images: finds and identifies them, and draws those that are binarized."""
 
+import functools
 import os
 import sys
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import numpy as np
 from shared.arrays import ARRAYS, checked, read_npz, sha256
 from shared.config import UsageError
 from shared.download import FAILURES, download_mnist
-from shared.pixels import AsFloats, binarized
+from shared.pixels import AsFloats, binarized, is_binary
 from shared.seeds import seed_of
 from shared.text import printable
 
@@ -21,6 +22,7 @@ __all__ = [
     "check_order",
     "evaluation_images",
     "load_data",
+    "pixels_of",
     "training_images",
 ]
 
@@ -94,6 +96,12 @@ class Data:
     def input_dim(self):
         """Numbers per image: its pixels, times channels."""
         return self.train.shape[1]
+
+    @functools.cached_property
+    def binary(self):
+        """{"train", "test" and, if there are any, "validation"}: are all its pixels 0 or 1?"""
+        parts = {"train": self.train, "test": self.test, self.held_out_name: self.held_out}
+        return {part: is_binary(x) for part, x in parts.items()}
 
     def describe(self):
         """Returns the entry `data` of config.json."""
@@ -202,6 +210,20 @@ def training_images(x, config, epoch):
 def evaluation_images(x, config):
     """Returns the pixels of every evaluation: if binary, drawn once for all runs and seeds."""
     return x if config.binarization == "none" else binarized(x, seed_of(0, "binarization", "test"))
+
+
+def pixels_of(data, config, part):
+    """Returns "binary" if a run of `config` sees only 0 and 1 in a part of the data, or "grey".
+
+    The pixels are binary if they are drawn as 0 or 1, or if all of them are 0 or 1 already. Only
+    then the Bernoulli likelihood is normalised. Reports and captions have this word after `x:`.
+
+    Args:
+        data: Data.
+        config: shared.config.Config.
+        part: "train", "test" or, if the data have such images, "validation".
+    """
+    return "binary" if config.binarization != "none" or data.binary[part] else "grey"
 
 
 def _from_path(path, mnist, say):

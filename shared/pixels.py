@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-__all__ = ["AsFloats", "Pixels", "as_stored", "binarized"]
+__all__ = ["AsFloats", "Pixels", "as_stored", "binarized", "is_binary"]
 
 ROWS = 4096  # images that are converted at once where all of them are needed
 # Images that are read before their memory is given back. The system maps up to 16 pages of 4 kB
@@ -138,3 +138,22 @@ def binarized(x, seed):
         bits = np.frombuffer(random.bytes(2 * rows.size), "<u2").reshape(rows.shape)
         binary[start : start + 5000] = rows * np.float32(65536) > bits
     return Pixels([binary], white=1) if stored else binary
+
+
+def is_binary(x):
+    """Returns whether every pixel is exactly 0 or 1.
+
+    Images that are stored as integers are compared as integers, a few thousand at a time, up to the
+    first that is grey.
+
+    Args:
+        x: (n, input_dim) float32 in [0, 1], an array or Pixels.
+    """
+    stored = isinstance(x, Pixels)
+    white = x.stored_dtype.type(x.white) if stored else 1
+    for start in range(0, len(x), ROWS):
+        rows = slice(start, start + ROWS)
+        pixels = x.stored(rows) if stored else x[rows]
+        if not ((pixels == 0) | (pixels == white)).all():
+            return False
+    return True

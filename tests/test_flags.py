@@ -33,6 +33,24 @@ def bad_values(name):
     return [*NOT_INTEGERS, *values]
 
 
+def refused(package, arguments, capsys):
+    """The message for bad arguments: of the project in one line, or of tyro, which reads them."""
+    try:
+        status = cli.main(package, arguments)
+    except SystemExit as error:  # tyro prints several lines, in a box if it is a terminal
+        assert error.code == 2
+        output = capsys.readouterr()
+        text = output.out + output.err
+        assert "full helptext" in text, text
+    else:
+        assert status == 2
+        output = capsys.readouterr()
+        text = output.err
+        assert output.out == "" and text.count("\n") == 1 and len(text) > 1, text
+    assert "Traceback" not in text
+    return text
+
+
 @pytest.mark.parametrize("name", FLAGS)
 def test_bad_values_are_refused(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
@@ -42,14 +60,8 @@ def test_bad_values_are_refused(name, tmp_path, monkeypatch, capsys):
     for value in values:
         # If the value were accepted, the message would be about the data.
         arguments = ["train", *extra.get(name, []), FLAGS[name], value, "--data", "nowhere.npz"]
-        try:
-            status = cli.main("tf_vae", arguments)
-        except SystemExit as error:
-            status = error.code
-        output = capsys.readouterr()
-        text = output.out + output.err
-        assert status == 2 and "no data at" not in text, (value, text)
-        assert "Traceback" not in text and text.strip(), value
+        text = refused("tf_vae", arguments, capsys)
+        assert "no data at" not in text, (value, text)
         assert os.listdir(tmp_path) == []
 
 
@@ -68,10 +80,5 @@ def test_bad_values_are_refused(name, tmp_path, monkeypatch, capsys):
 )  # fmt: skip
 def test_bad_commands_are_refused(arguments, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    try:
-        status = cli.main("keras_vae", arguments)
-    except SystemExit as error:
-        status = error.code
-    output = capsys.readouterr()
-    assert status == 2 and "Traceback" not in output.out + output.err
+    refused("keras_vae", arguments, capsys)
     assert os.listdir(tmp_path) == []

@@ -9,6 +9,7 @@ import pytest
 
 from shared.config import UsageError, recipe
 from shared.measure import metrics
+from shared.pixels import is_binary
 from shared.run.folder import store_metrics
 
 SMALL = {"hidden_dims": (16,), "epochs": 4, "picture_epochs": (1,), "batch_size": 60}
@@ -44,11 +45,42 @@ def test_loss_and_bits_are_the_same_number_in_two_units(trained):
 
 def test_a_bernoulli_of_grey_pixels_has_no_bits_per_pixel():
     """It is not a likelihood of grey values, so it is not the length of a code for them."""
-    grey = recipe("post-keras")
-    assert metrics._bits_unit(grey) is None
-    assert metrics._bits_unit(dataclasses.replace(grey, posterior="delta")) is None
-    assert metrics._bits_unit(recipe("nats")) == "bits per pixel"
-    assert "density" in metrics._bits_unit(recipe("post-keras", likelihood="gaussian"))
+    bernoulli = recipe("post-keras")
+    assert metrics._bits_unit(bernoulli, "grey") is None
+    assert metrics._bits_unit(bernoulli, "binary") == "bits per pixel"
+    delta = dataclasses.replace(bernoulli, posterior="delta")
+    assert metrics._bits_unit(delta, "binary") is None
+    for likelihood in ("gaussian", "continuous-bernoulli"):
+        config = recipe("post-keras", likelihood=likelihood)
+        assert "density" in metrics._bits_unit(config, "grey")
+
+
+@pytest.fixture(scope="module")
+def trained_grey(implementations, data, tmp_path_factory):
+    """A run without binarization: folder, implementation, model, data."""
+    implementation, folder = implementations["tf_vae"], tmp_path_factory.mktemp("grey") / "run"
+    model, _ = implementation.train(recipe("post-keras", **SMALL), data, folder, verbose=0)
+    return folder, implementation, model, data
+
+
+@pytest.mark.parametrize("binary", ["train", "test"])
+def test_each_metric_says_what_the_pixels_are_on_which_it_was_measured(
+    binary, trained_grey, monkeypatch
+):
+    """Images that hold only 0 and 1 are binary, whatever the config draws."""
+    *run, data = trained_grey
+    looked_at = []
+    monkeypatch.setattr("shared.data.is_binary", lambda x: looked_at.append(x) or is_binary(x))
+    x = {"x_train": data.x_train, "x_test": data.x_test[:4], "y_test": data.y_test[:4]}
+    data = dataclasses.replace(data, **{**x, f"x_{binary}": np.round(x[f"x_{binary}"])})
+    measured = metrics.measure(*run, data) | metrics.measure_z(*run[:2], data)
+    measured |= metrics.measure_bound(*run, data, 10) | metrics.measure_exact(*run, data, 1)
+    written = metrics.write_metrics(run[0], data, measured)
+    for name in measured:
+        part = "train" if name.startswith("train") else "test"
+        assert written[name]["x"] == ("binary" if part == binary else "grey"), name
+    assert [name for name in measured if "bits" in name] == [f"{binary}_bits_per_pixel"]
+    assert len(looked_at) == 2  # all training images, and all test images, once each
 
 
 def test_the_use_of_z(trained):

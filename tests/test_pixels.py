@@ -7,7 +7,7 @@ from bits import same_bits
 
 from shared.config import recipe
 from shared.data import load_data, training_images
-from shared.pixels import Pixels
+from shared.pixels import Pixels, is_binary
 from tf_vae import batches
 
 # More images than are converted at once, in parts of which one is empty.
@@ -76,3 +76,37 @@ def test_images_in_a_file_stay_integers(data_path):
     assert same_bits(data.train.stored(slice(None)), stored)
     assert same_bits(data.x_train, stored.astype(np.float32) / np.float32(255))
     assert (data.n_train, data.n_test) == (300, 500)
+
+
+# Images of one value each: integers up to 255 or 1, and floats, in memory and in several parts.
+STORED = {"of 255": (255, np.uint8), "of 1": (1, np.uint8), "floats": (1, np.float32)}
+
+
+@pytest.mark.parametrize("white", STORED)
+def test_pixels_are_binary_if_each_is_exactly_0_or_1(white):
+    white, dtype = STORED[white]
+    binary = (np.arange(9001)[:, None] * [1, 0, 1] % 2 * white).astype(dtype)
+    greys = [1, 254] if white == 255 else [0.5, np.nextafter(np.float32(1), 0)]
+    for parts in ([binary], np.split(binary, [1, 1, 4000])):
+        assert is_binary(Pixels(parts, white)) and is_binary(np.asarray(Pixels(parts, white)))
+        for grey in greys if dtype == np.float32 or white == 255 else []:
+            last = [*parts[:-1], parts[-1].copy()]
+            last[-1][-1, -1] = grey  # the last pixel of all
+            assert not is_binary(Pixels(last, white))
+            assert not is_binary(np.asarray(Pixels(last, white)))
+
+
+def test_pixels_are_compared_as_they_are_stored_up_to_the_first_grey_one():
+    read = []
+
+    class Stored(Pixels):
+        def __getitem__(self, rows):
+            raise AssertionError("integers were converted")
+
+        def stored(self, rows):
+            read.append(len(range(*rows.indices(len(self)))))
+            return super().stored(rows)
+
+    assert not is_binary(Stored(PARTS)) and sum(read) == read[0] < 9001
+    read.clear()
+    assert is_binary(Stored([part // 255 for part in PARTS], 1)) and sum(read) == 9001

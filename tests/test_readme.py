@@ -1,10 +1,12 @@
-"""Each Chinese page says what the English one says: same commands, numbers, links and order."""
+"""Each Chinese page says what the English one says, and documents name files that exist."""
 
 import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from reproduce import QUICK
 
 ROOT = Path(__file__).parent.parent
 PAIRS = [
@@ -63,3 +65,11 @@ def test_the_targets_of_links_exist(path):
         assert file.exists(), target
         assert not anchor or anchor in anchors(file), target
     assert not re.search(r"@@|TODO|[A-Z]+(?:TABLE|BOUND|TEXT)\b", text)
+
+
+@pytest.mark.parametrize("name", ["teaching.md", "teaching.zh-CN.md"])
+def test_a_class_opens_the_page_that_its_command_writes(name):
+    text = (ROOT / "docs" / name).read_text()
+    assert "`make quick`" in text and "make reproduce" not in text
+    pages = set(re.findall(r"`([^`]+/index\.html)`", text)) - {"docs/index.html"}  # it is committed
+    assert pages == {str(QUICK.out / "index.html")}

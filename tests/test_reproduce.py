@@ -1,6 +1,7 @@
 """The whole main job on small data, and its proof, which must detect a single different bit."""
 
 import base64
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -9,9 +10,11 @@ import numpy as np
 import pytest
 
 import reproduce
+from shared.config import recipe
 from shared.measure.spread import read_seeds
 from shared.run.files import npz_bytes, write_npz
 from shared.run.folder import read_config, read_run_weights, write_product
+from shared.show.results_page import NOTES, results_table, write_page
 
 SMALL = ["--epochs", "1", "2", "--steps", "30"]
 
@@ -25,8 +28,8 @@ def results(data_path, tmp_path_factory):
 
 def test_the_job_writes_all_documented_files(results):
     for implementation, package in reproduce.IMPLEMENTATIONS.items():
-        for recipe in ("post-keras", "post-tf"):
-            folder = results / implementation / recipe
+        for name in ("post-keras", "post-tf"):
+            folder = results / implementation / name
             assert read_config(folder)["trained_by"] == [package]
             assert (folder / "weights.npz").exists() and (folder / "figures/loss.png").exists()
         assert (
@@ -69,6 +72,25 @@ def test_the_page_is_one_file_that_fetches_nothing(results):
     unpacked = np.frombuffer(base64.b64decode(packed), "<f2")
     assert (unpacked == weights["decoder/logits/kernel"].ravel().astype(np.float16)).all()
     assert "bars" in text and "keras_vae" in text and "tf_vae" in text
+
+
+@pytest.mark.parametrize(
+    ("binary", "named"),
+    [((), "grey"), (("x_train",), "binary and grey"), (("x_train", "x_test"), "binary")],
+)
+def test_table_and_page_say_what_the_pixels_are(
+    binary, named, results, data, implementations, tmp_path
+):
+    """They call no images grey that hold only 0 and 1."""
+    copy = tmp_path / "results"
+    shutil.copytree(results, copy)
+    data = dataclasses.replace(data, **{name: np.round(getattr(data, name)) for name in binary})
+    configs = {"post-keras": recipe("post-keras", epochs=2, picture_epochs=(1, 2))}
+    assert f"x: {named};" in results_table(copy, configs, data).title
+    parity = json.loads((copy / "parity.json").read_text())
+    write_page(copy, configs, data, parity, implementations["keras_vae"])
+    text = (copy / "index.html").read_text()
+    assert [name for name, note in NOTES.items() if note in text] == [named]
 
 
 def test_an_interrupted_job_continues_and_a_finished_one_is_not_overwritten(

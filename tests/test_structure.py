@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import os
 import re
 import subprocess
 import sys
@@ -16,14 +17,19 @@ PAIRS = ("model", "batches", "train", "evaluate", "checkpoint", "export", "progr
 SHOW = ROOT / "shared" / "show"
 # The folders within shared. Each may import from those after it, and from the core, which is the
 # modules directly in shared.
-ROOMS = ("distributed", "show", "measure", "run")
+ROOMS = ("distributed", "shards", "show", "measure", "run")
+# What goes beyond one machine, or beyond its memory; imported only when it is asked for.
+BEYOND = ("shared.distributed", "shared.shards", "keras_vae.workers", "tf_vae.workers")
 DRAWING = {SHOW / name for name in ("canvas.py", "pictures.py", "plots.py")}
 
 
-def imports(path, whole=False):
-    """The modules that a file imports anywhere: their top-level names, or their whole names."""
-    names = set()
-    for node in ast.walk(ast.parse(path.read_text())):
+def imports(path, whole=False, at_once=False):
+    """The modules that a file imports: their top-level names, or their whole names.
+
+    Those that it imports anywhere or, with `at_once`, outside its functions.
+    """
+    names, module = set(), ast.parse(path.read_text())
+    for node in module.body if at_once else ast.walk(module):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -59,10 +65,43 @@ def test_folders_import_only_from_the_folders_after_them():
             assert not rooms(path) & set(ROOMS[:number]), path
     for path in (ROOT / "shared").glob("*.py"):
         # The command line is beside the core, and calls every folder.
-        assert path.name in ("cli.py", "commands.py") or not rooms(path), path
+        called = {"cli.py": set(ROOMS), "commands.py": set(ROOMS), "data.py": {"shards"}}
+        assert rooms(path) <= called.get(path.name, set()), path
     for package in ("keras_vae", "tf_vae"):
         for path in (ROOT / package).glob("*.py"):
             assert "show" not in rooms(path), path
+
+
+def test_nothing_imports_at_once_what_goes_beyond_one_machine():
+    inside = {ROOT / "shared" / "distributed", ROOT / "shared" / "shards"}
+    for path in [*ROOT.glob("*.py"), *ROOT.glob("*_vae/*.py"), *(ROOT / "shared").rglob("*.py")]:
+        if path.parent not in inside and path.name != "workers.py":
+            assert not [n for n in imports(path, True, True) if n.startswith(BEYOND)], path
+
+
+@pytest.mark.parametrize("package", ["keras_vae", "tf_vae"])
+def test_an_ordinary_training_imports_nothing_that_goes_beyond_one_machine(
+    package, data_path, tmp_path
+):
+    """In a process of its own, in which flags and a folder of data then import it."""
+    run, flags = str(tmp_path / "run"), ["--epochs", "1", "--hidden-dims", "4"]
+    code = f"""
+import sys
+from shared.cli import main
+
+def imported(status, *arguments):
+    assert main({package!r}, list(arguments)) == status, arguments
+    return sorted(name for name in sys.modules if name.startswith({BEYOND!r}))
+
+train = ["train", "--data", {str(data_path)!r}, *{flags!r}, "--out", {run!r}]
+assert imported(0, *train) == []
+assert imported(0, "evaluate", {run!r}) == []
+assert "shared.shards" in imported(2, "train", "--data", {str(tmp_path)!r})
+assert "shared.distributed.cluster" in imported(2, *train, "--overwrite", "--worker", "0")
+"""
+    names = ("TF_CONFIG", "JAX_COORDINATOR_ADDRESS")
+    environment = {name: value for name, value in os.environ.items() if name not in names}
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT, env=environment)
 
 
 def test_no_file_has_more_than_300_lines():

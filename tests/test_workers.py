@@ -25,7 +25,7 @@ PACKAGES = tuple(BACKEND)
 SIZE = ["--hidden-dims", "16", "--batch-size", "6", "--step-losses"]
 
 
-def start(package, *arguments):
+def start(package, *arguments, stdout=subprocess.DEVNULL):
     """Start a `train` command."""
     environment = {
         **os.environ,
@@ -34,7 +34,7 @@ def start(package, *arguments):
         "TF_CPP_MIN_LOG_LEVEL": "3",
     }
     words = [sys.executable, "-m", package, "train", *SIZE, *map(str, arguments)]
-    pipes = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE, "text": True}
+    pipes = {"stdout": stdout, "stderr": subprocess.PIPE, "text": True}
     return subprocess.Popen(words, env=environment, **pipes)
 
 
@@ -68,6 +68,11 @@ def ended(processes, statuses, seconds=120):
         assert "Traceback" not in error
         lines.append(["", *error.strip().splitlines()][-1])
     return lines
+
+
+def history(folder):
+    """The history of a run without its seconds, to the last digit."""
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in read_history(folder)]
 
 
 @pytest.fixture
@@ -106,14 +111,46 @@ def test_virtual_devices_compute_what_one_computes(uneven_path, tmp_path):
     np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
 
 
+@pytest.mark.parametrize("package", PACKAGES)
+def test_checkpoints_inside_an_epoch_change_no_digit(package, uneven_path, tmp_path):
+    """Not of the history either, although they cut the steps into other calls."""
+    arguments = ["--epochs", 2, "--data", uneven_path]
+    folders = [tmp_path / "epochs", tmp_path / "steps"]
+    for folder, more in zip(folders, ([], ["--checkpoint-steps", 7]), strict=True):
+        if package == "tf_vae":
+            more = [*more, "--virtual-devices", 2, "--out", folder]
+            ended([start(package, *arguments, *more)], [0])
+        else:
+            ended(start_both(package, folder, *arguments, *more), [0, 0])
+    assert history(folders[1]) == history(folders[0])
+    for name in ("weights.npz", "steps.csv", "checkpoints/last.npz"):
+        assert (folders[1] / name).read_bytes() == (folders[0] / name).read_bytes(), name
+
+
+def test_the_progress_bar_shows_the_training_loss_as_loss(uneven_path, tmp_path):
+    arguments = ["--epochs", 1, "--data", uneven_path, "--virtual-devices", 2]
+    with (tmp_path / "output").open("w") as file:
+        ended([start("tf_vae", *arguments, "--out", tmp_path / "run", stdout=file)], [0])
+    shown = (tmp_path / "output").read_text().splitlines()
+    last = [line for line in shown if "val_loss" in line][-1]
+    (row,) = history(tmp_path / "run")
+    values = {name: row[name] for name in row if name not in ("epoch", "step")}
+    assert last.endswith(" - ".join(f"{name}: {value:.4f}" for name, value in values.items()))
+
+
 @pytest.mark.parametrize("killed", (0, 1))
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_killed_worker_ends_the_other_and_the_run_resumes(package, killed, uneven_path, tmp_path):
+    """Mostly inside an epoch: ten of eleven checkpoints are."""
     arguments = ["--data", uneven_path]
     run, whole = tmp_path / "run", tmp_path / "whole"
-    workers = start_both(package, run, *arguments, "--epochs", 5000)
-    deadline = time.monotonic() + 120
-    while not (run / "checkpoints" / "previous.npz").exists() and time.monotonic() < deadline:
+    workers = start_both(package, run, *arguments, "--epochs", 5000, "--checkpoint-steps", 5)
+    deadline, table = time.monotonic() + 120, run / "history.csv"
+
+    def two_epochs():
+        return table.exists() and table.read_text().count("\n") > 2
+
+    while not two_epochs() and time.monotonic() < deadline:
         time.sleep(0.05)
     workers[killed].send_signal(signal.SIGKILL)
     began = time.monotonic()
@@ -128,6 +165,7 @@ def test_a_killed_worker_ends_the_other_and_the_run_resumes(package, killed, une
     ended(start_both(package, whole, *more), [0, 0])
     for name in ("weights.npz", "steps.csv"):
         assert (run / name).read_bytes() == (whole / name).read_bytes(), name
+    assert history(run) == history(whole)
     assert read_run_weights(run)[0]["trained_by"] == read_config(whole)["trained_by"]
 
 

@@ -211,18 +211,19 @@ def _loop(steps, run, every, verbose):
     noise_seed = tf.constant(seed_of(config.seed, "noise"))
     feed = training_batches(data.train, config, run.step)
     held_out = evaluation_batches(data.held_out, config)
+    shown_as_given = [*MEANS, *(f"val_{name}" for name in MEANS)]  # otherwise the bar averages them
     for epoch, start, end in config.epoch_ends(n, run.step):
         images, orders = next(feed)
         if verbose:
             print(f"Epoch {epoch}/{config.total_epochs(n)}")
-            progress = keras.utils.Progbar(end - start, stateful_metrics=list(MEANS))
+            progress = keras.utils.Progbar(end - start, stateful_metrics=shown_as_given)
         started, losses, done = time.perf_counter() - float(running.get("seconds", 0)), [], start
-        totals = np.array([running.get(name, (0, 0)) for name in MEANS], np.float64)
+        totals = np.array([running.get(name, (0, 0)) for name in MEANS], np.float32)
         running = {}
         calls = list(calls_of(orders, start, end, every))
         for stored, white in gathered(images, calls):
             rows = steps.run_steps(stored, white, noise_seed)
-            totals += _counted(rows.numpy(), stored.shape[1])
+            _add(totals, rows.numpy(), stored.shape[1])
             losses += rows[:, 0].numpy().tolist()
             done += len(stored)
             if verbose:
@@ -240,17 +241,23 @@ def _loop(steps, run, every, verbose):
         seed = seed_of(config.seed, "evaluation", 0)
         for number, x in enumerate(held_out):
             terms = steps.validation_step(x, tf.constant([seed, number])).numpy()
-            totals += _counted(terms[None], len(x))
+            _add(totals, [terms], len(x))
         row |= {f"val_{name}": value for name, value in _logs(totals).items()}
         row["seconds"] = seconds
         if verbose:
-            progress.update(end - start, list(_logs(totals).items()), finalize=True)
+            shown = {key: row[key] for key in row if key not in ("epoch", "step", "seconds")}
+            progress.update(end - start, list(shown.items()), finalize=True)
         run.finish_epoch(row, losses, gather(model), snapshot(model, steps.optimizer))
 
 
-def _counted(rows, size):
-    """Returns (3, 2) totals and counts of the means of some batches, (batches, 3)."""
-    return np.stack([rows.sum(axis=0) * size, np.full(len(MEANS), len(rows) * size)], axis=1)
+def _add(totals, rows, size):
+    """Adds the means of batches of `size` images, (batches, 3), to totals and counts, (3, 2).
+
+    Batch by batch in float32, as the trackers of tf_vae/train.py do and as a checkpoint stores
+    them: the sums have the same bits wherever a checkpoint or an interruption divides the epoch.
+    """
+    for row in rows:
+        totals += np.stack([row, np.ones_like(row)], axis=1) * np.float32(size)
 
 
 def _logs(totals):

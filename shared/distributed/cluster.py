@@ -5,13 +5,13 @@ import os
 import socket
 from dataclasses import dataclass
 
-from shared.backend import backend
+from shared.backend import CLUSTER_VARIABLES, backend
 from shared.config import UsageError
 from shared.text import printable
 
 __all__ = ["Cluster", "cluster_of"]
 
-JAX_VARIABLES = ("JAX_COORDINATOR_ADDRESS", "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
+JAX_VARIABLES = (CLUSTER_VARIABLES["keras_vae"], "JAX_NUM_PROCESSES", "JAX_PROCESS_ID")
 WANTED = "expected host:port,host:port,…, one address for each worker"
 
 
@@ -51,8 +51,6 @@ def cluster_of(package, command):
     Raises:
         UsageError: the flags or variables contradict themselves, or name no valid addresses.
     """
-    if command.connect_timeout <= 0:
-        raise UsageError(f"--connect-timeout is {command.connect_timeout:g}; expected seconds > 0")
     if command.virtual_devices is not None:
         return _virtual(package, command)
     if command.workers is not None:
@@ -62,13 +60,14 @@ def cluster_of(package, command):
         source, index = "--workers", command.worker
     elif command.worker is not None:
         raise UsageError(f"--worker needs --workers; {WANTED}")
-    elif package == "tf_vae" and os.environ.get("TF_CONFIG"):
-        source, (addresses, index) = "TF_CONFIG", _from_tf_config(os.environ["TF_CONFIG"])
-    elif package == "keras_vae" and os.environ.get(JAX_VARIABLES[0]):
+    elif not os.environ.get(CLUSTER_VARIABLES[package]):
+        return None
+    elif package == "tf_vae":
+        source = CLUSTER_VARIABLES[package]
+        addresses, index = _from_tf_config(os.environ[source])
+    else:
         _check_backend(package)
         return _from_jax(command.connect_timeout)
-    else:
-        return None
     _check_backend(package)
     for address in addresses:
         _parse(source, address)

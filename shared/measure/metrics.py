@@ -13,7 +13,7 @@ import time
 import numpy as np
 
 from shared.config import UsageError, from_dict
-from shared.data import evaluation_images, training_images
+from shared.data import evaluation_images, pixels_of, training_images
 from shared.run.folder import read_config, read_metrics, store_metrics, versions
 from shared.seeds import seed_of
 
@@ -42,7 +42,8 @@ def measure(directory, implementation, model, data, samples=1, on_progress=None)
             the noise of z is far smaller than the standard error over images.
         on_progress: called with (images done, total images), each as often as it gets a sample.
     Returns:
-        {name: metric}, where a metric is a dict with value, unit, n, samples and seconds.
+        {name: metric}, where a metric is a dict with value, unit, n, samples, seconds and x, what
+        the pixels are on which it was measured.
     """
     from shared.elbo import mean_terms
     from shared.measure.diagnostics import elbo_estimate
@@ -59,7 +60,7 @@ def measure(directory, implementation, model, data, samples=1, on_progress=None)
             if on_progress:
                 on_progress(done, total)
         common = {"unit": NATS, "n": len(x), "samples": count}
-        common["seconds"] = time.perf_counter() - started
+        common |= {"seconds": time.perf_counter() - started, "x": pixels_of(data, config, part)}
         for name, value in mean_terms(np.asarray(terms)).items():
             measured[f"{part}_{name}"] = {"value": value, **common}
         loss, errors = measured[f"{part}_loss"], {}
@@ -68,10 +69,10 @@ def measure(directory, implementation, model, data, samples=1, on_progress=None)
             errors = elbo_estimate(terms[:, 0] - terms[:, 1])
             errors = {name: errors[name] for name in ("standard_error", "noise_error")}
         loss |= errors
-        if _bits_unit(config):
+        if unit := _bits_unit(config, common["x"]):
             scale = math.log(2) * data.input_dim
             bits = {name: error / scale for name, error in errors.items()}
-            bits = {**common, "value": loss["value"] / scale, "unit": _bits_unit(config), **bits}
+            bits = {**common, "value": loss["value"] / scale, "unit": unit, **bits}
             measured[f"{part}_bits_per_pixel"] = bits
     return measured
 
@@ -79,18 +80,16 @@ def measure(directory, implementation, model, data, samples=1, on_progress=None)
 def _trained_on(data, config):
     """Returns the training images to measure: with fixed binarization, the pixels of the training.
 
-    Otherwise they are grey, and an implementation draws the pixels that it measures; drawing does
-    not change pixels that are already binary.
+    Otherwise an implementation draws the pixels that it measures; drawing does not change pixels
+    that are already binary.
     """
     fixed = config.binarization == "fixed"
     return training_images(data.train, config, epoch=1) if fixed else data.train
 
 
-def _bits_unit(config):
+def _bits_unit(config, pixels):
     """Returns the unit of a loss in bits, or None if it bounds no code length or log density."""
-    if config.posterior == "delta" or (
-        config.likelihood == "bernoulli" and config.binarization == "none"
-    ):
+    if config.posterior == "delta" or (config.likelihood == "bernoulli" and pixels == "grey"):
         return None
     if config.likelihood in ("gaussian", "continuous-bernoulli"):
         # For grey values in 256 levels, with uniform noise within a level, it is 8 bits more.
@@ -115,7 +114,7 @@ def measure_z(directory, implementation, data, on_progress=None):
     x_test, x_train = (
         evaluation_images(x, config) for x in (data.x_test, _trained_on(data, config))
     )
-    common = {"n": len(x_test), "samples": 0}
+    common = {"n": len(x_test), "samples": 0, "x": pixels_of(data, config, "test")}
     measured, epochs = {}, config.pictured(values["data"]["n_train"])
     for done, epoch in enumerate(epochs, start=1):
         started = time.perf_counter()
@@ -200,6 +199,7 @@ def measure_bound(directory, implementation, model, data, samples, on_progress=N
         "n": len(x),
         "samples": samples,
         "seconds": time.perf_counter() - started,
+        "x": pixels_of(data, config, "test"),
     }
     return {"test_importance_bound": bound}
 
@@ -239,6 +239,7 @@ def measure_exact(directory, implementation, model, data, count, on_progress=Non
     q = implementation.encode(model, x)
     identity = posterior_identity(bernoulli_on_grid(decode), x, *q, on_progress=on_progress)
     common = {"unit": NATS, "n": len(x), "samples": 0, "seconds": time.perf_counter() - started}
+    common["x"] = pixels_of(data, config, "test")
     measured = {
         f"test_exact_{name}": {
             "value": identity[name].mean(),
@@ -290,7 +291,6 @@ def write_metrics(directory, data, *measured):
         metrics[name if own else f"{name}_on_{data.name}"] = {
             **metric,
             "data": data.name,
-            "x": "grey" if config.binarization == "none" else "binary",
             "seed": config.seed,
             "step": step,
             "versions": versions(),

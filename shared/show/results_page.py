@@ -4,6 +4,7 @@ import json
 
 import numpy as np
 
+from shared.data import pixels_of
 from shared.measure.original import original_step_losses
 from shared.measure.parity import all_identical
 from shared.run.files import write_atomically
@@ -39,12 +40,15 @@ SEED_DEPENDENCE = (
     " The recipe is kept as it was published; the second band shows the same with Glorot weights"
     " and a learning rate of 0.001."
 )
-GREY = (
-    "Nats per image; lower loss is better. The pixels are grey, so the Bernoulli likelihood is not"
-    " normalised: these numbers can be compared with each other and with those of the 2018 code,"
-    " but not with published tables on binary MNIST. Train is a running mean over the epoch, test"
-    " is measured at its end."
-)
+NOTES = {
+    "grey": "The pixels are grey, so the Bernoulli likelihood is not normalised: these numbers can"
+    " be compared with each other and with those of the 2018 code, but not with published tables on"
+    " binary MNIST.",
+    "binary": "Every pixel is 0 or 1, so the Bernoulli likelihood is normalised, and minus the loss"
+    " is a lower bound on log p(x).",
+    "binary and grey": "Some of the images are binary and the others grey, on which the Bernoulli"
+    " likelihood is not normalised: train and test cannot be compared.",
+}
 
 
 def draw_seeds(out, losses, seeds, data, steps):
@@ -100,6 +104,14 @@ def _rows(out, configs, data):
     return header, rows
 
 
+def _pixels(configs, data):
+    """Returns what the pixels are of which the results are: a key of NOTES."""
+    parts = ("train", data.held_out_name)
+    return " and ".join(
+        sorted({pixels_of(data, config, part) for config in configs.values() for part in parts})
+    )
+
+
 def results_table(out, configs, data):
     """Returns the results as a table for the terminal: each pictured epoch of each run.
 
@@ -110,7 +122,10 @@ def results_table(out, configs, data):
     Returns:
         rich.table.Table
     """
-    title = f"nats per image, x: grey; train is a running mean over the epoch; data {data.name}"
+    title = (
+        f"nats per image, x: {_pixels(configs, data)}; train is a running mean over the epoch;"
+        f" data {data.name}"
+    )
     return text_table(title, *_rows(out, configs, data), left=2)
 
 
@@ -138,7 +153,11 @@ def write_page(out, configs, data, parity, implementation, seeds=None, frames=No
         heading = "The 2018 TensorFlow recipe depends on its seed"
         sections.append((heading, [("text", SEED_DEPENDENCE), ("figures", [figure])]))
     table = ("table", _rows(out, configs, data))
-    sections.append(("Results", [("text", GREY), table]))
+    note = (
+        f"Nats per image; lower loss is better. {NOTES[_pixels(configs, data)]} Train is a running"
+        f" mean over the epoch, {data.held_out_name} is measured at its end."
+    )
+    sections.append(("Results", [("text", note), table]))
     weights = [
         [name, weight, each["max_abs_difference"], "yes" if each["bit_identical"] else "NO"]
         for name in configs
