@@ -30,7 +30,7 @@ def training_batches(x, config, step=0):
         tf.data.Dataset of (batch, input_dim); the last batch of an epoch holds the remaining
         examples.
     """
-    n, per_epoch = len(x), config.steps_per_epoch(len(x))
+    per_epoch = config.steps_per_epoch(len(x))
     # A call of Python per batch would take a third of the time of the training.
     several = max(1, NUMBERS // (config.batch_size * x.shape[1]))
     calls = -(-per_epoch // several)
@@ -41,7 +41,7 @@ def training_batches(x, config, step=0):
         if epoch not in current:
             current.clear()
             images = as_stored(training_images(x, config, epoch + 1))
-            current[epoch] = examples_of(config, epoch + 1, n), images
+            current[epoch] = examples_of(config, epoch + 1, x), images
         order, images = current[epoch]
         rows = order[part * several * config.batch_size :][: several * config.batch_size]
         return images.stored(rows), images.white

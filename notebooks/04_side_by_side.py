@@ -61,6 +61,7 @@ from shared.config import recipe
 from shared.data import load_data
 from tools import KeepGradient, block, side_by_side
 from shared.measure.programs import differences
+from shared.optimizer import build_optimizer
 from shared.seeds import seed_of
 from shared.measure.parity import compare
 
@@ -395,8 +396,7 @@ def by_hand(config, loss_of, compiled=True):
     """Returns the weights after each watched number of steps: {steps: {name: array}}."""
     model = theirs.build(config, data.input_dim)
     variables = list(model.named_weights.values())
-    optimizer = keras.optimizers.RMSprop(config.learning_rate)
-    optimizer.build(variables)
+    optimizer = build_optimizer(config, len(data.x_train), variables)
 
     def step(x, noise_seed):
         with tf.GradientTape() as tape:
@@ -485,7 +485,8 @@ away["another seed"] = distance(by_hand(dataclasses.replace(config, seed=1), as_
 def fit_without_xla(config):
     """Returns the same as `by_hand`, by `fit`."""
     model = ours.build(config, data.input_dim)
-    model.compile(optimizer=keras.optimizers.RMSprop(config.learning_rate), jit_compile=False)
+    optimizer = build_optimizer(config, len(data.x_train), model.trainable_variables)
+    model.compile(optimizer=optimizer, jit_compile=False)
     weights = {}
 
     def record(batch, logs):

@@ -510,7 +510,9 @@ show(pictures.kl_bars(chosen, "Ten latents: a larger beta switches them off"))
 panels, lines, steps = {}, {}, fast(800, 80)
 for warmup in fast((0, 600), (60,)):
     title = f"{warmup} steps" if warmup else "no warm-up"
-    its_config = recipe("post-tf", steps=steps, seed=1, kl_warmup_steps=warmup)
+    its_config = recipe(
+        "post-tf", steps=steps, seed=1, optimizer_epsilon=1e-7, kl_warmup_steps=warmup
+    )
     model, its_run = train(its_config, data, verbose=0)
     q, found = encode(model, data.x_test), evaluate(model, data.x_test, its_config)
     panels[title] = diagnostics.kl_per_dimension(*q), diagnostics.active_units(q[0])
@@ -519,13 +521,13 @@ for warmup in fast((0, 600), (60,)):
         f"{title:12} test loss {found['loss']:.1f} = KL {found['kl']:.1f} - log-likelihood"
         f" {found['log_likelihood']:.1f} nats; {panels[title][1].sum()} of 20 units active"
     )
-text = "post-tf, seed 1: the KL while training"
+text = "post-tf with Keras' ε, seed 1: the KL while training"
 show(
     pictures.curves(np.arange(1, len(lines[title]) + 1), lines, text, "epoch", "KL, nats", log="y")
 )
 
 # %%
-show(pictures.kl_bars(panels, "post-tf, seed 1: KL of each latent at the end"))
+show(pictures.kl_bars(panels, "post-tf with Keras' ε, seed 1: KL of each latent at the end"))
 
 # %% [markdown]
 # Without a warm-up, one of twenty latents is used. With it, the mean KL of the first epoch is ten times as high

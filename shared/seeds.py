@@ -73,16 +73,19 @@ def window_order(seed, epoch, n, batch_size):
     return (starts[:, None] + np.arange(batch_size, dtype=np.int32)).ravel()
 
 
-def examples_of(config, epoch, n):
+def examples_of(config, epoch, x):
     """Returns the examples of an epoch in the order in which a config trains on them.
 
     Args:
         config: shared.config.Config; its order, seed and batch size are used.
         epoch: the number of the epoch; the first is 1.
-        n: number of examples.
+        x: the training images, an array or shared.pixels.Pixels; their number is used, and their
+            `mixed`, if they have one.
     Returns:
         int32 indices of the examples, batch by batch.
     """
-    if config.order == "windows":
-        return window_order(config.seed, epoch, n, config.batch_size)
-    return epoch_order(config.seed, epoch, n)
+    if config.order != "windows":
+        return epoch_order(config.seed, epoch, len(x))
+    order = window_order(config.seed, epoch, len(x), config.batch_size)
+    mixed = getattr(x, "mixed", None)
+    return order if mixed is None else mixed[order]

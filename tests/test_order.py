@@ -50,7 +50,7 @@ def test_a_feed_that_begins_at_any_step_has_the_batches_of_these_steps(fed, orde
     """30 images in batches of 8 are 4 steps per epoch; only a shuffle has a smaller last batch."""
     config, data = windows(), numbered()
     config = dataclasses.replace(config, order=order)
-    examples = [examples_of(config, epoch, N) for epoch in (1, 2, 3, 4)]
+    examples = [examples_of(config, epoch, data.train) for epoch in (1, 2, 3, 4)]
     wanted = [each[i : i + 8] for each in examples for i in range(0, len(each), 8)]
     assert {len(each) for each in wanted} == ({8} if order == "windows" else {8, 6})
     for batch, numbers in zip(fed(config, data, step, 6), wanted[step : step + 6], strict=True):
@@ -61,7 +61,7 @@ def test_a_feed_that_begins_at_any_step_has_the_batches_of_these_steps(fed, orde
 def test_the_feed_of_fit_is_the_same_in_however_many_parts_it_is_gathered(pixels, monkeypatch):
     monkeypatch.setattr(keras_vae.batches, "NUMBERS", pixels)  # one batch, or all, per call
     config, data = windows(order="shuffle"), numbered()
-    examples = np.concatenate([examples_of(config, epoch, N) for epoch in (1, 2)])
+    examples = np.concatenate([examples_of(config, epoch, data.train) for epoch in (1, 2)])
     np.testing.assert_array_equal(np.concatenate(fed_by_keras(config, data, 0, 8)), examples)
 
 
@@ -119,9 +119,12 @@ def test_windows_of_images_that_are_stored_label_by_label_are_refused():
 
 
 def test_a_window_of_mnist_5k_is_as_mixed_as_one_of_mnist():
-    """The package stores the digits sorted; in a random order, a window of 100 has all classes."""
-    labels = load_data("mnist-5k").y_train
-    assert np.bincount(labels).tolist() == [400] * 10
+    """The package stores the digits by class; windows are drawn from a random order of them."""
+    data = load_data("mnist-5k")
+    assert (np.diff(data.y_train) >= 0).all()
+    Run(None, recipe("post-tf"), data, "tf_vae")  # is not refused
+    assert sorted(data.train.mixed) == list(range(4000))
+    labels = data.y_train[data.train.mixed]
     counts = [np.bincount(labels[i : i + 100], minlength=10) for i in range(0, 4000, 100)]
     # A count is hypergeometric with mean 10 and standard deviation 2.96.
     assert np.abs(np.array(counts) - 10).max() <= 5 * 2.96 and np.std(counts) > 2

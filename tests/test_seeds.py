@@ -7,6 +7,7 @@ import pytest
 
 from shared import seeds
 from shared.config import recipe
+from shared.pixels import Pixels
 from shared.seeds import epoch_order, examples_of, seed_of, window_order
 
 ROLES = (
@@ -128,7 +129,10 @@ def test_windows_start_at_every_example_equally_often():
 
 
 def test_a_config_trains_on_its_own_order():
-    config = recipe("post-keras", seed=4, batch_size=8)
-    np.testing.assert_array_equal(examples_of(config, 2, 50), epoch_order(4, 2, 50))
+    x, config = Pixels([np.zeros((50, 1))]), recipe("post-keras", seed=4, batch_size=8)
+    np.testing.assert_array_equal(examples_of(config, 2, x), epoch_order(4, 2, 50))
     config = recipe("post-keras", seed=4, batch_size=8, order="windows")
-    np.testing.assert_array_equal(examples_of(config, 2, 50), window_order(4, 2, 50, 8))
+    np.testing.assert_array_equal(examples_of(config, 2, x), window_order(4, 2, 50, 8))
+    x.mixed = np.random.RandomState(0).permutation(50)
+    wanted = x.mixed[window_order(4, 2, 50, 8)]
+    np.testing.assert_array_equal(examples_of(config, 2, x), wanted)

@@ -28,10 +28,10 @@ def training_batches(x, config, step=0):
         if it is smaller, the last batch. The batches of the first epoch that are already done are
         left out.
     """
-    n, per_epoch = len(x), config.steps_per_epoch(len(x))
+    per_epoch = config.steps_per_epoch(len(x))
     epoch, done = step // per_epoch + 1, step % per_epoch
     while True:
-        order = examples_of(config, epoch, n)[done * config.batch_size :]
+        order = examples_of(config, epoch, x)[done * config.batch_size :]
         whole = len(order) - len(order) % config.batch_size
         orders = order[:whole].reshape(-1, config.batch_size), order[None, whole:]
         yield training_images(x, config, epoch), [part for part in orders if part.size]
