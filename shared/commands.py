@@ -79,7 +79,10 @@ def train(package, command):
 
 
 def _cluster(package, command):
-    """Returns the cluster that flags or variables ask for, or None; only they import its code."""
+    """Returns the cluster that flags or variables ask for, or None.
+
+    Only in the first case is the code for workers imported.
+    """
     if command.connect_timeout <= 0:
         raise UsageError(f"--connect-timeout is {command.connect_timeout:g}; expected seconds > 0")
     flags = command.workers, command.worker, command.virtual_devices

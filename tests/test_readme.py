@@ -73,3 +73,15 @@ def test_a_class_opens_the_page_that_its_command_writes(name):
     assert "`make quick`" in text and "make reproduce" not in text
     pages = set(re.findall(r"`([^`]+/index\.html)`", text)) - {"docs/index.html"}  # it is committed
     assert pages == {str(QUICK.out / "index.html")}
+
+
+@pytest.mark.parametrize("path", [ENGLISH, CHINESE], ids=["en", "zh-CN"])
+def test_the_readme_says_which_k_the_dots_of_published_png_have(path):
+    """It is not that of the table beside the figure, which is measured by `evaluate`."""
+    source = (ROOT / "benchmarks" / "published.py").read_text()
+    (dots,) = re.findall(r"^    samples: int = (\d+)$", source, re.MULTILINE)
+    text = path.read_text()
+    after = text[text.index("](docs/figures/published.png)") :]
+    table = set(re.findall(r"--importance-samples (\d+)$", text, re.MULTILINE))
+    named = re.findall(r"K (?:=|is|是)\s*(\d+)", " ".join(after.split("\n\n")[1].split()))
+    assert [dots, *table] == named

@@ -23,6 +23,9 @@ BACKEND = {"tf_vae": "tensorflow", "keras_vae": "jax"}
 PACKAGES = tuple(BACKEND)
 # 110 steps in two epochs; batches, also the last ones, can be divided by two.
 SIZE = ["--hidden-dims", "16", "--batch-size", "6", "--step-losses"]
+# Relative differences of losses that are allowed: in the first ten steps ten roundings of a
+# float32, and later the effect of a relu that is on in one training and off in the other.
+FIRST, LATER = 1e-6, 1e-3
 
 
 def start(package, *arguments, stdout=subprocess.DEVNULL):
@@ -75,6 +78,19 @@ def history(folder):
     return [{k: v for k, v in row.items() if k != "seconds"} for row in read_history(folder)]
 
 
+def assert_same_training(one, several, steps):
+    """Several workers take the steps of one, but for the order of the sums over a batch.
+
+    That changes the last bits of a gradient. Where it moves the input of a relu across zero, a
+    whole image is missing in the gradient of a unit, and the optimizer makes a visible difference
+    of it (docs/scaling.md); this is rare, and hardly ever happens in the first steps.
+    """
+    alone, together = (np.array(read_step_losses(folder)) for folder in (one, several))
+    assert len(alone) == steps
+    np.testing.assert_allclose(together[:10], alone[:10], rtol=FIRST)
+    np.testing.assert_allclose(together, alone, rtol=LATER)
+
+
 @pytest.fixture
 def uneven_path(uneven_data):
     """The path of 330 + 620 images."""
@@ -89,26 +105,22 @@ def test_two_workers_compute_what_one_computes(package, seed, uneven_path, tmp_p
     ended([start(package, *arguments, "--out", one)], [0])
     ended(start_both(package, two, *arguments), [0, 0])  # it compares the workers' final weights
     assert not (tmp_path / "not used").exists()
-    alone, together = (np.array(read_step_losses(folder)) for folder in (one, two))
-    # The sums over a batch have another order. This changes the last bits of a gradient, and the
-    # difference grows from step to step.
-    assert len(alone) == 110
-    np.testing.assert_allclose(together[:100], alone[:100], rtol=1e-5)
+    assert_same_training(one, two, steps=110)
     losses = [read_metrics(folder)["test_loss"]["value"] for folder in (one, two)]
-    assert losses[1] == pytest.approx(losses[0], rel=1e-4)
+    assert losses[1] == pytest.approx(losses[0], rel=LATER)
     for ours, theirs in zip(*(read_history(folder) for folder in (one, two)), strict=True):
-        for name in ("loss", "log_likelihood", "kl", "val_loss", "val_kl"):
-            assert theirs[name] == pytest.approx(ours[name], rel=1e-4), name
+        for name in ("loss", "log_likelihood", "val_loss"):
+            assert theirs[name] == pytest.approx(ours[name], rel=LATER), name
+        for name in ("kl", "val_kl"):  # a small part of the loss
+            assert theirs[name] == pytest.approx(ours[name], rel=20 * LATER), name
 
 
 def test_virtual_devices_compute_what_one_computes(uneven_path, tmp_path):
     """Three replicas, of which two have one more image than the third in a batch of 8."""
-    losses = []
     for name, more in (("one", []), ("three", ["--virtual-devices", "3"])):
         arguments = ["--batch-size", 8, "--steps", 100, "--data", uneven_path, *more]
         ended([start("tf_vae", *arguments, "--out", tmp_path / name)], [0])
-        losses.append(read_step_losses(tmp_path / name))
-    np.testing.assert_allclose(losses[1], losses[0], rtol=1e-5)
+    assert_same_training(tmp_path / "one", tmp_path / "three", steps=100)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
