@@ -17,6 +17,7 @@ from shared.config import Config, from_dict
 from shared.elbo import reparameterize
 from shared.likelihoods import mean_image
 from shared.objective import objective_loss, repeated, terms_of
+from shared.optimizer import RMSpropOfKeras2  # noqa: F401, named in saved models
 from shared.seeds import seed_of
 from shared.trackers import StepLosses, track_terms
 from shared.weights import check_heads, check_posterior, head_widths, name_weights

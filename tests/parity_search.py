@@ -73,8 +73,7 @@ def examples(draw):
         seed=draw(st.integers(0, 99)),
     )
     batch_size = draw(st.one_of(st.integers(1, images.n_train + 9), st.sampled_from((8, 32, 100))))
-    per_epoch = -(-images.n_train // batch_size)
-    steps = draw(st.one_of(st.none(), st.integers(1, 3 * per_epoch)))
+    steps = draw(st.one_of(st.none(), st.integers(1, 3 * -(-images.n_train // batch_size))))
     optimizer = draw(st.sampled_from(("rmsprop", "adam", "sgd")))
     likelihoods = ("bernoulli", "gaussian", "categorical", "continuous-bernoulli")
     likelihood = draw(st.sampled_from(likelihoods))
