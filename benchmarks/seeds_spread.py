@@ -7,6 +7,7 @@ of each epoch. The runs are kept; started again, the command continues.
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import tyro
@@ -39,6 +40,8 @@ class Spread:
     """Number of seeds, from 0 on."""
     epochs: int = 50
     """Epochs of each training; epoch 5 is reported as well."""
+    rmsprop_epsilon: Literal["outside", "inside"] = "outside"
+    """Where RMSprop adds its epsilon, as for train."""
     implementation: str = "tf_vae"
     """tf_vae or keras_vae, which give the same bits."""
     out: Path = Path("runs/seeds")
@@ -66,7 +69,9 @@ def main():
     data, implementation = load_data(job.data), import_implementation(job.implementation)
     losses, results = [], []
     for seed in range(job.seeds):
-        config = recipe("post-keras", epochs=job.epochs, seed=seed)
+        config = recipe(
+            "post-keras", epochs=job.epochs, seed=seed, rmsprop_epsilon=job.rmsprop_epsilon
+        )
         print(f"seed {seed} of {job.seeds}", flush=True)
         by_epoch, each = measured(implementation, config, data, job.out / f"seed-{seed}")
         losses.append(by_epoch)

@@ -469,13 +469,21 @@ def fit_without_xla(config):
     return weights
 
 
-tf.config.run_functions_eagerly(True)
-try:
-    eager = by_hand(config, as_it_is, compiled=False)
-finally:
-    tf.config.run_functions_eagerly(False)
-plain_fit = fit_without_xla(config)
+def both_without_xla(config):
+    """Returns the weights of `fit` and of the eager loop at the watched steps."""
+    tf.config.run_functions_eagerly(True)
+    try:
+        eager = by_hand(config, as_it_is, compiled=False)
+    finally:
+        tf.config.run_functions_eagerly(False)
+    return fit_without_xla(config), eager
+
+
+plain_fit, eager = both_without_xla(config)
 away["XLA off: fit against the loop"] = distance(plain_fit, eager)
+keras_3 = dataclasses.replace(config, rmsprop_epsilon="inside")
+keras_3_runs = both_without_xla(keras_3)
+away["the same, with Keras 3's RMSprop"] = distance(*keras_3_runs)
 away["the loop, XLA off against XLA on"] = distance(eager, loop)
 
 # %%
@@ -487,6 +495,17 @@ for name, values in away.items():
 text = f"post-keras · {data.name} · largest difference of two runs in any weight"
 lines = {name: np.where(values > 0, values, np.nan) for name, values in away.items()}
 show(pictures.curves(np.array(watched), lines, text, "step", "largest |difference|", log="xy"))
+
+# %%
+kernel = "encoder/hidden_1/kernel"
+print(
+    "step   weights of the kernel apart by more than 1e-5, and the hidden units that they belong to"
+)
+for step in watched:
+    apart = np.abs(keras_3_runs[0][step][kernel] - keras_3_runs[1][step][kernel]) > 1e-5
+    print(
+        f"{step:4} {apart.sum():8,} of {apart.size:,} {apart.any(axis=0).sum():6} of {apart.shape[1]}"
+    )
 
 # %% [markdown]
 # 从图的上方往下看：

@@ -452,6 +452,7 @@ for warmup in fast((0, 600), (60,)):
         f"{title:12} test loss {found['loss']:.1f} = KL {found['kl']:.1f} - log-likelihood"
         f" {found['log_likelihood']:.1f} nats; {panels[title][1].sum()} of 20 units active"
     )
+    print(f"{'':12} KL of the first epochs: " + ", ".join(f"{kl:.0f}" for kl in lines[title][:5]))
 text = "post-tf with Keras' ε, seed 1: the KL while training"
 show(
     pictures.curves(np.arange(1, len(lines[title]) + 1), lines, text, "epoch", "KL, nats", log="y")
