@@ -297,12 +297,12 @@ text = f"tf_vae · post-tf · {data.name} (4,000 + 1,000) · running means over 
 show(plots.loss_by_step(lines, bands, text, limits=(105, 260)))
 
 # %% [markdown]
-# With the recipe's own ε every seed trains. With an ε ten times as large, which is still far below every weight and every
-# pixel, six of the twelve seeds **stall**: their losses stay between 157 and 208. A number that looks like a
+# With the recipe's own ε every seed trains. With an ε ten times as large, which is still far below the size of the weights and
+# of the pixels, six of the twelve seeds **stall**: their losses stay between 157 and 208. A number that looks like a
 # technicality decides whether this recipe works.
 #
-# With a shuffle no seed stalls, but four of them end 10 to 20 nats above the others. Is the order of the images a
-# second cause? Section 6 asks this with more seeds before it answers.
+# With a shuffle, one of the twelve stalls. Is the order of the images a second cause? Section 6 asks this with more
+# seeds before it answers.
 #
 # Most stalled seeds are not stuck at once, and they do not stop at one level. The highest level is easy to explain. A
 # decoder that learns nothing from $z$ can do no better than to output the *mean image* for every $z$, and the loss is
@@ -450,12 +450,12 @@ show(pictures.curves(np.arange(count + 1), curves, text, "step", "living units o
 #    standard deviation of 0.0009; with $10^{-7}$ it moves by a sixth of that. In the first case half of the units are
 #    dead after one step, in the second case three quarters are still living, nearly as equal as they began.
 # 3. **From the second step on ε matters no more**, because the weights of the decoder, and with them the gradients of the
-#    encoder, have grown by orders of magnitude. Every weight now moves by almost 0.01 per step, all units in step with each
-#    other, and their sum moves the mean of $q$: the KL rises to a peak at step 3. The peak is higher the more units
+#    encoder, have grown by orders of magnitude. Most weights now move by several thousandths per step, all units in step with
+#    each other, and their sum moves the mean of $q$: the KL rises to a peak at step 3. The peak is higher the more units
 #    move together: 40 to 300 nats with $10^{-8}$, 120 to 730 with $10^{-7}$.
 # 4. Now the KL is by far the largest term of the loss, and its gradient reduces the hidden units. Adam averages over past
 #    gradients, so it continues to reduce them after the KL has become small again. After a peak of 300 nats, dozens of units
-#    stay above 0; after one of 500 to 700 nats, nearly all units fall **below 0 for every image**. Their gradient is then
+#    stay above 0; after one of 460 to 730 nats, nearly all units fall **below 0 for every image**. Their gradient is then
 #    zero, and they stay dead.
 #
 # So ε is not a technicality here: it decides whether the first step makes the units different from each other before
@@ -484,7 +484,7 @@ for name, changes in others.items():
     print(f"{name:36}: " + "".join(f"{end:6}" for end in ends))
 
 # %% [markdown]
-# Each of the three changes keeps dozens of units alive where Keras' ε alone keeps a handful. Small initial
+# Each of the three changes keeps 31 units or more alive, where Keras' ε alone keeps 5 at most. Small initial
 # weights alone are not the cause, and large steps alone are not the cause: the cause is large steps on units that are
 # still equal. (This counts units after the first steps, for three seeds: enough to find the cause, not enough
 # to recommend a setting.)
@@ -519,13 +519,13 @@ print(f"a shuffle {chance('shuffle'):.2f}")
 
 # %% [markdown]
 # - **ε is a cause in the original, too**: 5 of 8 runs stall with Keras' ε, 3 of 40 with its own. Chance alone would
-#   do this about once in a thousand times.
+#   do this about once in 700 times.
 # - **The order of the images is not shown to be one.** 2 of 12 runs stall with a shuffle, and 3 of 40 without; chance alone does
 #   that often. The first sixteen runs as published had none, which looked like a difference until more seeds were run.
 #   What a shuffle does change is small and in the other direction: the median falls by four nats, because every image
 #   is used before one is used again.
-# - **The recipe itself stalls for about one seed in thirteen**, in the original as in ours (README, [what you will
-#   see](../README.md#what-you-will-see)).
+# - **The recipe itself stalls for a few seeds**, 3 of 40 in the original and 7 of 40 in ours (README, [what you will
+#   see](../README.md#what-you-will-see)); chance alone makes a difference as large as this in a third of all cases.
 #
 # The general lesson: before you explain a difference between two groups of runs, ask how often chance makes one
 # as large. And before you believe a comparison of two frameworks, compare their defaults;
