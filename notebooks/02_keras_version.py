@@ -214,8 +214,8 @@ show(pictures.curves(np.array(list(table)), scores, text, "epoch", "accuracy; si
 # - **The KL rises in the first epoch, falls until epoch 5, and then hardly changes.** An untrained encoder has a
 #   KL of 0.2 to 0.3 (section 1). In the first epoch it learns to move images apart, and moves many means outside
 #   the prior; the KL has then two parts that change in opposite directions. The part of the means,
-#   $\frac12\mu^2$, falls from 17.8 nats to 1.8 by epoch 20, because training moves the means back. The part of
-#   the widths, $\frac12(\sigma^2 - 1 - \log\sigma^2)$, grows from 0.6 to 4.3 nats, because $q$ becomes narrower.
+#   $\frac12\mu^2$, falls from 17.9 nats to 1.8 by epoch 20, because training moves the means back. The part of
+#   the widths, $\frac12(\sigma^2 - 1 - \log\sigma^2)$, grows from 0.6 to 4.4 nats, because $q$ becomes narrower.
 #   Between the epochs 5 and 50 the two nearly cancel: −1.0 and +1.4 nats. Later the means stay where they are,
 #   and only the widths shrink. (Halving a small σ in both latents adds about $2\log 2 = 1.4$ nats.)
 # - **A narrow $q$ is useful because similar images are encoded close together.** Where the $q$ of two images

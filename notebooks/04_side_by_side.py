@@ -549,19 +549,26 @@ for step in watched:
 #
 # - **Another seed** gives another model from the start. (Two models with different weights may be equally good: this
 #   figure compares bits, not quality.)
-# - **The mean without the factor**: at first, RMSprop compensates the wrong size of the gradients, but the weight of the
-#   KL is wrong by a factor of 784, and the weights become different.
+# - **The mean without the factor**: the gradients have another size and another direction, because the weight of the KL
+#   is wrong by a factor of 784. RMSprop divides the size away, so already the first step differs by as much as a step
+#   is long.
 # - **XLA off against XLA on** differs as much, for a simple reason: a compiled function draws other noise from the same
 #   seed. Both are right; they are two different runs.
-# - **XLA off on both sides**: noise and order agree again, and after the first step the weights differ by $10^{-8}$, in
-#   the last digit of float32. The two frameworks add in another order.
+# - **XLA off on both sides, with Keras 3's form of RMSprop**: after the first step the weights differ by $10^{-8}$, in the last
+#   digit of float32. In a graph, TensorFlow computes $g / \sqrt{a + \varepsilon}$ as $g \cdot \mathrm{rsqrt}(a + \varepsilon)$;
+#   in the eager loop it does not. With Keras 2's form, $g / (\sqrt a + \varepsilon)$, there is nothing to rewrite, and **the
+#   two are equal in every bit** (their differences are 0, so the line is not in the figure). This is one
+#   experiment with one network; without XLA nothing more is proved.
 # - **A sum of the pixels, written out**: the same formula in other operations, and the compiler computes other sums.
 #   784 times the mean *changes nothing more*; the two lines are equal, because the compiler converts one into the other.
 #
-# The last three start with a difference in the last digit, which grows slowly for about 200 steps. Then it grows quickly,
-# by a factor of ten thousand. The growth starts with one or two hidden units: a relu that is slightly above 0 in one run
-# and slightly below 0 in the other has a gradient in one run and none in the other. This difference is no longer a
-# rounding error, and it spreads to all weights.
+# The last three start with a difference in the last digit, which stays below $10^{-6}$ for 100 steps. At step 200 it is
+# ten thousand times as large, and the last table shows where: in more than half of the hidden units. This is a
+# **butterfly effect**, and not the growth of rounding errors. A relu that is slightly above 0 in one run and slightly
+# below 0 in the other has a gradient in one run and none in the other. At a pixel that few images use, that is the
+# whole gradient of a weight, and RMSprop, which divides a gradient by its own size, turns it into a whole step.
+# ([docs/scaling.md](../docs/scaling.md#several-workers) has a case in which the first weights apart by a whole step were found:
+# they belonged to two units.)
 #
 # So "nearly equal" does not last for a few hundred steps, and this is why the ladder compares bits. With a tolerance of
 # $10^{-6}$, a real error can pass at the first step, and a correct program fails at the four-hundredth.
@@ -580,11 +587,10 @@ ratio = seconds["keras_vae"] / seconds["tf_vae"]
 print(f"in this run, one epoch of fit takes {ratio:.1f} times as long as one of the compiled loop")
 
 # %% [markdown]
-# This number is uncertain. An epoch of 63 steps is very short, and on a busy machine either of the two can be faster:
-# executions of this cell have given 0.8 and 1.1. The [README](../README.md#speed) has a better measurement on MNIST,
-# with many epochs of each. There the loop is faster than `fit`, and both are more than twice as fast as `fit` as most
-# tutorials use it. What `fit` does besides the steps (requesting batches, running callbacks, keeping logs) takes little
-# time if one call runs many steps.
+# This number is uncertain. An epoch of 63 steps is very short, and on a busy machine either of the two can be faster.
+# The [README](../README.md#speed) has a better measurement on MNIST, with many epochs of each, beside `fit` as
+# most tutorials use it. What `fit` does besides the steps (requesting batches, running callbacks, keeping logs) takes
+# little time if one call runs many steps.
 #
 # Which style should you use? Use `fit` if its decisions suit you: it is shorter, and just as exact. Use the loop if
 # you need to see the step, as in notebook 3, or to change it.
