@@ -32,8 +32,8 @@ VARIANTS = {
     "epsilon 1e-7": {"optimizer_epsilon": 1e-7},
     "shuffle": {"order": "shuffle"},
 }
-# Test loss of the original Keras script at epoch 5: a log of it that others published, and three runs
-# of the script today.
+# Test loss of the original Keras script at epoch 5: a log of it that others published, and three
+# runs of the script today.
 KERAS_AT_5 = np.array([163.0, 161.57, 162.67, 162.31])
 # Standard deviation of the test loss at epoch 5 over seeds (benchmarks/seeds_spread.py).
 SPREAD_AT_5 = 0.66
