@@ -73,7 +73,7 @@ ANSWERS = {
         ),
     },
     "03_tensorflow_version": {
-        # The whole learning rate; with Keras' ε; with ε beside the corrected root, as PyTorch has it;
+        # The whole learning rate; with Keras' ε; with ε beside the corrected root, as in PyTorch;
         # and the step of gradient descent.
         "answer_1": (5.95e-4, 0.01, 6.3e-5, 6.67e-3, 2e-10, "5.95e-4"),
         "answer_2": (
