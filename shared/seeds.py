@@ -64,7 +64,7 @@ def window_order(seed, epoch, n, batch_size):
         (steps · batch_size,) int32, with as many steps as an epoch of n examples has.
     Example:
         >>> window_order(seed=0, epoch=1, n=5, batch_size=4).reshape(-1, 4).tolist()
-        [[1, 2, 3, 4], [1, 2, 3, 4]]
+        [[1, 2, 3, 4], [0, 1, 2, 3]]
     """
     steps = -(-n // batch_size)
     numbers = range((epoch - 1) * steps, epoch * steps)

@@ -72,8 +72,10 @@ def test_order_of_examples(config, uneven_data):
 
 
 def test_every_epoch_trains_on_every_training_image_once(config, uneven_data):
+    """A shuffle does; windows are another order (tests/test_order.py)."""
     import tf_vae.batches
 
+    config = dataclasses.replace(config, order="shuffle")
     epochs = tf_vae.batches.training_batches(uneven_data.x_train, config)
     (images, first), (_, second) = next(epochs), next(epochs)
     assert same_bits(np.asarray(images), uneven_data.x_train)
@@ -123,7 +125,7 @@ def test_encoder_and_decoder_outputs(implementations, config, data):
 
 def first_batch(config, data):
     """x and epsilon of the first step of training."""
-    order = seeds.epoch_order(config.seed, 1, len(data.x_train))[: config.batch_size]
+    order = seeds.examples_of(config, 1, data.train)[: config.batch_size]
     like = np.zeros((len(order), config.latent_dim), np.float32)
     noise = [seeds.seed_of(config.seed, "noise"), 0]
     return data.x_train[order], compiled_noise(like, noise).numpy()
@@ -142,6 +144,7 @@ def test_the_first_step(implementations, config, data):
         config,
         initializer="glorot_uniform",
         optimizer="sgd",
+        optimizer_epsilon=None,
         learning_rate=16.0,
         epochs=None,
         steps=1,

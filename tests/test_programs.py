@@ -161,10 +161,10 @@ def test_the_search_finds_a_difference_and_its_first_step(implementations, monke
     images = Images("grey", 20, 2, (4, 4), 0)
 
     def wrong(model, optimizer, trackers, x, noise_seed):
-        bias = model.named_weights["encoder/z_mean/bias"]
-        second = tf.cast(tf.equal(optimizer.iterations, 1), tf.float32)
-        bias.assign_add(second * 1e-7 * tf.ones_like(bias))
         update(model, optimizer, trackers, x, noise_seed)
+        bias = model.named_weights["encoder/z_mean/bias"]
+        second = tf.cast(tf.equal(optimizer.iterations, 2), tf.float32)
+        bias.assign_add(second * 1e-7 * tf.ones_like(bias))
 
     monkeypatch.setattr("tf_vae.train.update", wrong)
     step, line = first_step(implementations, config, images)

@@ -10,7 +10,7 @@ from bits import differing
 from shared.config import recipe
 from shared.elbo import negative_elbo
 from shared.optimizer import build_optimizer
-from shared.seeds import epoch_order, seed_of
+from shared.seeds import examples_of, seed_of
 from shared.trackers import StepLosses
 from tf_vae.checkpoint import gather
 from tf_vae.model import build
@@ -69,19 +69,31 @@ def test_a_step_applies_the_gradient_of_the_loss(data, step, beta):
 
 @pytest.mark.parametrize(
     "name, epsilon",
-    [("sgd", None), ("rmsprop", None), ("rmsprop", 1e-2), ("adam", None), ("adam", 1e-2)],
+    [
+        ("sgd", None),
+        ("outside", None),
+        ("outside", 1e-2),
+        ("inside", None),
+        ("inside", 1e-2),
+        ("adam", None),
+        ("adam", 1e-2),
+    ],
 )
 def test_the_optimizers_are_those_of_keras(data, name, epsilon):
     """The first step of each optimizer, by its textbook formula, from the oracle's gradient."""
     rate, e = 0.5, 1e-7 if epsilon is None else epsilon
+    kind = {"optimizer": name}
+    if name in ("outside", "inside"):
+        kind = {"optimizer": "rmsprop", "rmsprop_epsilon": name}
     config, start, end, _, _, x, noise = one_step(
-        data, optimizer=name, learning_rate=rate, optimizer_epsilon=epsilon
+        data, **kind, learning_rate=rate, optimizer_epsilon=epsilon
     )
     gradients = oracle.gradient(start, x, noise, config.activation, beta=0.2)
     for weight, g in gradients.items():
         step = {
             "sgd": g,
-            "rmsprop": g / np.sqrt(0.1 * g**2 + e),
+            "outside": g / (np.sqrt(0.1 * g**2) + e),
+            "inside": g / np.sqrt(0.1 * g**2 + e),
             # Bias-corrected moments of one gradient are the gradient and its square; Keras corrects
             # them in the step size, so its epsilon is divided by the square root of 1 - 0.999.
             "adam": g / (np.sqrt(g**2) + e / np.sqrt(1 - 0.999)),
@@ -105,6 +117,6 @@ def test_a_compiled_step_by_hand_is_that_of_train(data):
             loss = negative_elbo(**model(x, noise_seed))
         optimizer.apply(tape.gradient(loss, variables), variables)
 
-    rows = epoch_order(config.seed, 1, len(data.x_train))[: config.batch_size]
+    rows = examples_of(config, 1, data.train)[: config.batch_size]
     step(tf.constant(data.x_train[rows]), tf.constant([seed_of(config.seed, "noise"), 0]))
     assert differing(gather(model), gather(train(config, data, verbose=0)[0])) == []
