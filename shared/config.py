@@ -214,7 +214,7 @@ RECIPES = {
     # default learning rate of 1e-3, in batches of 100, and shows figures after 5 and 50 epochs.
     "post-keras": Config(),
     # The 2018 TensorFlow script, with the defaults of TensorFlow 1 and the script's own batches.
-    # Both matter: with Keras' epsilon most seeds stall, with a shuffle some (docs/from-2018.md).
+    # With Keras' epsilon about half of the seeds stall, with this one a few (docs/from-2018.md).
     "post-tf": Config(
         recipe="post-tf",
         hidden_dims=(400,),

@@ -152,11 +152,10 @@ def is_binary(x):
     Args:
         x: (n, input_dim) float32 in [0, 1], an array or Pixels.
     """
-    stored = isinstance(x, Pixels)
-    white = x.stored_dtype.type(x.white) if stored else 1
+    x = as_stored(x)
+    white = x.stored_dtype.type(x.white)
     for start in range(0, len(x), ROWS):
-        rows = slice(start, start + ROWS)
-        pixels = x.stored(rows) if stored else x[rows]
+        pixels = x.stored(slice(start, start + ROWS))
         if not ((pixels == 0) | (pixels == white)).all():
             return False
     return True
