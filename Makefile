@@ -16,19 +16,19 @@ INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check
 	$(INSTALL) --no-deps --no-build-isolation -e .
 	touch $@
 
-.venv/.ready-test: .venv/.ready requirements-test.txt requirements-keras2.txt
-	$(INSTALL) --require-hashes -r requirements-test.txt
-	$(INSTALL) --require-hashes --no-deps -r requirements-keras2.txt
+.venv/.ready-test: .venv/.ready requirements/test.txt requirements/keras2.txt
+	$(INSTALL) --require-hashes -r requirements/test.txt
+	$(INSTALL) --require-hashes --no-deps -r requirements/keras2.txt
 	touch $@
 
 # The build of PyTorch for CPUs needs PyTorch's own index, e.g. in PIP_EXTRA_INDEX_URL.
-.venv/.ready-backends: requirements-backends.txt requirements/torch.txt .venv/.ready-test
-	$(INSTALL) --require-hashes -r requirements-backends.txt
+.venv/.ready-backends: requirements/backends.txt requirements/torch.txt .venv/.ready-test
+	$(INSTALL) --require-hashes -r requirements/backends.txt
 	$(INSTALL) --no-deps -r requirements/torch.txt
 	touch $@
 
 # What a target needs in addition: extras, notebooks, page, mutants, audit
-.venv/.ready-%: requirements-%.txt .venv/.ready-test
+.venv/.ready-%: requirements/%.txt .venv/.ready-test
 	$(INSTALL) --require-hashes -r $<
 	touch $@
 
@@ -39,7 +39,7 @@ reproduce: setup        # the main job; it continues an interrupted job
 	$(BIN)/python reproduce.py --resume
 
 pretrained: setup       # trains the pretrained run again, and says whether every bit agrees; needs MNIST
-	$(BIN)/python pretrained/train_again.py
+	$(BIN)/python benchmarks/train_again.py
 
 lint: .venv/.ready-test
 	$(BIN)/ruff check
@@ -51,7 +51,7 @@ test: lint              # needs no network, no MNIST and no browser
 COUNT ?= 40
 SEED ?= 0
 parity: .venv/.ready-test   # compares every bit of both implementations on random configs and data: make parity COUNT=1000 SEED=0
-	$(BIN)/python tests/parity_search.py --count $(COUNT) --seed $(SEED)
+	$(BIN)/python tests/search/parity_search.py --count $(COUNT) --seed $(SEED)
 
 test-mnist: .venv/.ready-test   # needs all of MNIST: MNIST_NPZ=/absolute/path/mnist.npz make test-mnist
 	$(BIN)/python -m pytest -m mnist
@@ -71,35 +71,35 @@ notebooks: .venv/.ready-notebooks   # executes all notebooks, or some: make note
 # the same code as the original, which `make test` checks, so it is not executed.
 test-notebooks: .venv/.ready-notebooks
 	FAST=1 $(BIN)/python -m pytest --nbmake --nbmake-kernel=python3 $(filter-out %.zh-CN.ipynb,$(wildcard notebooks/*.ipynb))
-	FAST=1 $(BIN)/python -m pytest -m notebooks tests/test_notebooks.py
+	FAST=1 $(BIN)/python -m pytest -m notebooks tests/project/test_notebooks.py
 
 test-page: .venv/.ready-page    # tests the page in Chromium, and installs Chromium if possible
-	@$(BIN)/python tests/browser.py
+	@$(BIN)/python tests/helpers/browser.py
 	$(BIN)/python -m pytest -m browser
 
 KILLS ?= 70
 WRITES ?= 10000
 faults: .venv/.ready-test   # kills trainings and lets their writes fail, and resumes them to the same bits
-	PYTHONPATH=. $(BIN)/python tests/faults.py --kills $(KILLS) --writes $(WRITES) --seed $(SEED)
+	PYTHONPATH=. $(BIN)/python tests/search/faults.py --kills $(KILLS) --writes $(WRITES) --seed $(SEED)
 
 fuzz: .venv/.ready-test     # reads damaged and foreign files: make fuzz COUNT=20000
-	$(BIN)/python tests/fuzz.py --count $(COUNT) --seed $(SEED)
+	$(BIN)/python tests/search/fuzz.py --count $(COUNT) --seed $(SEED)
 
 MODULES ?=
 mutants: .venv/.ready-mutants   # makes small changes in the core, for each of which a test must fail; takes minutes per module
-	$(BIN)/python tests/mutation.py $(MODULES)
+	$(BIN)/python tests/search/mutation.py $(MODULES)
 
 audit: .venv/.ready-audit   # looks for known vulnerabilities in the pinned packages; needs a network
-	@for file in requirements*.txt; do echo "$$file"; $(BIN)/pip-audit --strict --disable-pip --require-hashes -r $$file || exit 1; done
+	@for file in requirements.txt requirements/[!t]*.txt requirements/test.txt; do echo "$$file"; $(BIN)/pip-audit --strict --disable-pip --require-hashes -r $$file || exit 1; done
 
-# Writes the requirements*.txt, with the hashes of all packages, from requirements/*.in
+# Writes requirements.txt and requirements/*.txt, with the hashes of all packages, from requirements/*.in
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-header --no-annotate
 lock: .venv/.ready-audit
 	$(LOCK) --python-version 3.11 requirements/base.in -o requirements.txt
 	for name in test extras page backends mutants audit; do $(LOCK) --python-version 3.11 -c requirements.txt \
-	requirements/$$name.in -o requirements-$$name.txt || exit 1; done
-	$(LOCK) --python-version 3.11 --no-deps requirements/keras2.in -o requirements-keras2.txt
-	$(LOCK) --python-version 3.11.5 -c requirements-test.txt requirements/notebooks.in -o requirements-notebooks.txt
+	requirements/$$name.in -o requirements/$$name.txt || exit 1; done
+	$(LOCK) --python-version 3.11 --no-deps requirements/keras2.in -o requirements/keras2.txt
+	$(LOCK) --python-version 3.11.5 -c requirements/test.txt requirements/notebooks.in -o requirements/notebooks.txt
 
 bench: setup            # seconds per epoch, start, evaluation and growth; with PyTorch and JAX after make setup-backends
 	$(BIN)/python benchmarks/bench.py

@@ -15,22 +15,23 @@ import numpy as np
 import tyro
 from tyro.conf import FlagCreatePairsOff
 
-from shared.cli import exit_status, resume_advice
-from shared.config import UsageError, recipe
+from shared.command.implementation import import_implementation
+from shared.command.line import exit_status, resume_advice
+from shared.config import recipe
 from shared.data import load_data
+from shared.machine.backend import IMPLEMENTATIONS
+from shared.machine.checks import UsageError
+from shared.machine.process import end_process, set_up
 from shared.measure.metrics import measure, write_metrics
 from shared.measure.parity import compare, parity_report
 from shared.measure.spread import read_seeds, train_seeds
 from shared.run.files import write_json
 from shared.run.folder import locked, read_run_weights
-from shared.run.implementation import IMPLEMENTATIONS, import_implementation
-from shared.run.process import end_process, set_up
-from shared.run.run import Run
-from shared.show.animation import animate, read_frames
-from shared.show.progress import on_epoch_of, progress
-from shared.show.report import draw_figures
-from shared.show.results_page import draw_seeds, results_table, write_page
-from shared.show.tables import print_table
+from shared.run.state import Run
+from shared.show.figures.animation import animate, read_frames
+from shared.show.figures.of_run import draw_figures
+from shared.show.page.results import draw_seeds, results_table, write_page
+from shared.show.terminal import on_epoch_of, print_table, progress
 
 RELAY_EPOCHS = 4
 ANIMATION = "latent.gif"

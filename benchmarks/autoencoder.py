@@ -13,13 +13,13 @@ import tyro
 from scipy.stats import entropy
 from sklearn.neighbors import KNeighborsClassifier
 
-from shared.cli import exit_status
+from shared.command.implementation import import_implementation
+from shared.command.line import exit_status
 from shared.config import recipe
 from shared.data import load_data
-from shared.run.implementation import import_implementation
-from shared.run.process import end_process
-from shared.show import pictures
-from shared.show.report import prior_samples, save_figure
+from shared.machine.process import end_process
+from shared.show.figures import lessons
+from shared.show.figures.of_run import prior_samples, save_figure
 
 SHOWN, SAMPLES = 12, 1000
 
@@ -96,7 +96,7 @@ def main():
         f"{job.implementation} · post-keras, {job.latent_dim}-D z, epoch {job.epochs} ·"
         f" {data.name} · seed {job.seed}"
     )
-    figure = pictures.image_rows({name: rows[name] for name in order}, data.image_shape, text)
+    figure = lessons.image_rows({name: rows[name] for name in order}, data.image_shape, text)
     save_figure(figure, job.out.parent, job.out.name)
     print(job.out)
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import tyro
 
-from shared.cli import exit_status
+from shared.command.line import exit_status
+from shared.machine.process import Stopped, end_process
 from shared.run.folder import read_config, read_history, read_metrics
-from shared.run.process import Stopped, end_process
 
 # {implementation and backend: (package, KERAS_BACKEND, packages whose version is shown)}
 CONTESTANTS = {

@@ -20,14 +20,15 @@ import tyro
 from benchmark_tasks import CONTESTANTS, evaluation_of, growth_of, in_new_process, seconds_of
 from rich.console import Console
 
-from shared.cli import exit_status
-from shared.config import UsageError, recipe
+from shared.command.line import exit_status
+from shared.config import recipe
 from shared.data import load_data
+from shared.machine.checks import UsageError
+from shared.machine.process import end_process
+from shared.machine.versions import versions
 from shared.run.files import write_json
-from shared.run.folder import versions
-from shared.run.process import end_process
 from shared.show import canvas, plots
-from shared.show.tables import print_table, text_table
+from shared.show.terminal import print_table, text_table
 
 PARTS = ("epochs", "start", "evaluation", "growth")
 FLOOR = "five matrix products"

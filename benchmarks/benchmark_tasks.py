@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 import numpy as np
 
+from shared.command.implementation import import_implementation, quiet
 from shared.config import recipe
 from shared.data import load_data
-from shared.run.implementation import import_implementation, quiet
 
 __all__ = [
     "CONTESTANTS",

@@ -14,8 +14,8 @@ import numpy as np
 from shared.config import recipe
 from shared.data import load_data
 from shared.run.checkpoints import CHECKPOINT
-from shared.run.run import Run
 from shared.run.schemas import COLUMNS
+from shared.run.state import Run
 from shared.weights import slot_shapes, weight_shapes
 
 EPOCHS = 40

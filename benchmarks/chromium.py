@@ -4,7 +4,7 @@ import contextlib
 import sys
 from pathlib import Path
 
-from shared.config import UsageError
+from shared.machine.checks import UsageError
 
 __all__ = ["opened"]
 
@@ -30,7 +30,7 @@ def opened(path):
         raise UsageError(
             "needs playwright and Chromium; install both with: make test-page"
         ) from None
-    sys.path.insert(0, str(Path(__file__).parent.parent / "tests"))
+    sys.path.insert(0, str(Path(__file__).parent.parent / "tests" / "helpers"))
     from browser import NO_BROWSER, executable, until
 
     chromium = executable()

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from shared.config import recipe
-from shared.show import diagrams, plots
+from shared.show.figures import diagrams, plots
 
 FIGURES = Path(__file__).resolve().parent.parent / "docs" / "figures"
 

@@ -17,13 +17,14 @@ import tyro
 from scipy import stats
 from tyro.conf import FlagCreatePairsOff
 
-from shared.cli import exit_status
-from shared.config import UsageError, recipe
+from shared.command.implementation import import_implementation
+from shared.command.line import exit_status
+from shared.config import recipe
 from shared.data import load_data
+from shared.machine.checks import UsageError
+from shared.machine.process import end_process
 from shared.measure.original import original_test_losses
-from shared.run.implementation import import_implementation
-from shared.run.process import end_process
-from shared.show.progress import progress
+from shared.show.terminal import progress
 
 # With equal distributions, each of the two tests is below this in one of a hundred comparisons.
 LEVEL = 0.01

@@ -14,8 +14,8 @@ from typing import Annotated
 import tyro
 from chromium import opened
 
-from shared.cli import exit_status
-from shared.config import UsageError
+from shared.command.line import exit_status
+from shared.machine.checks import UsageError
 
 FRAME = 16  # ms
 REDRAWS = """moves => {

@@ -8,7 +8,7 @@ from typing import Annotated
 import tyro
 from chromium import opened
 
-from shared.cli import exit_status
+from shared.command.line import exit_status
 
 # A 3 in the drawing field, in shares of its side.
 STROKE = (

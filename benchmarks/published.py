@@ -16,14 +16,14 @@ from typing import Annotated
 import numpy as np
 import tyro
 
-from shared.cli import exit_status
-from shared.config import UsageError, from_dict
+from shared.command.implementation import import_implementation
+from shared.command.line import exit_status
+from shared.config import from_dict
 from shared.data import pixels_of
+from shared.machine.checks import UsageError
 from shared.measure.metrics import measure_bound
-from shared.run.folder import read_config, read_history, read_metrics
-from shared.run.implementation import import_implementation
+from shared.run.folder import read_config, read_history, read_metrics, run_data
 from shared.show import canvas, plots
-from shared.show.report import run_data
 
 # -log p(x) in nats of the setting of Burda et al., arXiv:1509.00519, table 1, at 3,280 epochs, and
 # the range of reruns by others: yoonholee/pytorch-vae, xqding/Importance_Weighted_Autoencoders and

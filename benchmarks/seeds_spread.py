@@ -12,15 +12,17 @@ from typing import Literal
 import numpy as np
 import tyro
 
-from shared.cli import exit_status
-from shared.config import UsageError, recipe
+from shared.command.implementation import import_implementation
+from shared.command.line import exit_status
+from shared.config import recipe
 from shared.data import load_data
+from shared.machine.checks import UsageError
+from shared.machine.process import end_process
+from shared.machine.versions import versions
 from shared.measure.metrics import measure_z
-from shared.run.folder import read_history, versions
-from shared.run.implementation import import_implementation
-from shared.run.process import end_process
-from shared.show import pictures
-from shared.show.report import save_figure
+from shared.run.folder import read_history
+from shared.show.figures import lessons
+from shared.show.figures.of_run import save_figure
 
 COLUMNS = {
     "test loss": "val_loss",
@@ -93,7 +95,7 @@ def main():
 
     losses = np.array(losses)
     label = f"median and range of {job.seeds} seeds"
-    figure = pictures.curves(
+    figure = lessons.curves(
         np.arange(1, losses.shape[1] + 1),
         {label: np.median(losses, axis=0)},
         f"{about} · test loss after each epoch",

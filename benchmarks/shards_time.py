@@ -18,13 +18,14 @@ import numpy as np
 import tyro
 from rich.progress import track
 
-from shared.cli import exit_status
+from shared.beyond.shards.reading import shard_name
+from shared.command.implementation import import_implementation
+from shared.command.line import exit_status
 from shared.config import recipe
 from shared.data import load_data
-from shared.run.folder import versions
-from shared.run.implementation import IMPLEMENTATIONS, import_implementation
-from shared.run.process import end_process
-from shared.shards.reading import shard_name
+from shared.machine.backend import IMPLEMENTATIONS
+from shared.machine.process import end_process
+from shared.machine.versions import versions
 
 TEST = 10_000  # test images of both
 PER_FILE = 100_000

@@ -14,12 +14,12 @@ from typing import Literal
 import tyro
 from contestants import ours, products
 
-from shared.cli import exit_status
+from shared.command.implementation import quiet
+from shared.command.line import exit_status
 from shared.config import recipe
 from shared.data import load_data
-from shared.run.implementation import quiet
-from shared.run.process import end_process
-from shared.show.tables import print_table, text_table
+from shared.machine.process import end_process
+from shared.show.terminal import print_table, text_table
 
 
 @dataclass
@@ -53,7 +53,7 @@ def parts_of_tf(config, data):
         import tensorflow as tf
 
         from shared.objective import objective_loss
-        from shared.optimizer import build_optimizer
+        from shared.training.optimizer import build_optimizer
         from tf_vae.model import build
         from tf_vae.train import compiled_steps
 
@@ -125,7 +125,7 @@ def parts_of_keras(config, data):
 
         import keras_vae.train
         import tf_vae.train
-        from shared.optimizer import build_optimizer
+        from shared.training.optimizer import build_optimizer
 
     model = tf_vae.train.build(config, data.input_dim)
     optimizer = build_optimizer(config, data.n_train, model.trainable_variables)

@@ -17,9 +17,10 @@ import numpy as np
 import tyro
 from rich.progress import track
 
-from shared.cli import exit_status
-from shared.run.folder import read_metrics, read_run_weights, versions
-from shared.run.process import Stopped, end_process
+from shared.command.line import exit_status
+from shared.machine.process import Stopped, end_process
+from shared.machine.versions import versions
+from shared.run.folder import read_metrics, read_run_weights
 
 LENGTHS = {"10 steps": ["--steps", "10"], "2 epochs": ["--epochs", "2"]}
 LARGE = 1e-4  # a tenth of the learning rate, and hundreds of times the rounding of a weight

@@ -25,10 +25,12 @@ from pathlib import Path
 import numpy as np
 import tyro
 
-from shared.cli import exit_status
-from shared.config import UsageError, recipe
-from shared.run.folder import read_history, versions
-from shared.run.process import Stopped, end_process
+from shared.command.line import exit_status
+from shared.config import recipe
+from shared.machine.checks import UsageError
+from shared.machine.process import Stopped, end_process
+from shared.machine.versions import versions
+from shared.run.folder import read_history
 from shared.weights import weight_shapes
 
 BATCHES = (100, 1000)

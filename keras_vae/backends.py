@@ -5,7 +5,7 @@ The model and the training loop are the same on TensorFlow, JAX and PyTorch; the
 
 import keras
 
-from shared.config import UsageError
+from shared.machine.checks import UsageError
 
 __all__ = ["check_gradients", "has_xla", "runs_several_steps", "synchronize"]
 

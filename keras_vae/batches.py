@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from shared.data import EVALUATION_BATCH, evaluation_images, training_images
-from shared.pixels import as_stored
+from shared.data.pixels import as_stored
 from shared.seeds import examples_of
 
 __all__ = ["evaluation_batches", "in_order", "training_batches"]
@@ -23,7 +23,7 @@ def training_batches(x, config, step=0):
     (shared.seeds.examples_of).
 
     Args:
-        x: (n, input_dim) float32 in [0, 1], as an array or as shared.pixels.Pixels.
+        x: (n, input_dim) float32 in [0, 1], as an array or as shared.data.pixels.Pixels.
         config: shared.config.Config.
         step: number of steps already done.
     Returns:
@@ -60,7 +60,7 @@ def training_batches(x, config, step=0):
         return joined.map(lambda batch: tf.cast(batch, tf.float32) / white)
 
     # Not `from_generator`: it sets M_MMAP_THRESHOLD of glibc to 128 kB for the whole process
-    # (tests/test_memory.py).
+    # (tests/training/test_memory.py).
     epochs, steps = divmod(step, per_epoch)
     first = epochs * calls + steps // several
     endless = tf.data.Dataset.range(first, np.iinfo(np.int64).max).flat_map(batches)

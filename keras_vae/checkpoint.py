@@ -1,7 +1,7 @@
 """Gathers and assigns the variables of a model and its optimizer by canonical name."""
 
 from keras_vae.model import build
-from shared.run.variables import assign, gather, load_with, named_variables, restore, snapshot
+from shared.training.variables import assign, gather, load_with, named_variables, restore, snapshot
 
 __all__ = ["assign", "gather", "load", "named_variables", "restore", "snapshot"]
 

@@ -6,7 +6,7 @@ import keras
 from keras import ops
 
 from keras_vae.batches import evaluation_batches
-from shared.arguments import checked_images
+from shared.data.arguments import checked_images
 from shared.elbo import log_importance_weight, reparameterize
 from shared.likelihoods import log_likelihood
 from shared.measure.evaluation import evaluate_with

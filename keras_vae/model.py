@@ -12,14 +12,14 @@ from keras import ops
 
 from keras_vae.backends import has_xla
 from keras_vae.batches import in_order
-from shared.arguments import checked_images, checked_latents
 from shared.config import Config, from_dict
+from shared.data.arguments import checked_images, checked_latents
 from shared.elbo import reparameterize
 from shared.likelihoods import mean_image
 from shared.objective import objective_loss, repeated, terms_of
-from shared.optimizer import RMSpropOfKeras2  # noqa: F401, named in saved models
 from shared.seeds import seed_of
-from shared.trackers import StepLosses, track_terms
+from shared.training.optimizer import RMSpropOfKeras2  # noqa: F401, named in saved models
+from shared.training.trackers import StepLosses, track_terms
 from shared.weights import check_heads, check_posterior, head_widths, name_weights
 
 __all__ = ["VAE", "assemble", "build", "decode", "encode"]

@@ -12,9 +12,9 @@ from keras_vae import backends
 from keras_vae.batches import evaluation_batches, training_batches
 from keras_vae.checkpoint import assign, gather, restore, snapshot
 from keras_vae.model import build
-from shared.optimizer import build_optimizer, reset_optimizer
-from shared.run.run import Run, check_checkpoint_steps
-from shared.trackers import StepLosses, assign_means, running_means
+from shared.run.state import Run, check_checkpoint_steps
+from shared.training.optimizer import build_optimizer, reset_optimizer
+from shared.training.trackers import StepLosses, assign_means, running_means
 from shared.weights import check_model, initial_bias
 
 __all__ = ["step_losses", "train"]
@@ -36,7 +36,7 @@ def train(
     Args:
         config: shared.config.Config.
         data: shared.data.Data.
-        out: folder of the run (shared/run/run.py), or None to write no files.
+        out: folder of the run (shared/run/state.py), or None to write no files.
         resume: whether to continue from the last finished epoch in the folder.
         overwrite: whether to replace the run in the folder.
         verbose: 1 for a progress bar, 0 for no output.
@@ -46,7 +46,7 @@ def train(
         checkpoint_steps: number of steps between checkpoints inside an epoch, or None for
             checkpoints at the end of each epoch only. It does not change any result.
     Returns:
-        model, run: the trained VAE, and its shared.run.run.Run, which holds the history.
+        model, run: the trained VAE, and its shared.run.state.Run, which holds the history.
     Raises:
         UsageError: the folder cannot be used as requested, or the model does not fit the other
             arguments.

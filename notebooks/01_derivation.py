@@ -57,10 +57,10 @@ import tf_vae.model
 from shared import elbo
 from shared.measure import diagnostics, quadrature
 from shared.measure.gradients import gradient_estimators
-from shared.show import pictures
+from shared.show.figures import lessons
 from shared.config import recipe
 from shared.data import evaluation_images, load_data
-from shared.show.report import prior_samples
+from shared.show.figures.of_run import prior_samples
 from tf_vae.checkpoint import gather, load
 from tf_vae.evaluate import elbo_terms, log_weights
 from tf_vae.model import build, decode, encode
@@ -99,7 +99,7 @@ print(f"{len(data.x_train):,} training images, {len(x_test):,} test images of {x
 
 # %%
 panels = {"autoencoder": encode(autoencoder, x_test)[0], "VAE": encode(vae, x_test)[0]}
-show(pictures.latent_panels(panels, data.y_test, "Test set in the plane: z, or the mean of q(z|x)"))
+show(lessons.latent_panels(panels, data.y_test, "Test set in the plane: z, or the mean of q(z|x)"))
 
 # %% [markdown]
 # The latents of the VAE lie where the prior has its probability. The latents of the autoencoder lie anywhere,
@@ -109,7 +109,7 @@ show(pictures.latent_panels(panels, data.y_test, "Test set in the plane: z, or t
 # %%
 z_prior = prior_samples(config, 15)
 made = {"autoencoder": decode(autoencoder, z_prior), "VAE": decode(vae, z_prior)}
-show(pictures.image_rows(made, data.image_shape, "z ~ N(0, I), decoded by both"))
+show(lessons.image_rows(made, data.image_shape, "z ~ N(0, I), decoded by both"))
 
 # %% [markdown]
 # The post says that with $\sigma^2 = 0$ the VAE becomes the autoencoder. For the *sampling* this is exactly
@@ -223,7 +223,7 @@ lines = {
 worst = np.sort(log_px - guided[K[-1]])[-2:]
 print(f"the two images for which q misses most at K = {K[-1]:,}: {worst.round(2)} nats")
 text = f"What K samples miss of log p(x): median of {len(x)} test images"
-show(pictures.curves(K, lines, text, "K samples per image", "nats missing", log="xy"))
+show(lessons.curves(K, lines, text, "K samples per image", "nats missing", log="xy"))
 
 # %% [markdown]
 # **One** sample of the encoder's $q$ is as good as several hundred samples of the prior. (The figure shows the median
@@ -264,7 +264,7 @@ assert all(a < b for a, b in itertools.pairwise([*by_count, log_of_mean]))
 
 lines = {"log w": np.log(w), "a chord": chord}
 points = {"log of the mean": (1.0, log_of_mean), "mean of the logs": (1.0, mean_of_logs)}
-show(pictures.curves(w, lines, "Jensen's inequality", "w", "log w", points=points))
+show(lessons.curves(w, lines, "Jensen's inequality", "w", "log w", points=points))
 
 # %% [markdown]
 # So a good $q(z|x)$ is useful. The question is how to train one without knowing $p(z|x)$.
@@ -343,7 +343,7 @@ assert np.abs(total - log_px[chosen]).max() < 1e-3
 
 text = "One test image, and q(z|x) made narrower and wider"
 show(
-    pictures.evidence_split(
+    lessons.evidence_split(
         factors,
         split["elbo"],
         log_px[chosen],
@@ -376,7 +376,7 @@ titles = [f"KL(q ‖ p(z|x)) = {exact['kl_to_posterior'][i]:.2f} nats" for i in 
 text = "The exact posterior in colour, the encoder's q(z|x) as ellipses"
 q = z_mean[some], z_log_var[some]
 show(
-    pictures.posterior_contours(
+    lessons.posterior_contours(
         half_width, log_posteriors, *q, x[some], data.image_shape, titles, text
     )
 )
@@ -481,7 +481,7 @@ for mu, sigma in ((0.0, 1.0), (1.5, 1.0), (0.0, 0.3), (-1.0, 0.5)):
 z = np.linspace(-5, 6, 1101)
 pairs = {"q = N(1.5, 1)": (1.5, 1.0), "q = N(0, 0.3²)": (0.0, 0.3), "q = N(−1, 0.5²)": (-1.0, 0.5)}
 panels = {title: stats.norm.pdf(z, *pair) for title, pair in pairs.items()}
-show(pictures.kl_areas(z, stats.norm.pdf(z), panels, "The KL to the prior, as an area"))
+show(lessons.kl_areas(z, stats.norm.pdf(z), panels, "The KL to the prior, as an area"))
 
 # %% [markdown]
 # With several latents $q$ and $p$ are both products over them, so the logarithms add:
@@ -698,7 +698,7 @@ marks = {
 points = {label: (each, -cost(math.log(each))) for label, each in marks.items()}
 text = "One image and one reconstruction, under Gaussians of different s²"
 show(
-    pictures.curves(
+    lessons.curves(
         variance, heights, text, "s², one for all pixels", "nats", points=points, log="x"
     )
 )
@@ -783,7 +783,7 @@ rows = {
     "beta = 1": decode(pretrained, encode(pretrained, shown)[0]),
     "beta = 392": decode(heavy, encode(heavy, shown)[0]),
 }
-show(pictures.image_rows(rows, data.image_shape, "Reconstructed from the mean of q(z|x)"))
+show(lessons.image_rows(rows, data.image_shape, "Reconstructed from the mean of q(z|x)"))
 
 # %% [markdown]
 # All reconstructions are equal: they are the mean image. This is **posterior collapse**, and it has a typical
@@ -937,7 +937,7 @@ for kind, label in (("score", "score function"), ("reparameterized", "reparamete
     lines[label], bands[label] = middle, (middle - error, middle + error)
 text = "Gradient of E[log p(x|z)] by μ[0], one test image: estimate ± one standard error"
 show(
-    pictures.curves(counts, lines, text, "samples of z", "nats per unit of z", bands=bands, log="x")
+    lessons.curves(counts, lines, text, "samples of z", "nats per unit of z", bands=bands, log="x")
 )
 
 # %% [markdown]
@@ -1066,7 +1066,7 @@ areas = {
     "continuous Bernoulli": np.exp(elbo.continuous_bernoulli_log_likelihood(*grid)).mean(axis=1),
 }
 show(
-    pictures.curves(
+    lessons.curves(
         line,
         areas,
         "Area under p(x) over a grey pixel, x from 0 to 1",

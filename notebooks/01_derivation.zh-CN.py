@@ -53,10 +53,10 @@ import tf_vae.model
 from shared import elbo
 from shared.measure import diagnostics, quadrature
 from shared.measure.gradients import gradient_estimators
-from shared.show import pictures
+from shared.show.figures import lessons
 from shared.config import recipe
 from shared.data import evaluation_images, load_data
-from shared.show.report import prior_samples
+from shared.show.figures.of_run import prior_samples
 from tf_vae.checkpoint import gather, load
 from tf_vae.evaluate import elbo_terms, log_weights
 from tf_vae.model import build, decode, encode
@@ -90,7 +90,7 @@ print(f"{len(data.x_train):,} training images, {len(x_test):,} test images of {x
 
 # %%
 panels = {"autoencoder": encode(autoencoder, x_test)[0], "VAE": encode(vae, x_test)[0]}
-show(pictures.latent_panels(panels, data.y_test, "Test set in the plane: z, or the mean of q(z|x)"))
+show(lessons.latent_panels(panels, data.y_test, "Test set in the plane: z, or the mean of q(z|x)"))
 
 # %% [markdown]
 # VAE 的隐变量位于先验概率大的区域；自编码器的隐变量可以在任何位置，因为它的损失没有关于位置的项。现在用两个模型解码样本 $z \sim \mathcal N(0, I)$。自编码器没有在这样的 $z$ 上训练过，从图像可以看出这一点。
@@ -98,7 +98,7 @@ show(pictures.latent_panels(panels, data.y_test, "Test set in the plane: z, or t
 # %%
 z_prior = prior_samples(config, 15)
 made = {"autoencoder": decode(autoencoder, z_prior), "VAE": decode(vae, z_prior)}
-show(pictures.image_rows(made, data.image_shape, "z ~ N(0, I), decoded by both"))
+show(lessons.image_rows(made, data.image_shape, "z ~ N(0, I), decoded by both"))
 
 # %% [markdown]
 # 博文说，当 $\sigma^2 = 0$ 时 VAE 就变成了自编码器。就**抽样**而言，完全正确。$q$ 的样本是这样得到的：
@@ -200,7 +200,7 @@ lines = {
 worst = np.sort(log_px - guided[K[-1]])[-2:]
 print(f"the two images for which q misses most at K = {K[-1]:,}: {worst.round(2)} nats")
 text = f"What K samples miss of log p(x): median of {len(x)} test images"
-show(pictures.curves(K, lines, text, "K samples per image", "nats missing", log="xy"))
+show(lessons.curves(K, lines, text, "K samples per image", "nats missing", log="xy"))
 
 # %% [markdown]
 # 编码器的 $q$ 的**一个**样本，与先验的几百个样本一样好。（图中是各张图像的中位数，因为有少数图像的编码很差：$q$ 又窄又偏。如上面打印的那一行所示，最差的一张即使 $K$ 最大也还差许多奈特，它会左右平均值。第 3 节会看到这样的图像。在二维时，先验最终会达到同样的值，因为它的样本覆盖整个平面，包括错误的 $q$ 遗漏的区域。在 20 维时，这需要太多的样本。）
@@ -233,7 +233,7 @@ assert all(a < b for a, b in itertools.pairwise([*by_count, log_of_mean]))
 
 lines = {"log w": np.log(w), "a chord": chord}
 points = {"log of the mean": (1.0, log_of_mean), "mean of the logs": (1.0, mean_of_logs)}
-show(pictures.curves(w, lines, "Jensen's inequality", "w", "log w", points=points))
+show(lessons.curves(w, lines, "Jensen's inequality", "w", "log w", points=points))
 
 # %% [markdown]
 # 所以一个好的 $q(z|x)$ 是有用的。问题是：不知道 $p(z|x)$，怎样训练它？
@@ -305,7 +305,7 @@ assert np.abs(total - log_px[chosen]).max() < 1e-3
 
 text = "One test image, and q(z|x) made narrower and wider"
 show(
-    pictures.evidence_split(
+    lessons.evidence_split(
         factors,
         split["elbo"],
         log_px[chosen],
@@ -337,7 +337,7 @@ titles = [f"KL(q ‖ p(z|x)) = {exact['kl_to_posterior'][i]:.2f} nats" for i in 
 text = "The exact posterior in colour, the encoder's q(z|x) as ellipses"
 q = z_mean[some], z_log_var[some]
 show(
-    pictures.posterior_contours(
+    lessons.posterior_contours(
         half_width, log_posteriors, *q, x[some], data.image_shape, titles, text
     )
 )
@@ -431,7 +431,7 @@ for mu, sigma in ((0.0, 1.0), (1.5, 1.0), (0.0, 0.3), (-1.0, 0.5)):
 z = np.linspace(-5, 6, 1101)
 pairs = {"q = N(1.5, 1)": (1.5, 1.0), "q = N(0, 0.3²)": (0.0, 0.3), "q = N(−1, 0.5²)": (-1.0, 0.5)}
 panels = {title: stats.norm.pdf(z, *pair) for title, pair in pairs.items()}
-show(pictures.kl_areas(z, stats.norm.pdf(z), panels, "The KL to the prior, as an area"))
+show(lessons.kl_areas(z, stats.norm.pdf(z), panels, "The KL to the prior, as an area"))
 
 # %% [markdown]
 # 隐变量有多维时，$q$ 和 $p$ 都是各维的乘积，所以对数相加：
@@ -629,7 +629,7 @@ marks = {
 points = {label: (each, -cost(math.log(each))) for label, each in marks.items()}
 text = "One image and one reconstruction, under Gaussians of different s²"
 show(
-    pictures.curves(
+    lessons.curves(
         variance, heights, text, "s², one for all pixels", "nats", points=points, log="x"
     )
 )
@@ -708,7 +708,7 @@ rows = {
     "beta = 1": decode(pretrained, encode(pretrained, shown)[0]),
     "beta = 392": decode(heavy, encode(heavy, shown)[0]),
 }
-show(pictures.image_rows(rows, data.image_shape, "Reconstructed from the mean of q(z|x)"))
+show(lessons.image_rows(rows, data.image_shape, "Reconstructed from the mean of q(z|x)"))
 
 # %% [markdown]
 # 所有的重构都相同，都是平均图像。这就是**后验坍缩**（posterior collapse），它有一个典型的损失值。解码器若不能从 $z$ 得到信息，最好的输出就是每个像素的平均值 $\bar x_k$，此时损失就是平均图像的熵：
@@ -854,7 +854,7 @@ for kind, label in (("score", "score function"), ("reparameterized", "reparamete
     lines[label], bands[label] = middle, (middle - error, middle + error)
 text = "Gradient of E[log p(x|z)] by μ[0], one test image: estimate ± one standard error"
 show(
-    pictures.curves(counts, lines, text, "samples of z", "nats per unit of z", bands=bands, log="x")
+    lessons.curves(counts, lines, text, "samples of z", "nats per unit of z", bands=bands, log="x")
 )
 
 # %% [markdown]
@@ -972,7 +972,7 @@ areas = {
     "continuous Bernoulli": np.exp(elbo.continuous_bernoulli_log_likelihood(*grid)).mean(axis=1),
 }
 show(
-    pictures.curves(
+    lessons.curves(
         line,
         areas,
         "Area under p(x) over a grey pixel, x from 0 to 1",

@@ -52,7 +52,7 @@ from keras_vae.evaluate import evaluate
 from keras_vae.model import decode, encode
 from keras_vae.train import train
 from shared.measure import diagnostics
-from shared.show import pictures, plots
+from shared.show.figures import lessons, plots
 from shared.config import recipe
 from shared.data import load_data
 from shared.weights import weight_shapes
@@ -166,7 +166,7 @@ models = {epoch: load(folder, epoch)[0] for epoch in config.pictured(len(data.x_
 latents = {epoch: encode(each, data.x_test) for epoch, each in models.items()}
 
 panels = {f"epoch {epoch}": latents[epoch][0] for epoch in (5, 50, epochs)}
-show(pictures.latent_panels(panels, data.y_test, f"{about}: test set, mean of q(z|x)"))
+show(lessons.latent_panels(panels, data.y_test, f"{about}: test set, mean of q(z|x)"))
 
 # %% [markdown]
 # The digits separate. Two numbers measure how far; they use the labels only for the measurement:
@@ -202,7 +202,7 @@ scores = {
     "silhouette": [row["silhouette"] for row in table.values()],
 }
 text = f"{about}: labels in the plane"
-show(pictures.curves(np.array(list(table)), scores, text, "epoch", "accuracy; silhouette", log="x"))
+show(lessons.curves(np.array(list(table)), scores, text, "epoch", "accuracy; silhouette", log="x"))
 
 # %% [markdown]
 # ### What changed, and why
@@ -286,7 +286,7 @@ x = data.x_test[some]
 rows = {"test image": x}
 for epoch in (5, 50, epochs):
     rows[f"epoch {epoch}"] = decode(models[epoch], encode(models[epoch], x)[0])
-show(pictures.image_rows(rows, data.image_shape, f"{about}: p(x|z) at the mean of q"))
+show(lessons.image_rows(rows, data.image_shape, f"{about}: p(x|z) at the mean of q"))
 
 # %% [markdown]
 # ## 5. Save and load

@@ -50,7 +50,7 @@ from keras_vae.evaluate import evaluate
 from keras_vae.model import decode, encode
 from keras_vae.train import train
 from shared.measure import diagnostics
-from shared.show import pictures, plots
+from shared.show.figures import lessons, plots
 from shared.config import recipe
 from shared.data import load_data
 from shared.weights import weight_shapes
@@ -151,7 +151,7 @@ models = {epoch: load(folder, epoch)[0] for epoch in config.pictured(len(data.x_
 latents = {epoch: encode(each, data.x_test) for epoch, each in models.items()}
 
 panels = {f"epoch {epoch}": latents[epoch][0] for epoch in (5, 50, epochs)}
-show(pictures.latent_panels(panels, data.y_test, f"{about}: test set, mean of q(z|x)"))
+show(lessons.latent_panels(panels, data.y_test, f"{about}: test set, mean of q(z|x)"))
 
 # %% [markdown]
 # 各个数字分开了。有两个数可以衡量分开的程度，它们只在测量时使用标签：
@@ -186,7 +186,7 @@ scores = {
     "silhouette": [row["silhouette"] for row in table.values()],
 }
 text = f"{about}: labels in the plane"
-show(pictures.curves(np.array(list(table)), scores, text, "epoch", "accuracy; silhouette", log="x"))
+show(lessons.curves(np.array(list(table)), scores, text, "epoch", "accuracy; silhouette", log="x"))
 
 # %% [markdown]
 # ### 变了什么，为什么
@@ -250,7 +250,7 @@ x = data.x_test[some]
 rows = {"test image": x}
 for epoch in (5, 50, epochs):
     rows[f"epoch {epoch}"] = decode(models[epoch], encode(models[epoch], x)[0])
-show(pictures.image_rows(rows, data.image_shape, f"{about}: p(x|z) at the mean of q"))
+show(lessons.image_rows(rows, data.image_shape, f"{about}: p(x|z) at the mean of q"))
 
 # %% [markdown]
 # ## 5. 保存与加载

@@ -53,8 +53,8 @@ from scipy import special, stats
 import tf_vae.train
 from shared.measure import diagnostics
 from shared.measure.original import original_test_losses
-from shared.optimizer import reset_optimizer
-from shared.show import pictures, plots
+from shared.training.optimizer import reset_optimizer
+from shared.show.figures import lessons, plots
 from shared.config import recipe
 from shared.data import load_data
 from shared.elbo import negative_elbo
@@ -351,7 +351,7 @@ for name, each in models.items():
 # %%
 latents = np.arange(1, config.latent_dim + 1)
 text = f"post-tf · {data.name} · test set: KL of each latent, largest first"
-show(pictures.curves(latents, per_dimension, text, "latent", "KL, nats per image"))
+show(lessons.curves(latents, per_dimension, text, "latent", "KL, nats per image"))
 
 # %% [markdown]
 # The effect on reconstructions:
@@ -363,9 +363,7 @@ rows = {"test image": x_some}
 for name, each in models.items():
     rows[name] = decode(each, encode(each, x_some)[0])
 show(
-    pictures.image_rows(
-        rows, data.image_shape, "What is left of an image after encoder and decoder"
-    )
+    lessons.image_rows(rows, data.image_shape, "What is left of an image after encoder and decoder")
 )
 
 # %% [markdown]
@@ -438,7 +436,7 @@ curves = {
     if seed in (1, 4)
 }
 text = f"post-tf · {data.name} · hidden units of the encoder that are not dead"
-show(pictures.curves(np.arange(count + 1), curves, text, "step", "living units of 400"))
+show(lessons.curves(np.arange(count + 1), curves, text, "step", "living units of 400"))
 
 # %% [markdown]
 # After about ten steps the outcome is decided. Read the numbers of one seed from left to right, with the two values of ε

@@ -48,20 +48,20 @@ import tensorflow as tf
 
 import keras_vae.batches
 import keras_vae.model
-import keras_vae.program
+import keras_vae.beyond.program
 import keras_vae.train
 import tf_vae.batches
 import tf_vae.model
-import tf_vae.program
+import tf_vae.beyond.program
 import tf_vae.train
 from shared import elbo
-from shared.show import pictures
-from shared.run.implementation import import_implementation
+from shared.show.figures import lessons
+from shared.command.implementation import import_implementation
 from shared.config import recipe
 from shared.data import load_data
 from tools import KeepGradient, block, side_by_side
 from shared.measure.programs import differences
-from shared.optimizer import build_optimizer
+from shared.training.optimizer import build_optimizer
 from shared.seeds import seed_of
 from shared.measure.parity import compare
 
@@ -151,7 +151,7 @@ side_by_side(*(inspect.getsource(function) for function in bodies), titles)
 # ## 2. The ladder
 #
 # Are they the same algorithm? We compare them rung by rung, from the initial weights to the trained ones. A rung says
-# *yes* only if the bytes are equal; there is no tolerance. (`tests/test_parity.py` makes these comparisons for several
+# *yes* only if the bytes are equal; there is no tolerance. (`tests/implementations/test_parity.py` makes these comparisons for several
 # models and optimizers whenever the tests run.)
 #
 # The example is the post's Keras recipe with batches of 64: 62 whole batches, and a last one of 32 images.
@@ -340,7 +340,7 @@ programs = {}
 for stage in ("before", "after"):
     pair = [
         module.step_program(config, len(data.x_train), data.input_dim, config.batch_size, stage)
-        for module in (keras_vae.program, tf_vae.program)
+        for module in (keras_vae.beyond.program, tf_vae.beyond.program)
     ]
     programs[stage] = differences(*pair)
     print(f"{stage} XLA optimizes: {len(pair[1].results)} results, made of the same instructions:")
@@ -352,7 +352,7 @@ for stage in ("before", "after"):
 #
 # After optimization this needs one setting. By default XLA moves constants out of our loop, where it cannot simplify
 # what they are multiplied with; the step of `fit` has no loop. A search over random configs found a few in which this
-# changed bits, so `shared/backend.py` disables this optimization pass (`while-loop-invariant-code-motion`).
+# changed bits, so `shared/machine/backend.py` disables this optimization pass (`while-loop-invariant-code-motion`).
 #
 # What does a difference look like? Here we add the bias with `+` in `tf_vae`, where `Dense` uses `bias_add`. The lines
 # are the instructions that only one of the two programs has, `-` for Keras and `+` for TensorFlow. The *sum* in the
@@ -368,7 +368,7 @@ theirs_dense, tf_vae.model.dense = tf_vae.model.dense, plain_plus
 try:
     pair = [
         module.step_program(config, len(data.x_train), data.input_dim, config.batch_size)
-        for module in (keras_vae.program, tf_vae.program)
+        for module in (keras_vae.beyond.program, tf_vae.beyond.program)
     ]
 finally:
     tf_vae.model.dense = theirs_dense
@@ -378,7 +378,7 @@ print("\n".join(differences(*pair)))
 # `make parity COUNT=1000` trains both implementations on a thousand random configs and data sets and compares every bit.
 #
 # Such a proof cannot find an error that *both* implementations have, and they share the mathematics. So the tests
-# compute everything once more with NumPy, in float64, with gradients derived by hand (`tests/oracle.py`).
+# compute everything once more with NumPy, in float64, with gradients derived by hand (`tests/helpers/oracle.py`).
 #
 # ## 3. What changes the bits
 #
@@ -531,7 +531,7 @@ for name, values in away.items():
 # %%
 text = f"post-keras · {data.name} · largest difference of two runs in any weight"
 lines = {name: np.where(values > 0, values, np.nan) for name, values in away.items()}
-show(pictures.curves(np.array(watched), lines, text, "step", "largest |difference|", log="xy"))
+show(lessons.curves(np.array(watched), lines, text, "step", "largest |difference|", log="xy"))
 
 # %%
 kernel = "encoder/hidden_1/kernel"

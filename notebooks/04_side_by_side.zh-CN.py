@@ -46,20 +46,20 @@ import tensorflow as tf
 
 import keras_vae.batches
 import keras_vae.model
-import keras_vae.program
+import keras_vae.beyond.program
 import keras_vae.train
 import tf_vae.batches
 import tf_vae.model
-import tf_vae.program
+import tf_vae.beyond.program
 import tf_vae.train
 from shared import elbo
-from shared.show import pictures
-from shared.run.implementation import import_implementation
+from shared.show.figures import lessons
+from shared.command.implementation import import_implementation
 from shared.config import recipe
 from shared.data import load_data
 from tools import KeepGradient, block, side_by_side
 from shared.measure.programs import differences
-from shared.optimizer import build_optimizer
+from shared.training.optimizer import build_optimizer
 from shared.seeds import seed_of
 from shared.measure.parity import compare
 
@@ -138,7 +138,7 @@ side_by_side(*(inspect.getsource(function) for function in bodies), titles)
 #
 # ## 2. 阶梯
 #
-# 它们是同一个算法吗？我们从初始权重到训练后的权重，一级一级地比较。只有字节相同，一级才算*通过*，没有容差。（每次运行测试，`tests/test_parity.py` 都对几个模型和优化器做这些比较。）
+# 它们是同一个算法吗？我们从初始权重到训练后的权重，一级一级地比较。只有字节相同，一级才算*通过*，没有容差。（每次运行测试，`tests/implementations/test_parity.py` 都对几个模型和优化器做这些比较。）
 #
 # 例子是博文的 Keras 配方，每批 64 张：62 个整批，最后一批 32 张图像。
 
@@ -314,7 +314,7 @@ programs = {}
 for stage in ("before", "after"):
     pair = [
         module.step_program(config, len(data.x_train), data.input_dim, config.batch_size, stage)
-        for module in (keras_vae.program, tf_vae.program)
+        for module in (keras_vae.beyond.program, tf_vae.beyond.program)
     ]
     programs[stage] = differences(*pair)
     print(f"{stage} XLA optimizes: {len(pair[1].results)} results, made of the same instructions:")
@@ -323,7 +323,7 @@ for stage in ("before", "after"):
 # %% [markdown]
 # 结果是新的权重、优化器的变量和日志的累计平均。每一个都由同样的指令从同样的输入算出，所以在一台机器上，无论输入是什么，各位*必然*相同。
 #
-# 优化之后要做到这一点，需要一个设置。默认情况下 XLA 会把常量移到我们的循环之外，在那里它无法化简与常量相乘的部分；而 `fit` 的一步没有循环。对随机配置的搜索发现，在少数配置里这会改变一些位，所以 `shared/backend.py` 关闭了这个优化（`while-loop-invariant-code-motion`）。
+# 优化之后要做到这一点，需要一个设置。默认情况下 XLA 会把常量移到我们的循环之外，在那里它无法化简与常量相乘的部分；而 `fit` 的一步没有循环。对随机配置的搜索发现，在少数配置里这会改变一些位，所以 `shared/machine/backend.py` 关闭了这个优化（`while-loop-invariant-code-motion`）。
 #
 # 有差别时是什么样子？这里我们在 `tf_vae` 里用 `+` 加偏置，而 `Dense` 用 `bias_add`。各行是只有其中一个程序才有的指令，`-` 是 Keras 的，`+` 是 TensorFlow 的。偏置梯度中的*求和*不同；又因为 `+` 可能广播，TensorFlow 要计算一些原本已知的长度。
 
@@ -337,7 +337,7 @@ theirs_dense, tf_vae.model.dense = tf_vae.model.dense, plain_plus
 try:
     pair = [
         module.step_program(config, len(data.x_train), data.input_dim, config.batch_size)
-        for module in (keras_vae.program, tf_vae.program)
+        for module in (keras_vae.beyond.program, tf_vae.beyond.program)
     ]
 finally:
     tf_vae.model.dense = theirs_dense
@@ -346,7 +346,7 @@ print("\n".join(differences(*pair)))
 # %% [markdown]
 # `make parity COUNT=1000` 用一千个随机配置和数据集训练两个实现，并比较每一位。
 #
-# 这样的证明发现不了*两个*实现共有的错误，而它们的数学是共用的。所以测试用 NumPy 在 float64 里把一切再算一遍，梯度由手工推导（`tests/oracle.py`）。
+# 这样的证明发现不了*两个*实现共有的错误，而它们的数学是共用的。所以测试用 NumPy 在 float64 里把一切再算一遍，梯度由手工推导（`tests/helpers/oracle.py`）。
 #
 # ## 3. 什么会改变各位
 #
@@ -494,7 +494,7 @@ for name, values in away.items():
 # %%
 text = f"post-keras · {data.name} · largest difference of two runs in any weight"
 lines = {name: np.where(values > 0, values, np.nan) for name, values in away.items()}
-show(pictures.curves(np.array(watched), lines, text, "step", "largest |difference|", log="xy"))
+show(lessons.curves(np.array(watched), lines, text, "step", "largest |difference|", log="xy"))
 
 # %%
 kernel = "encoder/hidden_1/kernel"

@@ -45,10 +45,10 @@ from scipy import special, stats
 
 from shared import elbo
 from shared.measure import diagnostics
-from shared.show import pictures, plots
+from shared.show.figures import lessons, plots
 from shared.config import recipe
 from shared.data import load_data
-from shared.show.report import prior_samples
+from shared.show.figures.of_run import prior_samples
 from tf_vae.evaluate import elbo_terms, evaluate
 from tf_vae.model import decode, encode
 from tf_vae.train import train
@@ -110,7 +110,7 @@ rows = {
     "in pixels": (1 - t) * data.x_test[first] + t * data.x_test[last],
     "in z, decoded": decode(vae, line),
 }
-show(pictures.image_rows(rows, data.image_shape, "From one test image to another in twelve steps"))
+show(lessons.image_rows(rows, data.image_shape, "From one test image to another in twelve steps"))
 
 # %% [markdown]
 # In the middle of the cross-fade both digits are visible at once. On the line in $z$ there is one digit at a
@@ -145,7 +145,7 @@ for step in t.ravel():
     for name, images in zip(ways, (blend[0], decode(vae, blend[1])), strict=True):
         ways[name].append(diagnostics.nearest_distance(images, data.x_train).mean())
 text = f"{pairs.shape[1]} pairs of test images: distance to the most similar training image"
-show(pictures.curves(t.ravel(), ways, text, "share of the way", "Euclidean distance over pixels"))
+show(lessons.curves(t.ravel(), ways, text, "share of the way", "Euclidean distance over pixels"))
 
 # %% [markdown]
 # In the middle, the cross-fade is far from all training images; the line in $z$ stays close to them. (The
@@ -184,7 +184,7 @@ rows = {
     "reconstructions": decode(vae, z_mean[shown]),
     "samples": samples[: len(shown)],
 }
-show(pictures.image_rows(rows, data.image_shape, "Two latents, 50 epochs"))
+show(lessons.image_rows(rows, data.image_shape, "Two latents, 50 epochs"))
 
 # %% [markdown]
 # In both cases the figure shows the *mean* of $p(x|z)$, one probability per pixel. A sample of an image in the
@@ -204,9 +204,7 @@ delta_config = recipe("post-keras", **plane, posterior="delta")
 autoencoder, _ = train(delta_config, data, verbose=0)
 codes = encode(autoencoder, data.x_test)[0]
 panels = {"VAE": z_mean, "autoencoder": codes}
-show(
-    pictures.latent_panels(panels, data.y_test, "Test set: mean of q(z|x), and z; circle: |z| = 3")
-)
+show(lessons.latent_panels(panels, data.y_test, "Test set: mean of q(z|x), and z; circle: |z| = 3"))
 
 # %%
 from_prior = decode(autoencoder, prior_samples(config, 1000))
@@ -217,7 +215,7 @@ rows = {
     "VAE: z ~ N(0, I)": samples[: len(shown)],
     "autoencoder: z ~ N(0, I)": from_prior[: len(shown)],
 }
-show(pictures.image_rows(rows, data.image_shape, "Equal networks, with and without noise and KL"))
+show(lessons.image_rows(rows, data.image_shape, "Equal networks, with and without noise and KL"))
 
 # %% [markdown]
 # The autoencoder reconstructs at least as well, as expected, because its loss has no KL. Its samples from
@@ -274,7 +272,7 @@ ticks = np.linspace(-half_width, half_width, side)
 grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
 log_q = diagnostics.aggregate_log_density(grid, mean, log_var).reshape(side, side)
 text = "The aggregate posterior of 4,000 training images, against the prior"
-show(pictures.aggregate_posterior(half_width, log_q, z, text))
+show(lessons.aggregate_posterior(half_width, log_q, z, text))
 
 # %% [markdown]
 # The right panel alone looks like a normal distribution with heavy tails. The left panel shows ridges, gaps
@@ -298,7 +296,7 @@ rows = {
     "well covered": decode(vae, draws[order[n // 8 :: n // 16][:10]]),
     "least covered": decode(vae, draws[order[-10:]]),
 }
-show(pictures.image_rows(rows, data.image_shape, "Draws of the prior, by q(z) / p(z)"))
+show(lessons.image_rows(rows, data.image_shape, "Draws of the prior, by q(z) / p(z)"))
 
 # %% [markdown]
 # Here little of the prior is not covered, and where it is not, the images look wrong: a bad sample is not
@@ -356,7 +354,7 @@ for latent_dim, (its_config, model) in models.items():
         f"{latent_dim:7}{found['loss']:12.2f}{found['log_likelihood']:17.2f}{found['kl']:8.2f}"
         f"{panels[f'{latent_dim} latents'][1].sum():15}"
     )
-show(pictures.kl_bars(panels, "KL of each latent, mean of 1,000 test images"))
+show(lessons.kl_bars(panels, "KL of each latent, mean of 1,000 test images"))
 
 # %% [markdown]
 # Compare the panels from left to right. With two latents, each has a large KL. With ten, each has a smaller KL,
@@ -379,7 +377,7 @@ for latent_dim in (10, 20):
     rows[f"{latent_dim} latents: z ~ N(0, I)"] = decode(
         model, prior_samples(its_config, len(shown))
     )
-show(pictures.image_rows(rows, data.image_shape, "Ten and twenty latents, 30 epochs each"), dpi=80)
+show(lessons.image_rows(rows, data.image_shape, "Ten and twenty latents, 30 epochs each"), dpi=80)
 
 # %% [markdown]
 # ## 7. A common mistake, on purpose
@@ -417,9 +415,7 @@ lines = {
 level = {f"entropy of the mean image, {floor:.1f}": floor}
 text = "Cost of the pixels, training images (running mean of each epoch)"
 limits = (135, 260)
-show(
-    pictures.curves(epochs, lines, text, "epoch", "−log p(x|z), nats", levels=level, limits=limits)
-)
+show(lessons.curves(epochs, lines, text, "epoch", "−log p(x|z), nats", levels=level, limits=limits))
 
 # %%
 last = broken_run.history[-1]
@@ -438,7 +434,7 @@ rows = {
     "reconstructions": images[shown],
     "the mean image": np.repeat(mean_image[None], len(shown), axis=0),
 }
-show(pictures.image_rows(rows, data.image_shape, "beta = 784: every digit is the mean image"))
+show(lessons.image_rows(rows, data.image_shape, "beta = 784: every digit is the mean image"))
 
 # %% [markdown]
 # This is **posterior collapse**: $q(z|x) = p(z)$ for all $x$. Remember how to recognise it in a log, because no
@@ -479,11 +475,11 @@ for beta, (its_config, model) in swept.items():
     rows[f"{beta:g}: z ~ N(0, I)"] = decode(model, prior_samples(its_config, len(shown)))
 
 # %%
-show(pictures.image_rows(rows, data.image_shape, "Ten latents, beta from 0.01 to 30"), dpi=80)
+show(lessons.image_rows(rows, data.image_shape, "Ten latents, beta from 0.01 to 30"), dpi=80)
 
 # %%
 chosen = {title: panel for title, panel in panels.items() if float(title.split()[-1]) >= 1}
-show(pictures.kl_bars(chosen, "Ten latents: a larger beta switches them off"))
+show(lessons.kl_bars(chosen, "Ten latents: a larger beta switches them off"))
 
 # %% [markdown]
 # - **Too small**: the model is nearly an autoencoder. $q(z|x)$ is narrow, the means spread far beyond the prior
@@ -523,12 +519,10 @@ for warmup in fast((0, 600), (60,)):
     )
     print(f"{'':12} KL of the first epochs: " + ", ".join(f"{kl:.0f}" for kl in lines[title][:5]))
 text = "post-tf with Keras' ε, seed 1: the KL while training"
-show(
-    pictures.curves(np.arange(1, len(lines[title]) + 1), lines, text, "epoch", "KL, nats", log="y")
-)
+show(lessons.curves(np.arange(1, len(lines[title]) + 1), lines, text, "epoch", "KL, nats", log="y"))
 
 # %%
-show(pictures.kl_bars(panels, "post-tf with Keras' ε, seed 1: KL of each latent at the end"))
+show(lessons.kl_bars(panels, "post-tf with Keras' ε, seed 1: KL of each latent at the end"))
 
 # %% [markdown]
 # Without a warm-up, one of twenty latents is used. With it, the KL of the first epoch is more than twice as high (28 nats

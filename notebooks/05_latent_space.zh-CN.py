@@ -42,10 +42,10 @@ from scipy import special, stats
 
 from shared import elbo
 from shared.measure import diagnostics
-from shared.show import pictures, plots
+from shared.show.figures import lessons, plots
 from shared.config import recipe
 from shared.data import load_data
-from shared.show.report import prior_samples
+from shared.show.figures.of_run import prior_samples
 from tf_vae.evaluate import elbo_terms, evaluate
 from tf_vae.model import decode, encode
 from tf_vae.train import train
@@ -96,7 +96,7 @@ rows = {
     "in pixels": (1 - t) * data.x_test[first] + t * data.x_test[last],
     "in z, decoded": decode(vae, line),
 }
-show(pictures.image_rows(rows, data.image_shape, "From one test image to another in twelve steps"))
+show(lessons.image_rows(rows, data.image_shape, "From one test image to another in twelve steps"))
 
 # %% [markdown]
 # 淡入淡出的中途，两个数字同时可见。在 $z$ 的直线上，每次只有一个数字，而且可能既不是 0 也不是 7。这条线穿过哪些类？我们查最近的训练隐变量的标签。
@@ -126,7 +126,7 @@ for step in t.ravel():
     for name, images in zip(ways, (blend[0], decode(vae, blend[1])), strict=True):
         ways[name].append(diagnostics.nearest_distance(images, data.x_train).mean())
 text = f"{pairs.shape[1]} pairs of test images: distance to the most similar training image"
-show(pictures.curves(t.ravel(), ways, text, "share of the way", "Euclidean distance over pixels"))
+show(lessons.curves(t.ravel(), ways, text, "share of the way", "Euclidean distance over pixels"))
 
 # %% [markdown]
 # 在中途，淡入淡出远离所有训练图像；$z$ 里的直线始终靠近它们。（下面那条曲线在两端就已经很低，因为重构是模糊的，而模糊的图像与许多图像都接近。应当比较曲线的*形状*，而不是高低。）
@@ -159,7 +159,7 @@ rows = {
     "reconstructions": decode(vae, z_mean[shown]),
     "samples": samples[: len(shown)],
 }
-show(pictures.image_rows(rows, data.image_shape, "Two latents, 50 epochs"))
+show(lessons.image_rows(rows, data.image_shape, "Two latents, 50 epochs"))
 
 # %% [markdown]
 # 两种情形下，图中都是 $p(x|z)$ 的*均值*，每个像素一个概率。严格意义上的图像样本还要把每个像素抽取为 0 或 1。人们很少展示它，因为各像素独立抽取，图像看上去有噪点。
@@ -175,9 +175,7 @@ delta_config = recipe("post-keras", **plane, posterior="delta")
 autoencoder, _ = train(delta_config, data, verbose=0)
 codes = encode(autoencoder, data.x_test)[0]
 panels = {"VAE": z_mean, "autoencoder": codes}
-show(
-    pictures.latent_panels(panels, data.y_test, "Test set: mean of q(z|x), and z; circle: |z| = 3")
-)
+show(lessons.latent_panels(panels, data.y_test, "Test set: mean of q(z|x), and z; circle: |z| = 3"))
 
 # %%
 from_prior = decode(autoencoder, prior_samples(config, 1000))
@@ -188,7 +186,7 @@ rows = {
     "VAE: z ~ N(0, I)": samples[: len(shown)],
     "autoencoder: z ~ N(0, I)": from_prior[: len(shown)],
 }
-show(pictures.image_rows(rows, data.image_shape, "Equal networks, with and without noise and KL"))
+show(lessons.image_rows(rows, data.image_shape, "Equal networks, with and without noise and KL"))
 
 # %% [markdown]
 # 自编码器的重构至少同样好，这在意料之中，因为它的损失没有 KL。它从 $\mathcal N(0, I)$ 得到的样本也可以辨认。失去的是多样性：几乎所有样本都落在小小的虚线圆里，那里只编码了少数几种数字，其他数字不会出现在样本中。
@@ -233,7 +231,7 @@ ticks = np.linspace(-half_width, half_width, side)
 grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
 log_q = diagnostics.aggregate_log_density(grid, mean, log_var).reshape(side, side)
 text = "The aggregate posterior of 4,000 training images, against the prior"
-show(pictures.aggregate_posterior(half_width, log_q, z, text))
+show(lessons.aggregate_posterior(half_width, log_q, z, text))
 
 # %% [markdown]
 # 只看右图，像是一个尾部较重的正态分布。左图显示了脊、各类之间的空隙，以及第三个圆之外的隐变量。先验有多少没有被覆盖？解码器在那里输出什么？
@@ -255,7 +253,7 @@ rows = {
     "well covered": decode(vae, draws[order[n // 8 :: n // 16][:10]]),
     "least covered": decode(vae, draws[order[-10:]]),
 }
-show(pictures.image_rows(rows, data.image_shape, "Draws of the prior, by q(z) / p(z)"))
+show(lessons.image_rows(rows, data.image_shape, "Draws of the prior, by q(z) / p(z)"))
 
 # %% [markdown]
 # 这里先验几乎都被覆盖，没有覆盖的地方，图像看上去不对：坏的样本不一定是解码器的错，它可能在那个 $z$ 附近没有受过训练。第二个数更大：这些图像的隐变量落在先验概率很小的区域，多数是数字 1、7 和 0。它们重构得很好，但在样本中太少见。（平面上容不下大的空隙；维数更高时空隙更多。）
@@ -306,7 +304,7 @@ for latent_dim, (its_config, model) in models.items():
         f"{latent_dim:7}{found['loss']:12.2f}{found['log_likelihood']:17.2f}{found['kl']:8.2f}"
         f"{panels[f'{latent_dim} latents'][1].sum():15}"
     )
-show(pictures.kl_bars(panels, "KL of each latent, mean of 1,000 test images"))
+show(lessons.kl_bars(panels, "KL of each latent, mean of 1,000 test images"))
 
 # %% [markdown]
 # 从左到右比较各图。只有两维时，每一维的 KL 都很大。有十维时，每一维的 KL 较小，但总和是原来的三倍多，损失低得多。从十维到二十维，损失只改善一点，份额也更不均匀。这里所有维都活跃：在 $\beta = 1$ 时这个网络全部都用。后面几节有不这样的例子。
@@ -325,7 +323,7 @@ for latent_dim in (10, 20):
     rows[f"{latent_dim} latents: z ~ N(0, I)"] = decode(
         model, prior_samples(its_config, len(shown))
     )
-show(pictures.image_rows(rows, data.image_shape, "Ten and twenty latents, 30 epochs each"), dpi=80)
+show(lessons.image_rows(rows, data.image_shape, "Ten and twenty latents, 30 epochs each"), dpi=80)
 
 # %% [markdown]
 # ## 7. 一个常见的错误，有意为之
@@ -360,9 +358,7 @@ lines = {
 level = {f"entropy of the mean image, {floor:.1f}": floor}
 text = "Cost of the pixels, training images (running mean of each epoch)"
 limits = (135, 260)
-show(
-    pictures.curves(epochs, lines, text, "epoch", "−log p(x|z), nats", levels=level, limits=limits)
-)
+show(lessons.curves(epochs, lines, text, "epoch", "−log p(x|z), nats", levels=level, limits=limits))
 
 # %%
 last = broken_run.history[-1]
@@ -381,7 +377,7 @@ rows = {
     "reconstructions": images[shown],
     "the mean image": np.repeat(mean_image[None], len(shown), axis=0),
 }
-show(pictures.image_rows(rows, data.image_shape, "beta = 784: every digit is the mean image"))
+show(lessons.image_rows(rows, data.image_shape, "beta = 784: every digit is the mean image"))
 
 # %% [markdown]
 # 这就是**后验坍缩**：对所有 $x$ 都有 $q(z|x) = p(z)$。请记住怎样从日志里认出它，因为训练时不画图像：
@@ -420,11 +416,11 @@ for beta, (its_config, model) in swept.items():
     rows[f"{beta:g}: z ~ N(0, I)"] = decode(model, prior_samples(its_config, len(shown)))
 
 # %%
-show(pictures.image_rows(rows, data.image_shape, "Ten latents, beta from 0.01 to 30"), dpi=80)
+show(lessons.image_rows(rows, data.image_shape, "Ten latents, beta from 0.01 to 30"), dpi=80)
 
 # %%
 chosen = {title: panel for title, panel in panels.items() if float(title.split()[-1]) >= 1}
-show(pictures.kl_bars(chosen, "Ten latents: a larger beta switches them off"))
+show(lessons.kl_bars(chosen, "Ten latents: a larger beta switches them off"))
 
 # %% [markdown]
 # - **太小**：模型几乎是自编码器。$q(z|x)$ 很窄，均值散布到远离先验的地方（最后一列），重构好到不能再好，但先验的样本落在很少有图像编码的地方。ELBO 很低，因为 KL 非常大，尽管从重构看不出来。
@@ -454,12 +450,10 @@ for warmup in fast((0, 600), (60,)):
     )
     print(f"{'':12} KL of the first epochs: " + ", ".join(f"{kl:.0f}" for kl in lines[title][:5]))
 text = "post-tf with Keras' ε, seed 1: the KL while training"
-show(
-    pictures.curves(np.arange(1, len(lines[title]) + 1), lines, text, "epoch", "KL, nats", log="y")
-)
+show(lessons.curves(np.arange(1, len(lines[title]) + 1), lines, text, "epoch", "KL, nats", log="y"))
 
 # %%
-show(pictures.kl_bars(panels, "post-tf with Keras' ε, seed 1: KL of each latent at the end"))
+show(lessons.kl_bars(panels, "post-tf with Keras' ε, seed 1: KL of each latent at the end"))
 
 # %% [markdown]
 # 没有预热时，二十个隐变量里只用了一个。有预热时，第一轮的 KL 是两倍多（28 奈特，而不是 12），因为那时它的权重接近 0：最初几步里 KL 的峰值（笔记本 3 第 5 节）几乎不增加损失，所以它的梯度不会把隐藏单元压到 0 以下。在权重上升的过程中，KL 保持在 26 附近，最后在 20 附近。（有十四个隐变量活跃，但看得见的条没有这么多：0.01 的方差是很低的门槛。两者都要看。）

@@ -50,12 +50,13 @@ import keras_vae.checkpoint
 import keras_vae.train
 import tf_vae.checkpoint
 import tf_vae.train
-from shared.show import pictures, plots
-from shared.run.implementation import import_implementation
-from shared.config import UsageError, recipe
+from shared.show.figures import lessons, plots
+from shared.command.implementation import import_implementation
+from shared.config import recipe
+from shared.machine.checks import UsageError
 from shared.data import evaluation_images, load_data
 from shared.measure.metrics import measure, measure_bound, measure_exact, measure_z, write_metrics
-from shared.show.report import draw_figures, prior_samples
+from shared.show.figures.of_run import draw_figures, prior_samples
 from tf_vae.evaluate import elbo_terms
 from tf_vae.model import decode, encode
 
@@ -214,7 +215,7 @@ rows = {
     "z ~ N(0, I)": decode(model, prior_samples(config, 12)),
 }
 rows = {name: framed(images) for name, images in rows.items()}
-show(pictures.image_rows(rows, shape, f"{data.name}: two latents"))
+show(lessons.image_rows(rows, shape, f"{data.name}: two latents"))
 
 # %% [markdown]
 # `draw_figures` writes all figures of a run to its folder:
@@ -327,7 +328,7 @@ rows = {"test images": spread.x_test[shown]}
 for name, (_, its_model) in results.items():
     rows[name] = decode(its_model, encode(its_model, spread.x_test[shown])[0]).clip(0, 1)
 rows = {name: framed(images) for name, images in rows.items()}
-show(pictures.image_rows(rows, shape, "Reconstructions from eight latents"))
+show(lessons.image_rows(rows, shape, "Reconstructions from eight latents"))
 
 # %% [markdown]
 # - **The reconstructions do not show the difference.** All rows except the last look alike, but their bits differ

@@ -47,12 +47,13 @@ import keras_vae.checkpoint
 import keras_vae.train
 import tf_vae.checkpoint
 import tf_vae.train
-from shared.show import pictures, plots
-from shared.run.implementation import import_implementation
-from shared.config import UsageError, recipe
+from shared.show.figures import lessons, plots
+from shared.command.implementation import import_implementation
+from shared.config import recipe
+from shared.machine.checks import UsageError
 from shared.data import evaluation_images, load_data
 from shared.measure.metrics import measure, measure_bound, measure_exact, measure_z, write_metrics
-from shared.show.report import draw_figures, prior_samples
+from shared.show.figures.of_run import draw_figures, prior_samples
 from tf_vae.evaluate import elbo_terms
 from tf_vae.model import decode, encode
 
@@ -195,7 +196,7 @@ rows = {
     "z ~ N(0, I)": decode(model, prior_samples(config, 12)),
 }
 rows = {name: framed(images) for name, images in rows.items()}
-show(pictures.image_rows(rows, shape, f"{data.name}: two latents"))
+show(lessons.image_rows(rows, shape, f"{data.name}: two latents"))
 
 # %% [markdown]
 # `draw_figures` 把一次训练的所有图写到它的文件夹里：
@@ -297,7 +298,7 @@ rows = {"test images": spread.x_test[shown]}
 for name, (_, its_model) in results.items():
     rows[name] = decode(its_model, encode(its_model, spread.x_test[shown])[0]).clip(0, 1)
 rows = {name: framed(images) for name, images in rows.items()}
-show(pictures.image_rows(rows, shape, "Reconstructions from eight latents"))
+show(lessons.image_rows(rows, shape, "Reconstructions from eight latents"))
 
 # %% [markdown]
 # - **重构看不出差别。** 除最后一行外，各行看上去一样，但比特数相差很大。似然不仅描述像素的期望值，还描述它的不确定性。这里 categorical 最好：它对分布的形状不作任何假设，但输出权重要多到 17 倍。

@@ -50,7 +50,7 @@ from shared.config import recipe
 from shared.data import load_data
 from shared.measure import diagnostics
 from shared.seeds import epoch_order
-from shared.show import pictures
+from shared.show.figures import lessons
 from tf_vae.evaluate import elbo_terms, evaluate
 from tf_vae.model import assemble, decode, encode
 from tf_vae.train import train
@@ -124,7 +124,7 @@ for name, model in models.items():
 rows = {"test images": data.x_test[5::67][:15]}
 for name, model in models.items():
     rows[name] = decode(model, encode(model, rows["test images"])[0])
-show(pictures.image_rows(rows, data.image_shape, "Reconstructions from eight latents"))
+show(lessons.image_rows(rows, data.image_shape, "Reconstructions from eight latents"))
 
 # %% [markdown]
 # The convolutional pair has an eighth of the weights, and a lower loss: neighbouring pixels share what is learned about
@@ -228,7 +228,7 @@ rows = {}
 for number, z in enumerate(styles, start=1):
     both = np.concatenate([np.tile(z, (10, 1)), np.eye(10, dtype=np.float32)], axis=1)
     rows[f"z number {number}"] = tf.sigmoid(conditional[1](both)).numpy()
-show(pictures.image_rows(rows, data.image_shape, "One z per row, one label per column"))
+show(lessons.image_rows(rows, data.image_shape, "One z per row, one label per column"))
 
 # %% [markdown]
 # Within a row, slant and width of the strokes stay the same while the class changes.
@@ -256,13 +256,13 @@ for beta, its_config in ten.items():
         path = np.repeat(z_mean[[420]], len(steps), axis=0)
         path[:, dimension] = steps
         traversals[beta][f"latent {dimension}, KL {kl[dimension]:.2f}"] = decode(model, path)
-show(pictures.image_rows(traversals[1.0], data.image_shape, "beta = 1: one latent per row"), dpi=80)
+show(lessons.image_rows(traversals[1.0], data.image_shape, "beta = 1: one latent per row"), dpi=80)
 
 # %%
-show(pictures.image_rows(traversals[4.0], data.image_shape, "beta = 4: one latent per row"), dpi=80)
+show(lessons.image_rows(traversals[4.0], data.image_shape, "beta = 4: one latent per row"), dpi=80)
 
 # %%
-show(pictures.kl_bars(shares, "KL of each latent, mean of 1,000 test images"))
+show(lessons.kl_bars(shares, "KL of each latent, mean of 1,000 test images"))
 
 # %% [markdown]
 # At $\beta = 1$ every latent changes the image, and most of them change several things at once. At $\beta = 4$ the KL is
@@ -304,9 +304,7 @@ rows = {
 }
 print("labels of the most surprising:", *known.y_test[most])
 show(
-    pictures.image_rows(
-        rows, known.image_shape, "Test images by -ELBO, trained without the digit 4"
-    )
+    lessons.image_rows(rows, known.image_shape, "Test images by -ELBO, trained without the digit 4")
 )
 
 # %% [markdown]

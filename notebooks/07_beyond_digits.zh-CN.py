@@ -49,7 +49,7 @@ from shared.config import recipe
 from shared.data import load_data
 from shared.measure import diagnostics
 from shared.seeds import epoch_order
-from shared.show import pictures
+from shared.show.figures import lessons
 from tf_vae.evaluate import elbo_terms, evaluate
 from tf_vae.model import assemble, decode, encode
 from tf_vae.train import train
@@ -120,7 +120,7 @@ for name, model in models.items():
 rows = {"test images": data.x_test[5::67][:15]}
 for name, model in models.items():
     rows[name] = decode(model, encode(model, rows["test images"])[0])
-show(pictures.image_rows(rows, data.image_shape, "Reconstructions from eight latents"))
+show(lessons.image_rows(rows, data.image_shape, "Reconstructions from eight latents"))
 
 # %% [markdown]
 # 卷积网络只有八分之一的权重，损失却更低：相邻的像素共用学到的东西。（它不用 XLA 训练，因为 XLA 在 CPU 上的卷积很慢；这时两个实现非常接近，但不是每一位都相同。）你会选哪一个？由*验证*损失决定。选定之后才看测试集，只看一次，只看选定的模型：
@@ -217,7 +217,7 @@ rows = {}
 for number, z in enumerate(styles, start=1):
     both = np.concatenate([np.tile(z, (10, 1)), np.eye(10, dtype=np.float32)], axis=1)
     rows[f"z number {number}"] = tf.sigmoid(conditional[1](both)).numpy()
-show(pictures.image_rows(rows, data.image_shape, "One z per row, one label per column"))
+show(lessons.image_rows(rows, data.image_shape, "One z per row, one label per column"))
 
 # %% [markdown]
 # 在同一行里，类别在变，而笔画的倾斜和粗细不变。
@@ -243,13 +243,13 @@ for beta, its_config in ten.items():
         path = np.repeat(z_mean[[420]], len(steps), axis=0)
         path[:, dimension] = steps
         traversals[beta][f"latent {dimension}, KL {kl[dimension]:.2f}"] = decode(model, path)
-show(pictures.image_rows(traversals[1.0], data.image_shape, "beta = 1: one latent per row"), dpi=80)
+show(lessons.image_rows(traversals[1.0], data.image_shape, "beta = 1: one latent per row"), dpi=80)
 
 # %%
-show(pictures.image_rows(traversals[4.0], data.image_shape, "beta = 4: one latent per row"), dpi=80)
+show(lessons.image_rows(traversals[4.0], data.image_shape, "beta = 4: one latent per row"), dpi=80)
 
 # %%
-show(pictures.kl_bars(shares, "KL of each latent, mean of 1,000 test images"))
+show(lessons.kl_bars(shares, "KL of each latent, mean of 1,000 test images"))
 
 # %% [markdown]
 # 在 $\beta = 1$ 时，每一维都改变图像，而且多数同时改变几样东西。在 $\beta = 4$ 时 KL 较小，留给每一维的也较少。不要从一行里读出太多：损失中没有任何东西给隐变量命名，换一个种子，各行就不同。
@@ -287,9 +287,7 @@ rows = {
 }
 print("labels of the most surprising:", *known.y_test[most])
 show(
-    pictures.image_rows(
-        rows, known.image_shape, "Test images by -ELBO, trained without the digit 4"
-    )
+    lessons.image_rows(rows, known.image_shape, "Test images by -ELBO, trained without the digit 4")
 )
 
 # %% [markdown]

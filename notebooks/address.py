@@ -13,8 +13,8 @@ from typing import Annotated
 
 import tyro
 
-from shared.cli import exit_status
-from shared.config import UsageError
+from shared.command.line import exit_status
+from shared.machine.checks import UsageError
 
 FOLDER = Path(__file__).parent
 BADGE = re.compile(

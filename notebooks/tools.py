@@ -11,8 +11,8 @@ import re
 import textwrap
 from itertools import zip_longest
 
-from shared.show import plots
-from shared.run.implementation import quiet
+from shared.show.figures import plots
+from shared.command.implementation import quiet
 
 __all__ = ["KeepGradient", "block", "check", "fast", "show", "side_by_side"]
 
@@ -38,7 +38,7 @@ def show(figure, dpi=DPI):
     """Returns a figure as the result of a cell, in a small PNG with the same pixels everywhere.
 
     Args:
-        figure: matplotlib Figure, e.g. from a function in shared.show.plots.
+        figure: matplotlib Figure, e.g. from a function in shared.show.figures.plots.
         dpi: pixels per inch; a figure with many grey pixels needs fewer for a small file.
     """
     return _Picture(figure, dpi)

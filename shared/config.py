@@ -10,7 +10,7 @@ import typing
 from dataclasses import dataclass
 from typing import Literal
 
-from shared.checks import FLOAT32_MIN, INT32_MAX, UsageError, integer, integers, number
+from shared.machine.checks import FLOAT32_MIN, INT32_MAX, UsageError, integer, integers, number
 
 __all__ = ["RECIPES", "Config", "UsageError", "from_dict", "recipe"]
 

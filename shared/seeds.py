@@ -79,8 +79,8 @@ def examples_of(config, epoch, x):
     Args:
         config: shared.config.Config; its order, seed and batch size are used.
         epoch: the number of the epoch; the first is 1.
-        x: the training images, an array or shared.pixels.Pixels; their number is used, and their
-            `mixed`, if they have one.
+        x: the training images, an array or shared.data.pixels.Pixels; their number is used, and
+            their `mixed`, if they have one.
     Returns:
         int32 indices of the examples, batch by batch.
     """

@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
-from shared.checks import INT32_MAX, UsageError
-from shared.npz import machine_memory
+from shared.machine.checks import INT32_MAX, UsageError
+from shared.machine.memory import machine_memory
 
 __all__ = [
     "check_heads",

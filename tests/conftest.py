@@ -7,8 +7,9 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before any test imports Te
 import numpy as np
 import pytest
 
+from shared.command.implementation import import_implementation
 from shared.data import load_data
-from shared.run.implementation import IMPLEMENTATIONS, import_implementation
+from shared.machine.backend import IMPLEMENTATIONS
 
 
 @pytest.fixture(params=IMPLEMENTATIONS.values())

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from shared.data import EVALUATION_BATCH, evaluation_images, training_images
-from shared.pixels import as_stored
+from shared.data.pixels import as_stored
 from shared.seeds import examples_of
 
 __all__ = ["evaluation_batches", "in_order", "training_batches"]
@@ -19,7 +19,7 @@ def training_batches(x, config, step=0):
     (shared.seeds.examples_of).
 
     Args:
-        x: (n, input_dim) float32 in [0, 1], as an array or as shared.pixels.Pixels.
+        x: (n, input_dim) float32 in [0, 1], as an array or as shared.data.pixels.Pixels.
         config: shared.config.Config.
         step: number of steps already done.
     Returns:
@@ -47,7 +47,7 @@ def gathered(images, orders):
     """Yields the images of each order, while the next are gathered.
 
     Args:
-        images: (n, input_dim) float32, as an array or as shared.pixels.Pixels.
+        images: (n, input_dim) float32, as an array or as shared.data.pixels.Pixels.
         orders: list of (batches, batch) indices.
     Returns:
         generator of pairs: the (batches, batch, input_dim) images as they are stored, and the

@@ -1,6 +1,6 @@
 """Gathers and assigns the variables of a model and its optimizer by canonical name."""
 
-from shared.run.variables import assign, gather, load_with, named_variables, restore, snapshot
+from shared.training.variables import assign, gather, load_with, named_variables, restore, snapshot
 from tf_vae.model import build
 
 __all__ = ["assign", "gather", "load", "named_variables", "restore", "snapshot"]

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from shared.arguments import checked_images
+from shared.data.arguments import checked_images
 from shared.elbo import log_importance_weight, reparameterize
 from shared.likelihoods import log_likelihood
 from shared.measure.evaluation import evaluate_with

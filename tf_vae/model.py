@@ -9,7 +9,7 @@ import math
 import numpy as np
 import tensorflow as tf
 
-from shared.arguments import checked_images, checked_latents
+from shared.data.arguments import checked_images, checked_latents
 from shared.elbo import reparameterize
 from shared.likelihoods import mean_image
 from shared.objective import repeated, terms_of

@@ -10,10 +10,10 @@ import numpy as np
 import tensorflow as tf
 
 from shared.objective import objective_loss
-from shared.optimizer import build_optimizer, reset_optimizer
-from shared.run.run import Run, check_checkpoint_steps
+from shared.run.state import Run, check_checkpoint_steps
 from shared.seeds import seed_of
-from shared.trackers import StepLosses, assign_means, running_means, track_terms
+from shared.training.optimizer import build_optimizer, reset_optimizer
+from shared.training.trackers import StepLosses, assign_means, running_means, track_terms
 from shared.weights import check_model, initial_bias
 from tf_vae.batches import evaluation_batches, gathered, stored_type, training_batches
 from tf_vae.checkpoint import assign, gather, restore, snapshot
@@ -41,7 +41,7 @@ def train(
     Args:
         config: shared.config.Config.
         data: shared.data.Data.
-        out: folder of the run (shared/run/run.py), or None to write no files.
+        out: folder of the run (shared/run/state.py), or None to write no files.
         resume: whether to continue from the last finished epoch in the folder.
         overwrite: whether to replace the run in the folder.
         verbose: 1 for a progress bar, 0 for no output.
@@ -51,7 +51,7 @@ def train(
         checkpoint_steps: number of steps between checkpoints inside an epoch, or None for
             checkpoints at the end of each epoch only. It does not change any result.
     Returns:
-        model, run: the trained VAE, and its shared.run.run.Run, which holds the history.
+        model, run: the trained VAE, and its shared.run.state.Run, which holds the history.
     Raises:
         UsageError: the folder cannot be used as requested, or the model does not fit the other
             arguments.

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import os
 
-from shared.run.implementation import import_implementation
+from shared.command.implementation import import_implementation
 
 __all__ = ["epochs"]
 

@@ -2,7 +2,7 @@
 
 import time
 
-from shared.run.implementation import quiet
+from shared.command.implementation import quiet
 
 __all__ = ["fit_epochs", "tape_epochs"]
 

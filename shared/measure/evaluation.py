@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shared.arguments import checked_samples
+from shared.data.arguments import checked_samples
 from shared.elbo import mean_terms
 
 __all__ = ["evaluate_with"]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from shared.config import UsageError
+from shared.machine.checks import UsageError
 from shared.seeds import seed_of
 
 __all__ = ["gradient_estimators"]

@@ -12,9 +12,11 @@ import time
 
 import numpy as np
 
-from shared.config import UsageError, from_dict
+from shared.config import from_dict
 from shared.data import evaluation_images, pixels_of, training_images
-from shared.run.folder import read_config, read_metrics, store_metrics, versions
+from shared.machine.checks import UsageError
+from shared.machine.versions import versions
+from shared.run.folder import read_config, read_metrics, store_metrics
 from shared.seeds import seed_of
 
 __all__ = [

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from shared.run.folder import read_run_weights, versions
-from shared.run.implementation import IMPLEMENTATIONS
+from shared.machine.backend import IMPLEMENTATIONS
+from shared.machine.versions import versions
+from shared.run.folder import read_run_weights
 
 __all__ = ["IDENTICAL", "all_identical", "compare", "compare_runs", "parity_report", "verdict"]
 

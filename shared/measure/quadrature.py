@@ -4,8 +4,8 @@ import numpy as np
 from keras import ops
 from scipy.special import logsumexp
 
-from shared.config import UsageError
 from shared.elbo import LOG_2PI, kl_to_standard_normal
+from shared.machine.checks import UsageError
 from shared.measure.diagnostics import hidden64
 
 __all__ = [

@@ -4,7 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from shared.config import UsageError
+from shared.machine.checks import UsageError
 from shared.run.files import read_npz, write_npz
 from shared.run.folder import read_step_losses
 

@@ -1,1 +1,1 @@
-"""The run directory: its files, its state and lock, and the implementation that trains it."""
+"""The run directory: its state, lock, files, checkpoints and checksums."""

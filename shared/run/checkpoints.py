@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.config import UsageError
-from shared.npz import read_headers
+from shared.machine.checks import UsageError
+from shared.machine.npz import read_headers
 from shared.run.files import npz_bytes, read_npz, step_of, write_atomically
 from shared.run.schemas import COLUMNS
 

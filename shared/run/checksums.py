@@ -10,7 +10,7 @@ import os
 import re
 from pathlib import Path
 
-from shared.config import UsageError
+from shared.machine.checks import UsageError
 from shared.run.files import read_text, write_atomically
 
 __all__ = ["SUMS", "damaged", "intact", "record", "seal", "verify"]

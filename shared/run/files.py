@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.config import UsageError
-from shared.npz import DAMAGE, read_headers, reason
+from shared.machine.checks import UsageError
+from shared.machine.npz import DAMAGE, read_headers, reason
 
 __all__ = [
     "npz_bytes",

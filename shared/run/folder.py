@@ -5,16 +5,15 @@ import csv
 import json
 import math
 import os
-import platform
-from importlib import metadata
 from pathlib import Path
 
 import filelock
 import numpy as np
 
-from shared.backend import backend
-from shared.config import UsageError, from_dict
-from shared.npz import reason
+from shared.config import from_dict
+from shared.data import load_data
+from shared.machine.checks import UsageError
+from shared.machine.npz import reason
 from shared.run import checksums
 from shared.run.checkpoints import CHECKPOINT
 from shared.run.files import read_npz, read_text, step_of, write_atomically
@@ -34,8 +33,8 @@ __all__ = [
     "read_metrics",
     "read_run_weights",
     "read_step_losses",
+    "run_data",
     "store_metrics",
-    "versions",
     "write_product",
 ]
 
@@ -153,6 +152,23 @@ def _no_constant(name):
     raise ValueError(f"it holds {name}; expected finite numbers")
 
 
+def run_data(directory):
+    """Loads the data on which a run was trained, and compares their hashes.
+
+    Args:
+        directory: folder of the run.
+    Returns:
+        shared.data.Data
+    Raises:
+        UsageError: the data are missing, or are not those of the training.
+    """
+    written = read_config(directory)["data"]
+    data = load_data(written["source"])
+    if data.sha256 != written["sha256"]:
+        raise UsageError(f"{written['source']} is not the data that {directory} was trained on")
+    return data
+
+
 def read_run_weights(directory, epoch=None):
     """Reads the config and the weights of a run.
 
@@ -264,18 +280,3 @@ def store_metrics(directory, metrics):
     checked(metrics, dict[str, Metric])
     text = json.dumps(metrics, indent=2, allow_nan=False) + "\n"
     write_product(directory, "metrics.json", text.encode())
-
-
-def versions():
-    """Returns the versions of Python and the packages, and the machine type, as a dict of texts."""
-    names = dict.fromkeys(("tensorflow", "keras", "numpy", backend()))
-    packages = {name: _version(name) for name in names}
-    return {"python": platform.python_version(), "machine": platform.machine(), **packages}
-
-
-def _version(name):
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:  # the package may have another name, as tensorflow-cpu
-        distributions = metadata.packages_distributions().get(name, [])
-        return metadata.version(distributions[0]) if distributions else "unknown"

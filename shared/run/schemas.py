@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
-from shared.config import UsageError
+from shared.machine.checks import UsageError
 
 __all__ = ["COLUMNS", "DataEntry", "Description", "HistoryRow", "Metric", "StepRow", "checked"]
 

@@ -1,201 +1,282 @@
-"""Reads what the folder of a run holds, and checks whether a training can continue from it.
+"""The state of a run: what its directory holds, and what each finished epoch adds to it.
 
-The state is read from a checkpoint alone. The other files of a run follow from it, and those that
-are missing or damaged are written again.
+Each file is written completely or not at all, and the checkpoint is the last file that an epoch
+writes. Whenever the process ends, the folder therefore shows which epoch was finished last, and a
+resumed run continues from there to the same bits. The files are shared; an implementation only
+gathers and assigns its variables, so that either of them can continue a run of the other.
 """
 
+import contextlib
 import dataclasses
 import math
-import os
-import zipfile
-from dataclasses import dataclass, field
+import shutil
+import tempfile
+from pathlib import Path
 
-from shared.config import UsageError, from_dict
-from shared.npz import DAMAGE
+import numpy as np
+
+from shared.data import check_order
+from shared.machine.backend import BACKENDS, backend
+from shared.machine.checks import UsageError
+from shared.machine.process import Stopped, check_interrupted, say
+from shared.machine.versions import versions
 from shared.run import checksums
-from shared.run.checkpoints import CHECKPOINT, PREVIOUS, read_checkpoint
-from shared.run.files import step_of
-from shared.run.folder import epoch_weights, missing_products, read_config, read_history
-from shared.weights import slot_shapes, weight_shapes
+from shared.run.checkpoints import CHECKPOINT, MEANS, PREVIOUS, Checkpoint, write_checkpoint
+from shared.run.files import step_of, with_step, write_atomically, write_csv, write_json, write_npz
+from shared.run.folder import EXPORTED, epoch_weights, locked, read_metrics
+from shared.run.resume import State, read_state
+from shared.run.schemas import COLUMNS, Description, StepRow, checked
+from shared.weights import check_size
 
-__all__ = ["State", "read_state"]
+__all__ = ["Run", "check_checkpoint_steps"]
 
-LENGTH = {"epochs", "steps"}  # the fields that may change when a run is resumed
-# The fields that may change when a run is resumed after it diverged. No other weight, slot or
-# example depends on them.
-CURES = {"learning_rate", "learning_rate_decay", "optimizer_epsilon", "beta", "fixed_sigma"}
-
-
-@dataclass
-class State:
-    """Holds how far a run has come; the attributes are those of shared.run.run.Run."""
-
-    trained_by: list
-    step: int = 0
-    history: list = field(default_factory=list)
-    step_losses: list = field(default_factory=list)
-    running: dict = field(default_factory=dict)
-    changes: list = field(default_factory=list)
-    checkpoint: os.PathLike | None = None
-    complete: bool = False
-    notes: list = field(default_factory=list)
+# The files that the end of a run writes, beside `figures/` and the weights of pictured epochs.
+# They are stale as soon as the run is continued.
+# With the weights of the pictured epochs these are the files of a run whose training is finished.
+FINISHED = (
+    "config.json",
+    "history.csv",
+    "steps.csv",
+    "weights.npz",
+    "model.keras",
+    str(CHECKPOINT),
+    str(PREVIOUS),
+)
+PRODUCTS = ("weights.npz", "model.keras", "metrics.json", "samples.png", "samples.npz")
 
 
-def read_state(folder, config, data, implementation, resume, overwrite):
-    """Reads the state of a run from its folder; nothing is written.
+class Run:
+    """Holds the state of one training run and, if `directory` is given, writes its folder.
 
-    Args:
-        folder: path of the folder, which need not exist.
-        config: shared.config.Config of the training.
-        data: shared.data.Data of the training.
-        implementation: name of the implementation that will train.
-        resume, overwrite: what to do with a run in the folder; without either it is refused.
-    Returns:
-        State
+    The constructor only reads and checks, so that a command can report bad input before it loads
+    TensorFlow. `with run:` takes the folder's lock and reads again, because another process may
+    have trained in the meantime. `begin`, after the model has been restored, is the first to write.
+
+    Attributes:
+        step: number of steps that were done when the state was read or the last epoch finished.
+        history: list of one dict per finished epoch, with the keys of COLUMNS.
+        step_losses: list of the loss of each step, if the config asks for them.
+        running: if `step` is inside an epoch, the running means of its first steps, see
+            shared.run.checkpoints.Checkpoint; otherwise empty.
+        checkpoint: path of the checkpoint from which training continues, or None at step 0.
+        complete: whether the folder holds the whole run: weights, figures and metrics.
     Raises:
         UsageError: the folder cannot be used as requested.
     """
-    new = State(trained_by=[implementation])
-    if os.path.lexists(folder) and not os.path.isdir(folder):
-        raise UsageError(f"{folder} is not a folder; expected a folder for the run")
-    names = os.listdir(folder) if os.path.isdir(folder) else []
-    names = [name for name in names if name != ".lock" and not name.endswith(".partial")]
-    if not names:
-        return new
-    if "config.json" not in names:
-        raise UsageError(f"{folder} holds {names[0]} and no run; give an empty or new folder")
-    if not (resume or overwrite):
-        raise UsageError(
-            f"{folder} already holds a run; give --resume, --overwrite or another --out"
-        )
-    # Checked for --overwrite too: a folder that is not a run must not be cleared.
-    written = read_config(folder, verified=False)
-    # Before its first checkpoint a run holds nothing that depends on its settings.
-    begun = any(os.path.lexists(folder / path) for path in (CHECKPOINT, PREVIOUS))
-    return _resumed(folder, written, config, data, implementation) if begun and resume else new
 
+    def __init__(self, directory, config, data, implementation, resume=False, overwrite=False):
+        self.directory = None if directory is None else Path(directory)
+        self.config = config
+        self.data = data
+        self.implementation = implementation
+        if implementation == "keras_vae" and backend() != BACKENDS[0]:
+            self.implementation = f"{implementation} on {backend()}"
+        self._resume, self._overwrite = resume, overwrite
+        self._lock = contextlib.ExitStack()
+        check_size(config, data.input_dim, data.n_train)
+        check_order(config, data)
+        self._read()
 
-def _resumed(folder, written, wanted, data, implementation):
-    begun, n = from_dict(written), data.n_train
-    if written["data"]["sha256"] != data.sha256:
-        raise UsageError(
-            f"{folder} was started on {written['data']['name']}, other data than"
-            f" {data.name}; resume it on its own data, or give another --out"
-        )
-    damaged = checksums.damaged(folder)
-    notes = [f"{folder / name} is damaged" for name in damaged if name != str(CHECKPOINT)]
-    changes = _changes(folder, written, begun, wanted)
-    checkpoint, path, note = _last_checkpoint(folder, damaged, begun, data)
-    step, total, trained_by = checkpoint.step, wanted.total_steps(n), written["trained_by"]
-    _check_length(folder, begun, wanted, n, checkpoint)
-    for epoch in wanted.pictured(n)[:-1]:
-        end, name = wanted.end_of_epoch(epoch, n), epoch_weights(epoch)
-        if end <= step and (name in damaged or not _intact(folder / name, end)):
-            raise UsageError(
-                f"{folder / name} is missing or damaged, and only a new training can restore it;"
-                " give --overwrite or another --out"
-            )
-    if step < total and implementation not in trained_by:
-        trained_by = [*trained_by, implementation]
-    return State(
-        trained_by=trained_by,
-        step=step,
-        history=_with_seconds(folder, checkpoint.history),
-        step_losses=checkpoint.step_losses,
-        running=checkpoint.running,
-        changes=[*written.get("changes", []), *([{"step": step, **changes}] if changes else [])],
-        checkpoint=path,
-        complete=step == total and not damaged and not missing_products(folder, wanted, n),
-        notes=[*notes, *note],
-    )
+    # ---- reading
 
+    def _read(self):
+        state = State(trained_by=[self.implementation])
+        if self._resume and self._overwrite:
+            raise UsageError("--resume and --overwrite exclude each other; give one")
+        if self.directory is not None:
+            arguments = self.config, self.data, self.implementation
+            state = read_state(self.directory, *arguments, self._resume, self._overwrite)
+        vars(self).update(vars(state))
 
-def _changes(folder, written, begun, wanted):
-    """Returns {field: [old, new]} of the settings that differ; raises UsageError if one may not."""
-    allowed = CURES if written.get("diverged_after") is not None else set()
-    changes = {}
-    for each in dataclasses.fields(wanted):
-        old, new = getattr(begun, each.name), getattr(wanted, each.name)
-        if old == new or each.name in LENGTH:
-            continue
-        # A sigma that is given or learned is another network.
-        if each.name not in allowed or None in (old, new):
-            raise UsageError(
-                f"{folder} was started with {each.name} {old}, not {new};"
-                " resume it with the same settings, or give another --out"
-            )
-        changes[each.name] = [old, new]
-    return changes
+    # ---- writing
 
+    def __enter__(self):
+        if self.directory is not None:
+            self._lock.enter_context(locked(self.directory))
+            try:
+                self._read()
+            except BaseException:
+                self._lock.close()
+                raise
+        return self
 
-def _last_checkpoint(folder, damaged, config, data):
-    """Returns the last intact checkpoint, its path, and notes for the user."""
-    shapes = weight_shapes(config, data.input_dim) | slot_shapes(config, data.input_dim)
-    reasons = []
-    for path in (CHECKPOINT, PREVIOUS):
+    def __exit__(self, *exception):
+        self._lock.close()
+
+    def begin(self):
+        """Writes config.json, and removes the files that further training makes stale.
+
+        Until this is called, the folder is unchanged; call it after everything that training needs
+        has been read. With `overwrite`, the checkpoints are removed first and config.json is
+        replaced last, so that a folder in which this was interrupted is a run at step 0.
+        """
+        if self.directory is None:
+            return
+        for note in self.notes:
+            say(note)
+        stale = self._stale()
+        for name in stale:
+            if (path := self.directory / name).is_dir() and not path.is_symlink():
+                raise UsageError(f"{path} is a folder; expected a file of the run: move it away")
+        for name in stale:
+            (self.directory / name).unlink(missing_ok=True)
+        if self.step < self.config.total_steps(self.data.n_train):
+            for folder in EXPORTED:
+                if not (self.directory / folder).is_symlink():
+                    shutil.rmtree(self.directory / folder, ignore_errors=True)
+        write_json(self.directory / "config.json", self.describe())
+        if self.step:
+            self._write_tables(self.step_losses)
+
+    def _stale(self):
+        """Returns the names of the files that `begin` removes, in the order of their removal."""
+        names = [*self._names(".*.partial"), *self._names("*/.*.partial"), checksums.SUMS]
+        names += checksums.damaged(self.directory)
+        n, config = self.data.n_train, self.config
+        if self.step == 0:
+            names += [str(PREVIOUS), str(CHECKPOINT), "history.csv", "steps.csv"]
+        elif self.checkpoint == self.directory / PREVIOUS:
+            names.append(str(CHECKPOINT))  # it is damaged, and must not replace the previous one
+        if self.step < config.total_steps(n):
+            done = [e for e in config.pictured(n) if config.end_of_epoch(e, n) <= self.step]
+            kept = [epoch_weights(epoch) for epoch in done]
+            epochs = self._names("weights_epoch_*.npz")
+            names += [*PRODUCTS, *(name for name in epochs if name not in kept)]
+            return [*names, *self._names("figures/*.png")]
         try:
-            if not os.path.lexists(folder / path):
-                raise UsageError(f"{folder / path} is missing")
-            if str(path) in damaged:
-                raise UsageError(f"{folder / path} is damaged")
-            checkpoint = read_checkpoint(folder / path, shapes)
-            _check_rows(folder / path, checkpoint, config, data.n_train)
-        except UsageError as error:
-            reasons.append(str(error))
-            continue
-        note = [f"{reasons[0]}; continuing from {path}, step {checkpoint.step}"] if reasons else []
-        return checkpoint, folder / path, note
-    raise UsageError(f"{reasons[0]}; give --overwrite or another --out")
+            read_metrics(self.directory)
+        except UsageError:
+            names.append("metrics.json")
+        return names
 
+    def _names(self, pattern):
+        """Returns the names of the files of a pattern."""
+        return [str(path.relative_to(self.directory)) for path in self.directory.glob(pattern)]
 
-def _check_rows(path, checkpoint, config, n):
-    """Raises UsageError if a checkpoint's history or losses are not those of a run of `config`."""
-    for row in checkpoint.history:
-        if row["step"] != config.end_of_epoch(row["epoch"], n):
-            raise UsageError(f"{path} has epoch {row['epoch']} end at step {row['step']}")
-    if bool(checkpoint.step_losses) != config.step_losses:
-        raise UsageError(f"{path} does not have the losses of the steps that its run asks for")
+    def describe(self, **more):
+        """Returns the contents of config.json: config, data, implementations and versions."""
+        description = {
+            "data": self.data.describe(),
+            "trained_by": self.trained_by,
+            "versions": versions(),
+            **({"changes": self.changes} if self.changes else {}),
+            **more,
+        }
+        checked(description, Description)
+        return {**dataclasses.asdict(self.config), **description}
 
+    def finish_epoch(self, row, step_losses, weights, variables):
+        """Records one finished epoch.
 
-def _with_seconds(folder, history):
-    """Adds the seconds of each epoch from history.csv, or NaN where that is damaged."""
-    try:
-        seconds = {row["epoch"]: row["seconds"] for row in read_history(folder)}
-    except UsageError:
-        seconds = {}
-    return [{**row, "seconds": seconds.get(row["epoch"], math.nan)} for row in history]
+        Args:
+            row: dict with the keys of COLUMNS.
+            step_losses: the loss of each step since the last call or resume; kept if the config
+                asks for them.
+            weights: {canonical name: array}; written if the epoch is pictured.
+            variables: {name: array}: weights and optimizer slots.
+        Raises:
+            Stopped: a loss or a weight is not finite; the epoch is not recorded.
+            KeyboardInterrupt: Ctrl-C was pressed, and something has caught the exception.
+        """
+        self._check_finite(row, step_losses, weights)
+        self.step = row["step"]
+        self.history.append(row)
+        if self.config.step_losses:
+            self.step_losses.extend(float(loss) for loss in step_losses)
+        if self.directory is not None:
+            if row["epoch"] in self.config.pictured(self.data.n_train):
+                write_npz(self.directory / epoch_weights(row["epoch"]), weights, self.step)
+            self._write_tables(self.step_losses)
+            state = Checkpoint(self.step, variables, self.history, self.step_losses)
+            write_checkpoint(self.directory, state)
+        check_interrupted()
 
+    def save_inside_epoch(self, step, step_losses, means, seconds, variables):
+        """Writes a checkpoint inside an epoch, from which a resumed run continues.
 
-def _intact(path, step):
-    """Whether a weights file is of the given step, and each array has its CRC-32."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            return step_of(path) == step and file.testzip() is None
-    except DAMAGE:
-        return False
+        Args:
+            step: number of steps done.
+            step_losses, variables: as for `finish_epoch`.
+            means: {name: (total, count)} of the running means of the epoch.
+            seconds: seconds of training since the epoch began.
+        Raises:
+            Stopped: a loss or a weight is not finite.
+            KeyboardInterrupt: as for `finish_epoch`.
+        """
+        row = {name: means[name][0] for name in MEANS}
+        per_epoch = self.config.steps_per_epoch(self.data.n_train)
+        row |= {"epoch": math.ceil(step / per_epoch), "step": step}
+        self._check_finite(row, step_losses, variables)
+        losses = [*self.step_losses, *(float(loss) for loss in step_losses)]
+        losses = losses if self.config.step_losses else []
+        running = {name: np.asarray(means[name], np.float32) for name in MEANS}
+        state = Checkpoint(step, variables, self.history, losses, {**running, "seconds": seconds})
+        self._write_tables(losses)
+        write_checkpoint(self.directory, state)
+        check_interrupted()
 
+    def _write_tables(self, step_losses):
+        write_csv(self.directory / "history.csv", COLUMNS, map(_formatted, self.history))
+        if self.config.step_losses:
+            # Nine decimal digits determine every float32.
+            rows = ((step, f"{loss:.9g}") for step, loss in enumerate(step_losses, start=1))
+            write_csv(self.directory / "steps.csv", StepRow.__struct_fields__, rows)
 
-def _check_length(folder, begun, wanted, n, checkpoint):
-    """Raises UsageError if a run that has done some steps cannot have the length of `wanted`."""
-    step, total = checkpoint.step, wanted.total_steps(n)
-    if step > total:
-        raise UsageError(
-            f"{folder} has run {step} steps, more than the requested {total};"
-            " give a longer run or another --out"
+    def _check_finite(self, row, step_losses, weights):
+        """Raises Stopped if an epoch has a loss or a weight that is NaN or infinite."""
+        values = {name: row[name] for name in COLUMNS[2:-1] if name in row} | weights
+        bad = [name for name, value in values.items() if not np.isfinite(value).all()]
+        if not bad:
+            return
+        config, place = self.config, f"epoch {row['epoch']} (step {row['step']})"
+        steps = np.flatnonzero(~np.isfinite(step_losses))
+        if len(steps):
+            place = f"epoch {row['epoch']}, step {self.step + steps[0] + 1}"
+        kept = "nothing was saved"
+        if self.directory is not None and (saved := step_of(self.directory / CHECKPOINT)):
+            kept = f"{saved} steps before it are saved, and --resume continues with other settings"
+            write_json(self.directory / "config.json", self.describe(diverged_after=saved))
+        raise Stopped(
+            f"{config.recipe}: {bad[0]} is not finite after {place}; {kept}. A smaller"
+            f" learning_rate than {config.learning_rate} may help, or another beta"
+            f" ({config.beta}), fixed_sigma or likelihood"
         )
-    if begun.total_steps(n) != total and wanted.learning_rate_decay != 1:
-        raise UsageError(
-            f"{folder} was started for {begun.total_steps(n)} steps, over which its learning rate"
-            f" falls, not for {total}; resume it with the same length, or give another --out"
-        )
-    per_epoch = wanted.steps_per_epoch(n)
-    if step < total and step % per_epoch and not checkpoint.running:
-        raise UsageError(
-            f"{folder} ended inside an epoch (step {step}, {per_epoch} per epoch); only a run that"
-            " ended with an epoch can be made longer: give another --out"
-        )
-    if step == total and checkpoint.running and step % per_epoch:
-        raise UsageError(
-            f"{folder} was saved inside an epoch, at step {step}, where the requested run ends;"
-            " give a longer run or another --out"
-        )
+
+    def finish(self, weights, save=None):
+        """Writes the weights of the finished run, and its model if the framework can.
+
+        Args:
+            weights: {canonical name: array}.
+            save: function that writes the model to a path ending in .keras, or None.
+        """
+        if self.directory is None:
+            return
+        last = epoch_weights(self.config.pictured(self.data.n_train)[-1])
+        if step_of(self.directory / last) != self.step:  # removed after the epoch was recorded
+            write_npz(self.directory / last, weights, self.step)
+        write_npz(self.directory / "weights.npz", weights, self.step)
+        if save is not None:
+            with tempfile.TemporaryDirectory() as folder:
+                save(Path(folder) / "model.keras")
+                content = (Path(folder) / "model.keras").read_bytes()
+            write_atomically(self.directory / "model.keras", with_step(content, self.step))
+        elif step_of(self.directory / "model.keras") != self.step:
+            (self.directory / "model.keras").unlink(missing_ok=True)
+        epochs = map(epoch_weights, self.config.pictured(self.data.n_train))
+        checksums.seal(self.directory, [*FINISHED, *epochs])
+
+
+def check_checkpoint_steps(steps, directory):
+    """Raises UsageError unless a training can write a checkpoint every `steps` steps."""
+    if steps is None:
+        return
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 1:
+        raise UsageError(f"checkpoint_steps is {steps!r}; expected an integer >= 1")
+    if directory is None:
+        raise UsageError(f"checkpoint_steps is {steps} and there is no folder: give one")
+
+
+def _formatted(row):
+    """Formats a row of the history: 9 digits determine a float32; seconds are rounded to 1 ms."""
+    texts = [f"{row[column]:.9g}" for column in COLUMNS[2:-1]]
+    return (row["epoch"], row["step"], *texts, f"{row['seconds']:.3f}")

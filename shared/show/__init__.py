@@ -1,1 +1,1 @@
-"""Outputs for the user: figures, the results page, TensorBoard, exported models."""
+"""Outputs for the user: figures, the results page, and text in the terminal."""

@@ -1,0 +1,1 @@
+"""What goes beyond training: an exported model, the compiled program, several workers."""

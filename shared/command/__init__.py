@@ -1,0 +1,1 @@
+"""The command line of both implementations: its flags, and the commands."""

@@ -1,0 +1,82 @@
+"""Imports an implementation (keras_vae or tf_vae), without TensorFlow's messages."""
+
+import contextlib
+import importlib
+import logging
+import os
+import sys
+import tempfile
+from types import SimpleNamespace
+
+from shared.machine.backend import check_backend
+
+__all__ = ["import_beyond", "import_implementation", "quiet"]
+
+
+def import_implementation(package):
+    """Imports an implementation, and with it TensorFlow, and returns its functions.
+
+    Args:
+        package: "keras_vae" or "tf_vae".
+    Returns:
+        types.SimpleNamespace
+    Raises:
+        UsageError: Keras is set to another backend or floatx.
+    """
+    check_backend(package)
+    with quiet():
+        modules = {
+            name: importlib.import_module(f"{package}.{name}")
+            for name in ("model", "train", "evaluate", "checkpoint")
+        }
+    return SimpleNamespace(
+        name=package,
+        assemble=modules["model"].assemble,
+        build=modules["model"].build,
+        encode=modules["model"].encode,
+        decode=modules["model"].decode,
+        train=modules["train"].train,
+        step_losses=modules["train"].step_losses,
+        evaluate=modules["evaluate"].evaluate,
+        elbo_terms=modules["evaluate"].elbo_terms,
+        log_weights=modules["evaluate"].log_weights,
+        load=modules["checkpoint"].load,
+        gather=modules["checkpoint"].gather,
+        assign=modules["checkpoint"].assign,
+    )
+
+
+def import_beyond(package, name):
+    """Imports a module that goes beyond training, e.g. "export", and returns it.
+
+    Args:
+        package: "keras_vae" or "tf_vae".
+        name: name of a module in its folder `beyond`.
+    """
+    return importlib.import_module(f"{package}.beyond.{name}")
+
+
+@contextlib.contextmanager
+def quiet():
+    """Hides TensorFlow's messages about the machine, which are not written by Python's stderr.
+
+    If the import fails, the messages are shown.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    logging.getLogger("tensorflow").setLevel(logging.ERROR)  # hides tracing warnings
+    sys.stderr.flush()
+    stderr = os.dup(2)
+    with tempfile.TemporaryFile() as messages:
+        os.dup2(messages.fileno(), 2)
+        try:
+            yield
+            import keras
+
+            keras.ops.zeros(())  # TensorFlow looks for a GPU when it creates the first tensor
+        except BaseException:
+            messages.seek(0)
+            os.write(stderr, messages.read())
+            raise
+        finally:
+            os.dup2(stderr, 2)
+            os.close(stderr)

@@ -1,0 +1,223 @@
+"""The command line of both implementations: `python -m keras_vae …` and `python -m tf_vae …`.
+
+Config, run folder and data are checked before TensorFlow is imported, so that `--help` and the
+message for bad input appear at once.
+"""
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import tyro
+from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcommand
+
+from shared.config import RECIPES, Config, recipe
+from shared.machine.checks import UsageError
+from shared.machine.process import (
+    Stopped,
+    Terminated,
+    WorkerEnded,
+    check_interrupted,
+    say,
+    silence_output,
+)
+
+__all__ = ["exit_status", "main", "resume_advice"]
+
+
+@dataclass
+class Train:
+    """Train a VAE, evaluate it and draw its figures."""
+
+    config: OmitArgPrefixes[Config]
+    data: str = "auto"
+    """auto, mnist, mnist-5k, or the path of an .npz with x_train, y_train, x_test, y_test and, if
+    you like, x_valid; or of a folder with these arrays in .npy files: python -m
+    shared.beyond.shards."""
+    out: Path | None = None
+    """Folder of the run; the default is runs/IMPLEMENTATION-RECIPE-seedS."""
+    resume: FlagCreatePairsOff[bool] = False
+    """Continue the run in the folder from its last checkpoint, or repair a finished run."""
+    overwrite: FlagCreatePairsOff[bool] = False
+    """Replace the run in the folder."""
+    checkpoint_steps: int | None = None
+    """Number of steps between checkpoints inside a long epoch; each epoch ends with one anyway."""
+    workers: str | None = None
+    """Addresses host:port,host:port,… of all workers that train this run together."""
+    worker: int | None = None
+    """Number of this worker; the first of --workers is 0, and it alone writes files."""
+    virtual_devices: int | None = None
+    """Number of parts of this machine's CPU that train as replicas (tf_vae only)."""
+    connect_timeout: float = 300.0
+    """Seconds for which a worker waits for the others."""
+    tensorboard: Path | None = None
+    """Folder for tensorboard --logdir, to which scalars, figures and latents are also written."""
+
+
+@dataclass
+class Evaluate:
+    """Measure bounds on log p(x), the use of z and clusters by label, and update metrics.json."""
+
+    dir: Positional[Path]
+    """Folder of the run."""
+    data: str | None = None
+    """Data to evaluate on, named as for train; the default is the data of the run."""
+    samples: int = 10
+    """Samples of q(z|x) per test image, for the ELBO and its standard error."""
+    importance_samples: int | None = None
+    """K, samples per test image for the importance bound, which grows with K towards log p(x)."""
+    exact_images: int | None = None
+    """Number of test images whose log p(x) is integrated (2-D z only); two seconds per image."""
+
+
+@dataclass
+class Figures:
+    """Draw the figures of a finished run again."""
+
+    dir: Positional[Path]
+    """Folder of the run."""
+
+
+@dataclass
+class Sample:
+    """Decode samples from the prior N(0, I), and write samples.png and samples.npz."""
+
+    dir: Positional[Path]
+    """Folder of the run."""
+    count: int = 150
+    """Number of samples."""
+    seed: int | None = None
+    """Seed of the samples; the default is the seed of the run."""
+
+
+@dataclass
+class Export:
+    """Write encoder and decoder as SavedModel, and as ONNX if tf2onnx is installed."""
+
+    dir: Positional[Path]
+    """Folder of the run; the files are written to its subfolder exported."""
+
+
+def main(package, argv=None):
+    """Runs one command of an implementation, and returns the exit status.
+
+    Args:
+        package: "keras_vae" or "tf_vae".
+        argv: arguments without the program's name; None means the arguments of the process.
+    Returns:
+        int: as `exit_status`.
+    Raises:
+        SystemExit: with status 2 for bad usage, with 0 after --help.
+    """
+    argv = sys.argv[1:] if argv is None else argv
+    saved = "nothing was changed"
+    if "train" in argv[:1]:
+        saved = resume_advice(["python", "-m", package, *argv])
+    return exit_status(lambda: _run(package, list(argv)), saved)
+
+
+def resume_advice(words):
+    """Returns what the user is told if a training is interrupted: the command that continues it.
+
+    Args:
+        words: the words of the command that was given.
+    """
+    words = [word for word in words if word not in ("--overwrite", "--resume")]
+    return f"what was saved is complete; continue with: {shlex.join([*words, '--resume'])}"
+
+
+def exit_status(command, interrupted="nothing was changed"):
+    """Calls `command`, and returns an exit status; what stops it is reported in one line.
+
+    Args:
+        command: function without arguments that returns an exit status, or None for success.
+        interrupted: what the user is told about the results after Ctrl-C or an error.
+    Returns:
+        int: the command's status; 2 after a UsageError; 1 if the training diverged, the operating
+        system refused something or memory was not sufficient; 130 after Ctrl-C; 143 after SIGTERM.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):  # a character that the terminal lacks is escaped
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        try:
+            status = command() or 0
+        except Exception:
+            check_interrupted()  # TensorFlow raises a RuntimeError if a signal meets its exception
+            raise
+        sys.stdout.flush()
+        return status
+    except UsageError as error:
+        say(error)
+        return 2
+    except Stopped as error:
+        say(f"{error}; {interrupted}" if isinstance(error, WorkerEnded) else error)
+        return 1
+    except KeyboardInterrupt as error:
+        terminated = isinstance(error, Terminated)
+        say("")  # after the ^C of the terminal
+        say(f"{'terminated' if terminated else 'interrupted'}; {interrupted}")
+        return 143 if terminated else 130
+    except BrokenPipeError:  # the reader of the output has ended, as in `… | head -1`
+        silence_output()
+        return 1
+    except OSError as error:
+        say(f"{error.filename or 'error'}: {error.strerror or error}; {interrupted}")
+        try:
+            sys.stdout.flush()
+        except OSError:  # its disk is full; Python would report it again at the end
+            silence_output()
+        return 1
+    except MemoryError as error:
+        say(f"not enough memory: {error}; {interrupted}")
+        return 1
+
+
+def _run(package, argv):
+    kinds = (
+        Annotated[Train, subcommand("train", default=Train(config=_recipe(argv)))]
+        | Annotated[Evaluate, subcommand("evaluate")]
+        | Annotated[Figures, subcommand("figures")]
+        | Annotated[Sample, subcommand("sample")]
+        | Annotated[Export, subcommand("export")]
+    )
+    prog = f"python -m {package}"
+    command = tyro.cli(kinds, args=argv, prog=prog, description=_DESCRIPTION[package])
+    from shared.command import commands
+
+    run = {
+        Train: commands.train,
+        Evaluate: commands.evaluate,
+        Figures: commands.figures,
+        Sample: commands.sample,
+        Export: commands.export,
+    }
+    return run[type(command)](package, command)
+
+
+_DESCRIPTION = {
+    "keras_vae": "A variational autoencoder in Keras' functional API, trained with fit.",
+    "tf_vae": "A variational autoencoder in plain TensorFlow, trained with tf.GradientTape.",
+}
+
+
+def _recipe(argv):
+    """Returns the recipe that the arguments name, with a length in epochs or steps as they have."""
+    name = _value_of("--recipe", argv) or "post-keras"
+    units = [unit for unit in ("epochs", "steps") if _value_of(f"--{unit}", argv) is not None]
+    if len(units) == 2:
+        raise UsageError("--epochs and --steps exclude each other; give one")
+    if units and getattr(RECIPES.get(name), units[0], None) is None:
+        return recipe(name, **{units[0]: 1})  # tyro replaces this 1 by the given number
+    return recipe(name)
+
+
+def _value_of(flag, argv):
+    for place, word in enumerate(argv):
+        if word == flag:
+            return argv[place + 1] if place + 1 < len(argv) else ""
+        if word.startswith(f"{flag}="):
+            return word.split("=", 1)[1]
+    return None

@@ -1,0 +1,1 @@
+"""What the process, the machine and its files need; nothing here knows of a VAE."""

@@ -1,0 +1,202 @@
+"""Reads what the folder of a run holds, and checks whether a training can continue from it.
+
+The state is read from a checkpoint alone. The other files of a run follow from it, and those that
+are missing or damaged are written again.
+"""
+
+import dataclasses
+import math
+import os
+import zipfile
+from dataclasses import dataclass, field
+
+from shared.config import from_dict
+from shared.machine.checks import UsageError
+from shared.machine.npz import DAMAGE
+from shared.run import checksums
+from shared.run.checkpoints import CHECKPOINT, PREVIOUS, read_checkpoint
+from shared.run.files import step_of
+from shared.run.folder import epoch_weights, missing_products, read_config, read_history
+from shared.weights import slot_shapes, weight_shapes
+
+__all__ = ["State", "read_state"]
+
+LENGTH = {"epochs", "steps"}  # the fields that may change when a run is resumed
+# The fields that may change when a run is resumed after it diverged. No other weight, slot or
+# example depends on them.
+CURES = {"learning_rate", "learning_rate_decay", "optimizer_epsilon", "beta", "fixed_sigma"}
+
+
+@dataclass
+class State:
+    """Holds how far a run has come; the attributes are those of shared.run.state.Run."""
+
+    trained_by: list
+    step: int = 0
+    history: list = field(default_factory=list)
+    step_losses: list = field(default_factory=list)
+    running: dict = field(default_factory=dict)
+    changes: list = field(default_factory=list)
+    checkpoint: os.PathLike | None = None
+    complete: bool = False
+    notes: list = field(default_factory=list)
+
+
+def read_state(folder, config, data, implementation, resume, overwrite):
+    """Reads the state of a run from its folder; nothing is written.
+
+    Args:
+        folder: path of the folder, which need not exist.
+        config: shared.config.Config of the training.
+        data: shared.data.Data of the training.
+        implementation: name of the implementation that will train.
+        resume, overwrite: what to do with a run in the folder; without either it is refused.
+    Returns:
+        State
+    Raises:
+        UsageError: the folder cannot be used as requested.
+    """
+    new = State(trained_by=[implementation])
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise UsageError(f"{folder} is not a folder; expected a folder for the run")
+    names = os.listdir(folder) if os.path.isdir(folder) else []
+    names = [name for name in names if name != ".lock" and not name.endswith(".partial")]
+    if not names:
+        return new
+    if "config.json" not in names:
+        raise UsageError(f"{folder} holds {names[0]} and no run; give an empty or new folder")
+    if not (resume or overwrite):
+        raise UsageError(
+            f"{folder} already holds a run; give --resume, --overwrite or another --out"
+        )
+    # Checked for --overwrite too: a folder that is not a run must not be cleared.
+    written = read_config(folder, verified=False)
+    # Before its first checkpoint a run holds nothing that depends on its settings.
+    begun = any(os.path.lexists(folder / path) for path in (CHECKPOINT, PREVIOUS))
+    return _resumed(folder, written, config, data, implementation) if begun and resume else new
+
+
+def _resumed(folder, written, wanted, data, implementation):
+    begun, n = from_dict(written), data.n_train
+    if written["data"]["sha256"] != data.sha256:
+        raise UsageError(
+            f"{folder} was started on {written['data']['name']}, other data than"
+            f" {data.name}; resume it on its own data, or give another --out"
+        )
+    damaged = checksums.damaged(folder)
+    notes = [f"{folder / name} is damaged" for name in damaged if name != str(CHECKPOINT)]
+    changes = _changes(folder, written, begun, wanted)
+    checkpoint, path, note = _last_checkpoint(folder, damaged, begun, data)
+    step, total, trained_by = checkpoint.step, wanted.total_steps(n), written["trained_by"]
+    _check_length(folder, begun, wanted, n, checkpoint)
+    for epoch in wanted.pictured(n)[:-1]:
+        end, name = wanted.end_of_epoch(epoch, n), epoch_weights(epoch)
+        if end <= step and (name in damaged or not _intact(folder / name, end)):
+            raise UsageError(
+                f"{folder / name} is missing or damaged, and only a new training can restore it;"
+                " give --overwrite or another --out"
+            )
+    if step < total and implementation not in trained_by:
+        trained_by = [*trained_by, implementation]
+    return State(
+        trained_by=trained_by,
+        step=step,
+        history=_with_seconds(folder, checkpoint.history),
+        step_losses=checkpoint.step_losses,
+        running=checkpoint.running,
+        changes=[*written.get("changes", []), *([{"step": step, **changes}] if changes else [])],
+        checkpoint=path,
+        complete=step == total and not damaged and not missing_products(folder, wanted, n),
+        notes=[*notes, *note],
+    )
+
+
+def _changes(folder, written, begun, wanted):
+    """Returns {field: [old, new]} of the settings that differ; raises UsageError if one may not."""
+    allowed = CURES if written.get("diverged_after") is not None else set()
+    changes = {}
+    for each in dataclasses.fields(wanted):
+        old, new = getattr(begun, each.name), getattr(wanted, each.name)
+        if old == new or each.name in LENGTH:
+            continue
+        # A sigma that is given or learned is another network.
+        if each.name not in allowed or None in (old, new):
+            raise UsageError(
+                f"{folder} was started with {each.name} {old}, not {new};"
+                " resume it with the same settings, or give another --out"
+            )
+        changes[each.name] = [old, new]
+    return changes
+
+
+def _last_checkpoint(folder, damaged, config, data):
+    """Returns the last intact checkpoint, its path, and notes for the user."""
+    shapes = weight_shapes(config, data.input_dim) | slot_shapes(config, data.input_dim)
+    reasons = []
+    for path in (CHECKPOINT, PREVIOUS):
+        try:
+            if not os.path.lexists(folder / path):
+                raise UsageError(f"{folder / path} is missing")
+            if str(path) in damaged:
+                raise UsageError(f"{folder / path} is damaged")
+            checkpoint = read_checkpoint(folder / path, shapes)
+            _check_rows(folder / path, checkpoint, config, data.n_train)
+        except UsageError as error:
+            reasons.append(str(error))
+            continue
+        note = [f"{reasons[0]}; continuing from {path}, step {checkpoint.step}"] if reasons else []
+        return checkpoint, folder / path, note
+    raise UsageError(f"{reasons[0]}; give --overwrite or another --out")
+
+
+def _check_rows(path, checkpoint, config, n):
+    """Raises UsageError if a checkpoint's history or losses are not those of a run of `config`."""
+    for row in checkpoint.history:
+        if row["step"] != config.end_of_epoch(row["epoch"], n):
+            raise UsageError(f"{path} has epoch {row['epoch']} end at step {row['step']}")
+    if bool(checkpoint.step_losses) != config.step_losses:
+        raise UsageError(f"{path} does not have the losses of the steps that its run asks for")
+
+
+def _with_seconds(folder, history):
+    """Adds the seconds of each epoch from history.csv, or NaN where that is damaged."""
+    try:
+        seconds = {row["epoch"]: row["seconds"] for row in read_history(folder)}
+    except UsageError:
+        seconds = {}
+    return [{**row, "seconds": seconds.get(row["epoch"], math.nan)} for row in history]
+
+
+def _intact(path, step):
+    """Whether a weights file is of the given step, and each array has its CRC-32."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            return step_of(path) == step and file.testzip() is None
+    except DAMAGE:
+        return False
+
+
+def _check_length(folder, begun, wanted, n, checkpoint):
+    """Raises UsageError if a run that has done some steps cannot have the length of `wanted`."""
+    step, total = checkpoint.step, wanted.total_steps(n)
+    if step > total:
+        raise UsageError(
+            f"{folder} has run {step} steps, more than the requested {total};"
+            " give a longer run or another --out"
+        )
+    if begun.total_steps(n) != total and wanted.learning_rate_decay != 1:
+        raise UsageError(
+            f"{folder} was started for {begun.total_steps(n)} steps, over which its learning rate"
+            f" falls, not for {total}; resume it with the same length, or give another --out"
+        )
+    per_epoch = wanted.steps_per_epoch(n)
+    if step < total and step % per_epoch and not checkpoint.running:
+        raise UsageError(
+            f"{folder} ended inside an epoch (step {step}, {per_epoch} per epoch); only a run that"
+            " ended with an epoch can be made longer: give another --out"
+        )
+    if step == total and checkpoint.running and step % per_epoch:
+        raise UsageError(
+            f"{folder} was saved inside an epoch, at step {step}, where the requested run ends;"
+            " give a longer run or another --out"
+        )

@@ -1,0 +1,1 @@
+"""The results page, one HTML file: its parts, styles and scripts."""

@@ -1,0 +1,1 @@
+"""What both training loops share: the frame of a run, its record, optimizer and trackers."""
