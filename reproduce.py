@@ -93,7 +93,7 @@ def reproduce(job):
     _check_folder(job)
     data = load_data(job.data)
     runs = [
-        Run(job.out / folder / name, config, data, package, job.resume, job.overwrite)
+        Run(job.out / folder / name, config, data, package, job.resume, job.overwrite).check()
         for name, config in configs.items()
         for folder, package in IMPLEMENTATIONS.items()
     ]
@@ -176,7 +176,7 @@ def _relay_runs(job, config, data):
     """Returns the short run that both implementations train, and the same run by tf_vae alone."""
     config = dataclasses.replace(config, epochs=RELAY_EPOCHS, picture_epochs=(RELAY_EPOCHS,))
     return [
-        Run(job.out / name, config, data, "tf_vae", not job.overwrite, job.overwrite)
+        Run(job.out / name, config, data, "tf_vae", not job.overwrite, job.overwrite).check()
         for name in ("relay", "undisturbed")
     ]
 

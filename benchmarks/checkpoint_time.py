@@ -41,7 +41,6 @@ def main():
             each: random.normal(size=shape).astype(np.float32)
             for each, shape in {**shapes, **slot_shapes(config, data.input_dim)}.items()
         }
-        weights = {each: variables[each] for each in shapes}
         with tempfile.TemporaryDirectory(dir=out) as folder:
             directory = Path(folder) / "run"
             with Run(directory, config, data, "tf_vae") as run:
@@ -49,11 +48,11 @@ def main():
                 for epoch, _, end in config.epoch_ends(data.n_train):
                     row = dict.fromkeys(COLUMNS, 1.0) | {"epoch": epoch, "step": end}
                     if epoch <= EPOCHS:
-                        record = (row, [], weights, variables)
+                        record = (row, [], variables)
                         writing.append(milliseconds(lambda r=record: run.finish_epoch(*r)))
             for _ in range(EPOCHS):
                 again = (directory, config, data, "tf_vae", True)
-                reading.append(milliseconds(lambda a=again: Run(*a)))
+                reading.append(milliseconds(lambda a=again: Run(*a).check()))
             size = (directory / CHECKPOINT).stat().st_size / 1e6
         for what, times in (("checkpoint", writing), ("state read and checked", reading)):
             print(

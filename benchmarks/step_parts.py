@@ -55,7 +55,7 @@ def parts_of_tf(config, data):
         from shared.objective import objective_loss
         from shared.training.optimizer import build_optimizer
         from tf_vae.model import build
-        from tf_vae.train import compiled_steps
+        from tf_vae.train import Steps
 
     model = build(config, data.input_dim)
     optimizer = build_optimizer(config, data.n_train, model.trainable_variables)
@@ -64,7 +64,7 @@ def parts_of_tf(config, data):
     steps = n // config.batch_size
     batches = tf.constant(data.x_train[:n].reshape(steps, config.batch_size, -1))
     total = tf.Variable(0.0)
-    tracked = compiled_steps(model, optimizer)
+    tracked = Steps(model, optimizer)
 
     def loss_of(x, step, draw=None):
         return objective_loss(config, model.terms(x, tf.stack([0, step]), draw), step)
@@ -121,21 +121,25 @@ def parts_of_tf(config, data):
 def parts_of_keras(config, data):
     """Returns rows as `parts_of_tf`; both implementations compute the same step."""
     with quiet():
+        import keras
         import tensorflow as tf
 
         import keras_vae.train
         import tf_vae.train
+        from shared.run.schemas import MEANS
         from shared.training.optimizer import build_optimizer
+        from shared.training.trackers import track_terms
 
     model = tf_vae.train.build(config, data.input_dim)
     optimizer = build_optimizer(config, data.n_train, model.trainable_variables)
-    trackers = tf_vae.train.compiled_steps(model, optimizer).trackers
+    means = {name: keras.metrics.Mean(name) for name in MEANS}
     weight = next(iter(model.named_weights.values()))
     x = tf.constant(data.x_train[: config.batch_size])
     steps = config.steps_per_epoch(data.n_train)
 
     def step():
-        tf_vae.train.update(model, optimizer, trackers, x, tf.constant(0))
+        _, terms = tf_vae.train.train_step(model, optimizer, x, tf.constant(0))
+        track_terms(means, terms.log_likelihood, terms.kl)
 
     def repeated(step, **compiled):
         @tf.function(**compiled)
@@ -146,7 +150,9 @@ def parts_of_keras(config, data):
         return timed(lambda: loop(tf.constant(steps)), weight)
 
     fitted = keras_vae.train.build(config, data.input_dim)
-    keras_vae.train.compile_model(fitted, config, data.n_train)
+    fit_optimizer = build_optimizer(config, data.n_train, fitted.trainable_variables)
+    per_call = keras_vae.train.steps_per_call(config, data.n_train)
+    keras_vae.train.compile_step(fitted, fit_optimizer, per_call)
     dataset = tf.data.Dataset.from_tensors(x).repeat()
 
     return {

@@ -44,12 +44,13 @@ def training_batches(x, config, step=0):
             current[epoch] = examples_of(config, epoch + 1, x), images
         order, images = current[epoch]
         rows = order[part * several * config.batch_size :][: several * config.batch_size]
-        return images.stored(rows), images.white
+        return images.stored(rows), images.white_level
 
     def batches(call):
         types = tf.dtypes.as_dtype(as_stored(x).stored_dtype), tf.float32
-        stored, white = tf.numpy_function(gather, [call], types)
-        stored, white = tf.ensure_shape(stored, (None, x.shape[1])), tf.ensure_shape(white, ())
+        stored, white_level = tf.numpy_function(gather, [call], types)
+        stored = tf.ensure_shape(stored, (None, x.shape[1]))
+        white_level = tf.ensure_shape(white_level, ())
         whole = tf.shape(stored)[0] // config.batch_size * config.batch_size
         cut = tf.reshape(stored[:whole], (-1, config.batch_size, x.shape[1]))
         rest = tf.data.Dataset.from_tensors(stored[whole:])
@@ -57,7 +58,7 @@ def training_batches(x, config, step=0):
         # The last batch is joined even if it is empty. While `fit` traces its step, the length of a
         # batch is then unknown in every config, and XLA gets the same step as from tf_vae.
         joined = tf.data.Dataset.from_tensor_slices(cut).concatenate(rest)
-        return joined.map(lambda batch: tf.cast(batch, tf.float32) / white)
+        return joined.map(lambda batch: tf.cast(batch, tf.float32) / white_level)
 
     # Not `from_generator`: it sets M_MMAP_THRESHOLD of glibc to 128 kB for the whole process
     # (tests/training/test_memory.py).

@@ -16,21 +16,23 @@ from shared.config import Config, from_dict
 from shared.data.arguments import checked_images, checked_latents
 from shared.elbo import reparameterize
 from shared.likelihoods import mean_image
-from shared.objective import objective_loss, repeated, terms_of
+from shared.objective import Terms, objective_loss, repeated, terms_of
 from shared.seeds import seed_of
 from shared.training.optimizer import RMSpropOfKeras2  # noqa: F401, named in saved models
 from shared.training.trackers import StepLosses, track_terms
-from shared.weights import check_heads, check_posterior, head_widths, name_weights
+from shared.weights import check_heads, check_posterior, head_widths, initial_bias, name_weights
 
 __all__ = ["VAE", "assemble", "build", "decode", "encode"]
 
 
-def build(config, input_dim):
+def build(config, input_dim, x_train=None):
     """Builds the config's dense VAE, with the initial weights of `config.seed`.
 
     Args:
         config: shared.config.Config.
         input_dim: pixels per image, times channels.
+        x_train: (n, input_dim) training images, from whose mean the initial output bias is
+            computed if the config asks for that; without them the bias is zero.
     Returns:
         VAE, not compiled; it maps x (batch, input_dim) to {"log_likelihood", "kl"}, each (batch,)
         nats.
@@ -69,7 +71,10 @@ def build(config, input_dim):
         heads = {name: dense(f"decoder/{name}", width)(h) for name, width in widths.items()}
     decoder = keras.Model(z, heads, name="decoder")
 
-    return assemble(encoder, decoder, config, input_dim)
+    vae = assemble(encoder, decoder, config, input_dim)
+    for name, bias in initial_bias(config, x_train).items():
+        vae.named_weights[name].assign(bias)
+    return vae
 
 
 def assemble(encoder, decoder, config, input_dim, jit_compile=True):
@@ -240,11 +245,12 @@ class Objective(keras.layers.Layer):
 
     def call(self, inputs, training=False):
         samples = self.config.train_samples if training else 1
-        return terms_of(self.config, *inputs, samples)
+        return terms_of(self.config, *inputs, samples).outputs()
 
-    def loss(self, terms, step=None):
+    def loss(self, outputs, step=None):
         """Computes the loss, at a training step with the weight of the warm-up."""
-        track_terms(self.trackers, terms["log_likelihood"], terms["kl"])
+        terms = Terms(**outputs)
+        track_terms(self.trackers, terms.log_likelihood, terms.kl)
         loss = objective_loss(self.config, terms, step)
         if step is not None and self.step_losses is not None:
             self.step_losses.update_state(loss)

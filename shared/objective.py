@@ -5,6 +5,8 @@ bound of Burda et al., whose logarithm is taken of the mean of all weights. Both
 call these functions.
 """
 
+from typing import Any, NamedTuple
+
 from keras import ops
 
 from shared.elbo import (
@@ -17,7 +19,19 @@ from shared.elbo import (
 )
 from shared.likelihoods import log_likelihood
 
-__all__ = ["gains", "objective_loss", "repeated", "terms_of"]
+__all__ = ["Terms", "objective_loss", "objective_per_image", "repeated", "terms_of"]
+
+
+class Terms(NamedTuple):
+    """Holds the terms of the objective of each image, (batch,) nats each."""
+
+    log_likelihood: Any  # log p(x|z), averaged over the samples of z
+    kl: Any  # KL(q(z|x) ‖ p(z)); zero for a delta posterior
+    bound: Any = None  # the importance bound, if training maximizes it
+
+    def outputs(self):
+        """Returns the terms that there are by name, as a model returns them to its caller."""
+        return {name: term for name, term in self._asdict().items() if term is not None}
 
 
 def repeated(x, samples):
@@ -36,45 +50,43 @@ def terms_of(config, x, heads, q, z, samples):
         z: (samples · batch, latent_dim), samples of q.
         samples: number of samples per image.
     Returns:
-        {"log_likelihood", "kl"}: (batch,) nats, the first averaged over the samples; if training
-        maximizes an importance bound, also {"bound"}, which is the ELBO for a single sample.
+        Terms; if training maximizes an importance bound, `bound` is that of the samples, which for
+        a single one is the ELBO.
     Source: Burda et al., arXiv:1509.00519, equation 8.
     """
     given_z = log_likelihood(config, repeated(x, samples), heads)
     # A delta posterior has no density, and the objective of an autoencoder has no KL.
     kl = kl_to_standard_normal(*q) if len(q) == 2 else ops.zeros_like(given_z)
     mean = ops.mean(ops.reshape(given_z, (samples, -1)), axis=0) if samples > 1 else given_z
-    terms = {"log_likelihood": mean, "kl": kl}
-    if config.objective == "iwae" and config.train_samples > 1:
-        if samples > 1:
-            weights = log_importance_weight(given_z, z, *(repeated(each, samples) for each in q))
-            terms["bound"] = importance_bound(ops.reshape(weights, (samples, -1)))
-        else:
-            terms["bound"] = elbo(mean, kl)
-    return terms
+    if config.objective != "iwae" or config.train_samples == 1:
+        return Terms(mean, kl)
+    if samples == 1:
+        return Terms(mean, kl, bound=elbo(mean, kl))
+    weights = log_importance_weight(given_z, z, *(repeated(each, samples) for each in q))
+    return Terms(mean, kl, bound=importance_bound(ops.reshape(weights, (samples, -1))))
 
 
-def gains(terms, beta):
+def objective_per_image(terms, beta):
     """Returns what training maximizes, of each image: (batch,) nats.
 
     Args:
-        terms: as `terms_of` returns them.
+        terms: Terms.
         beta: weight of the KL; an importance bound has none.
     """
-    return terms["bound"] if "bound" in terms else elbo(terms["log_likelihood"], terms["kl"], beta)
+    return elbo(terms.log_likelihood, terms.kl, beta) if terms.bound is None else terms.bound
 
 
 def objective_loss(config, terms, step=None):
-    """Computes the loss, minus the mean of `gains` over the batch.
+    """Computes the loss, minus the mean of the objective over the batch.
 
     Args:
         config: shared.config.Config.
-        terms: as `terms_of` returns them.
+        terms: Terms.
         step: number of steps done, for the warm-up of the KL; None means after the warm-up.
     Returns:
         scalar, nats per image.
     """
-    if "bound" in terms:
-        return -ops.mean(terms["bound"])
+    if terms.bound is not None:
+        return -ops.mean(terms.bound)
     beta = config.beta if step is None else warmed_up(config.beta, step, config.kl_warmup_steps)
-    return negative_elbo(terms["log_likelihood"], terms["kl"], beta)
+    return negative_elbo(terms.log_likelihood, terms.kl, beta)

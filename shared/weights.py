@@ -9,7 +9,6 @@ from shared.machine.memory import machine_memory
 
 __all__ = [
     "check_heads",
-    "check_model",
     "check_posterior",
     "check_size",
     "head_widths",
@@ -193,38 +192,6 @@ def check_size(config, input_dim, n):
         )
 
 
-def check_model(model, config, data, out):
-    """Checks that a model given to `train` fits the other arguments.
-
-    Args:
-        model: VAE of either implementation.
-        config, data, out: the arguments of `train`.
-    Raises:
-        UsageError: a run folder is given, the model has another config or image size, or the config
-            asks for an initial output bias, which a given model already has.
-    """
-    if out is not None:
-        raise UsageError(
-            f"out is {out} and a model is given; a run folder is loaded by its config, which does"
-            " not describe a given network: leave out `out`, and save the weights from `gather`"
-        )
-    if model.config != config:
-        raise UsageError(
-            "the given model was assembled with another config; give model.config, or assemble"
-            " the model with this config"
-        )
-    if model.input_dim != data.input_dim:
-        raise UsageError(
-            f"the given model takes {model.input_dim} pixels and the images of {data.name} have"
-            f" {data.input_dim}; assemble it with input_dim={data.input_dim}"
-        )
-    if config.output_bias != "zero":
-        raise UsageError(
-            f"output_bias is {config.output_bias} and a model is given, whose current weights are"
-            " the initial ones: leave out output_bias, and assign the bias from initial_bias"
-        )
-
-
 def initial_bias(config, x_train):
     """Returns the initial output bias: for "mean-image", the logit of the mean training image.
 
@@ -232,11 +199,12 @@ def initial_bias(config, x_train):
 
     Args:
         config: shared.config.Config.
-        x_train: (n, input_dim) float32 in [0, 1].
+        x_train: (n, input_dim) float32 in [0, 1], or None.
     Returns:
-        {"decoder/logits/bias": (input_dim,) float32}; {} if the config's output_bias is "zero".
+        {"decoder/logits/bias": (input_dim,) float32}; {} if the config's output_bias is "zero", or
+        without x_train.
     """
-    if config.output_bias == "zero":
+    if config.output_bias == "zero" or x_train is None:
         return {}
     # A pixel that is black in every image would have a logit of -inf: it counts as if it were
     # white in half an image, and a pixel that is always white as if it were black in half an image.

@@ -1,4 +1,4 @@
-"""Images and their order for training, which the compiled loop gathers, and evaluation batches."""
+"""Images and their order for training, from which the loop gathers batches, and for evaluation."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -54,11 +54,11 @@ def gathered(images, orders):
         number by which they are to be divided.
     """
     images = as_stored(images)
-    white = tf.constant(images.white)
+    white_level = tf.constant(images.white_level)
 
     def gather(order):
         chosen = images.stored(order.ravel())
-        return tf.constant(chosen.reshape(*order.shape, -1)), white
+        return tf.constant(chosen.reshape(*order.shape, -1)), white_level
 
     with ThreadPoolExecutor(1) as pool:
         waiting = [pool.submit(gather, order) for order in orders[:1]]
@@ -70,25 +70,19 @@ def gathered(images, orders):
 
 
 def evaluation_batches(x, config):
-    """Returns the batches of an evaluation: all images, in their own order.
+    """Yields the batches of an evaluation: all images, in their own order.
 
     Args:
         x: (n, input_dim) float32 in [0, 1] or Pixels, grey; if the config binarizes, this function
             draws the binary pixels, which are the same in every evaluation.
         config: shared.config.Config.
     Returns:
-        tf.data.Dataset of (batch, input_dim); the last batch holds the remaining examples.
+        generator of (batch, input_dim) tensors; the last batch holds the remaining examples.
     """
     return in_order(evaluation_images(x, config))
 
 
 def in_order(x):
-    """Returns the rows of x as a tf.data.Dataset of batches of EVALUATION_BATCH, in their order."""
-
-    def rows(start):
-        return np.asarray(x[start : start + EVALUATION_BATCH], np.float32)
-
-    starts = tf.data.Dataset.range(0, len(x), EVALUATION_BATCH)
-    batches = starts.map(lambda start: tf.numpy_function(rows, [start], tf.float32))
-    width = x.shape[1]
-    return batches.map(lambda x: tf.ensure_shape(x, (None, width))).prefetch(tf.data.AUTOTUNE)
+    """Yields the rows of x in tensors of EVALUATION_BATCH rows, in their order."""
+    for start in range(0, len(x), EVALUATION_BATCH):
+        yield tf.constant(np.asarray(x[start : start + EVALUATION_BATCH], np.float32))

@@ -30,8 +30,8 @@ def elbo_terms(model, x, config, sample=0):
         model(batch, tf.constant([noise_seed, number]))
         for number, batch in enumerate(evaluation_batches(x, config))
     ]
-    terms = {name: np.concatenate([each[name] for each in terms]) for name in terms[0]}
-    return terms["log_likelihood"], terms["kl"]
+    names = ("log_likelihood", "kl")
+    return tuple(np.concatenate([each[name] for each in terms]) for name in names)
 
 
 evaluate = evaluate_with(elbo_terms)

@@ -14,24 +14,34 @@ from shared.elbo import reparameterize
 from shared.likelihoods import mean_image
 from shared.objective import repeated, terms_of
 from shared.seeds import seed_of
-from shared.weights import check_heads, check_posterior, head_widths, name_weights, weight_shapes
+from shared.weights import (
+    check_heads,
+    check_posterior,
+    head_widths,
+    initial_bias,
+    name_weights,
+    weight_shapes,
+)
 from tf_vae.batches import in_order
 
 __all__ = ["VAE", "assemble", "build", "decode", "encode"]
 
 
-def build(config, input_dim):
+def build(config, input_dim, x_train=None):
     """Builds the config's dense VAE, with the initial weights of `config.seed`.
 
     Args:
         config: shared.config.Config.
         input_dim: pixels per image, times channels.
+        x_train: (n, input_dim) training images, from whose mean the initial output bias is
+            computed if the config asks for that; without them the bias is zero.
     Returns:
         VAE; it maps x (batch, input_dim) and a noise seed (2,) to {"log_likelihood", "kl"}, each
         (batch,) nats.
     """
+    given = initial_bias(config, x_train)
     weights = {
-        name: tf.Variable(_initial(config, name, shape), name=name)
+        name: tf.Variable(given.get(name, _initial(config, name, shape)), name=name)
         for name, shape in weight_shapes(config, input_dim).items()
     }
     activation = {"relu": tf.nn.relu, "tanh": tf.tanh}[config.activation]
@@ -120,12 +130,15 @@ class VAE(tf.Module):
             "decoder": tf.function(decoder, [z], jit_compile=jit_compile),
             # Traced for each batch size: with an unknown size, a step that calls the model would be
             # compiled to other sums than a step of `fit`.
-            "terms": tf.function(self.terms, jit_compile=jit_compile),
+            "outputs": tf.function(self._outputs, jit_compile=jit_compile),
         }
 
     def __call__(self, x, noise_seed):
-        """Computes `terms` in a compiled function."""
-        return self.compiled["terms"](x, noise_seed)
+        """Computes the terms in a compiled function: {"log_likelihood", "kl"}, (batch,) nats."""
+        return self.compiled["outputs"](x, noise_seed)
+
+    def _outputs(self, x, noise_seed):
+        return self.terms(x, noise_seed).outputs()
 
     def terms(self, x, noise_seed, draw=None, samples=1):
         """Computes the terms of the objective of each example.
@@ -138,7 +151,7 @@ class VAE(tf.Module):
                 of the whole batch.
             samples: number of samples of q(z|x) per image.
         Returns:
-            {"log_likelihood", "kl"}: (batch,) nats; as shared.objective.terms_of.
+            shared.objective.Terms, (batch,) nats each.
         """
         # sample
         q = self.encoder(x)

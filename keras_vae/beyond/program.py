@@ -6,8 +6,9 @@ import tensorflow as tf
 
 from keras_vae.checkpoint import named_variables
 from keras_vae.model import build
-from keras_vae.train import compile_model
+from keras_vae.train import compile_step
 from shared.measure.programs import program
+from shared.training.optimizer import build_optimizer
 
 __all__ = ["step_program"]
 
@@ -25,7 +26,8 @@ def step_program(config, n, input_dim, batch, stage="before"):
         shared.measure.programs.Program
     """
     model = build(config, input_dim)
-    optimizer = compile_model(model, config, n)
+    optimizer = build_optimizer(config, n, model.trainable_variables)
+    compile_step(model, optimizer)
     model.make_train_function()
     # The function that `fit` calls for each step; `train_function` holds it in its closure.
     compiled = inspect.getclosurevars(model.train_function).nonlocals["one_step_on_data"]

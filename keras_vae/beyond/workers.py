@@ -12,16 +12,16 @@ import tensorflow as tf
 from jax.experimental import multihost_utils
 
 from keras_vae.batches import EVALUATION_BATCH
-from keras_vae.checkpoint import assign, gather
+from keras_vae.checkpoint import gather, snapshot
 from keras_vae.model import build
-from keras_vae.train import Recorder, _fit, compile_model
+from keras_vae.train import compile_step, run_epochs, steps_per_call
 from shared.beyond.distributed.state import share_state
 from shared.beyond.distributed.supervisor import run_child
 from shared.machine.checks import UsageError
 from shared.machine.process import end_process
 from shared.run.state import Run
-from shared.training.optimizer import optimizer_slots
-from shared.weights import initial_bias
+from shared.training.optimizer import build_optimizer, optimizer_slots
+from shared.training.record import EpochRecord
 
 __all__ = ["train"]
 
@@ -39,23 +39,28 @@ def train(job):
     distribute(cluster)
     with Run(job.out, config, data, "keras_vae", job.resume, job.overwrite) as run:
         # build
-        model = build(config, data.input_dim)
-        assign(model, {**gather(model), **initial_bias(config, data.train)})
-        optimizer = compile_model(model, config, data.n_train, run.step, job.checkpoint_steps)
+        model = build(config, data.input_dim, data.train)
+        optimizer = build_optimizer(config, data.n_train, model.trainable_variables)
 
         # restore
         named = {**model.named_weights, **optimizer_slots(model, optimizer)}
         share_state(named, run, cluster, _sum_over_workers)
         optimizer.iterations.assign(run.step)
+        n, every = data.n_train, job.checkpoint_steps
+        compile_step(model, optimizer, steps_per_call(config, n, run.step, every))
         run.begin()
 
         # loop
-        recorder = Recorder(run, checkpoint_steps=job.checkpoint_steps if cluster.chief else None)
+        record = EpochRecord(
+            run,
+            lambda: snapshot(model, optimizer),
+            checkpoint_steps=every if cluster.chief else None,
+        )
 
         def share(batches):
             return batches.map(lambda x: _slice(x, cluster))
 
-        _fit(model, config, data, run.step, [recorder], int(cluster.chief), share=share)
+        run_epochs(model, run, record, int(cluster.chief), share=share)
 
         # finish
         run.finish(gather(model))  # worker 0 saves the model later, when it trains alone

@@ -113,9 +113,10 @@ def checked(arrays, where, release=None):
             )
     # If the only integers are 0 and 1, they are binary pixels, not the two darkest of 256 greys.
     chunks = (chunk for x in images.values() for chunk in _chunks(x, release))
-    white = 255 if any(chunk.max() > 1 for chunk in chunks) else 1
+    white_level = 255 if any(chunk.max() > 1 for chunk in chunks) else 1
     images = {
-        name: _in_unit_range(x, white, f"{where}: {name}", release) for name, x in images.items()
+        name: _in_unit_range(x, white_level, f"{where}: {name}", release)
+        for name, x in images.items()
     }
     return {**images, **labels, "image_shape": _image_shape(train)}
 
@@ -142,15 +143,15 @@ def _image_shape(shape):
     return (side, side) if side**2 == shape[0] else (1, shape[0])
 
 
-def _in_unit_range(parts, white, where, release):
+def _in_unit_range(parts, white_level, where, release):
     """Returns the images of (n, …) pixels in [0, 1]: Pixels, or an (n, input_dim) float32 array.
 
-    Integer pixels are divided by `white`.
+    Integer pixels are divided by `white_level`.
     """
     if parts[0].dtype.kind == "b":
         return Pixels([part.view(np.uint8) for part in parts], 1, release)
     if parts[0].dtype == np.uint8:
-        return Pixels(parts, white, release)
+        return Pixels(parts, white_level, release)
     first = 0
     for chunk in _chunks(parts, release):
         bad = ~((chunk >= 0) & (chunk <= 1))  # NaN fails both

@@ -24,12 +24,12 @@ class Pixels:
     dtype = np.dtype(np.float32)
     ndim = 2
 
-    def __init__(self, parts, white=255, release=None, mixed=None):
+    def __init__(self, parts, white_level=255, release=None, mixed=None):
         """Holds arrays of images, one after another.
 
         Args:
             parts: list of (n, …) arrays, all uint8 or all float32, with images of one shape.
-            white: the value of a white pixel, 255 or 1.
+            white_level: the value of a white pixel, 255 or 1.
             release: called after rows were read, if they are read from files.
             mixed: (n,) permutation of the images, of which windows are drawn in place of the stored
                 order, if that is the order of their labels.
@@ -39,7 +39,7 @@ class Pixels:
         self.ends = np.cumsum([len(part) for part in self.parts])
         self.shape = int(self.ends[-1]), width  # number of images, numbers per image
         self.stored_dtype = self.parts[0].dtype
-        self.white = np.float32(white)
+        self.white_level = np.float32(white_level)
         self.release = release
         self.mixed = mixed
 
@@ -47,12 +47,12 @@ class Pixels:
         return self.shape[0]
 
     def __getitem__(self, rows):
-        return self.stored(rows).astype(np.float32) / self.white
+        return self.stored(rows).astype(np.float32) / self.white_level
 
     def stored(self, rows):
         """Returns the chosen images as they are stored, (n, input_dim) of `stored_dtype`.
 
-        Divided by `white`, a float32, they are `x[rows]`.
+        Divided by `white_level`, a float32, they are `x[rows]`.
         """
         if len(self.parts) == 1 and self.release is None:
             return self.parts[0][rows]
@@ -107,7 +107,7 @@ def as_stored(x):
     Args:
         x: (n, input_dim) float32 array, or Pixels.
     """
-    return x if isinstance(x, Pixels) else Pixels([x], white=1)
+    return x if isinstance(x, Pixels) else Pixels([x], white_level=1)
 
 
 class AsFloats:
@@ -140,7 +140,7 @@ def binarized(x, seed):
         rows = x[start : start + 5000]
         bits = np.frombuffer(random.bytes(2 * rows.size), "<u2").reshape(rows.shape)
         binary[start : start + 5000] = rows * np.float32(65536) > bits
-    return Pixels([binary], white=1) if stored else binary
+    return Pixels([binary], white_level=1) if stored else binary
 
 
 def is_binary(x):
@@ -153,9 +153,9 @@ def is_binary(x):
         x: (n, input_dim) float32 in [0, 1], an array or Pixels.
     """
     x = as_stored(x)
-    white = x.stored_dtype.type(x.white)
+    white_level = x.stored_dtype.type(x.white_level)
     for start in range(0, len(x), ROWS):
         pixels = x.stored(slice(start, start + ROWS))
-        if not ((pixels == 0) | (pixels == white)).all():
+        if not ((pixels == 0) | (pixels == white_level)).all():
             return False
     return True

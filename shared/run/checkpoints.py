@@ -13,14 +13,14 @@ import numpy as np
 from shared.machine.checks import UsageError
 from shared.machine.npz import read_headers
 from shared.run.files import npz_bytes, read_npz, step_of, write_atomically
-from shared.run.schemas import COLUMNS
+from shared.run.schemas import COLUMNS, MEANS
 
 __all__ = ["CHECKPOINT", "PREVIOUS", "Checkpoint", "read_checkpoint", "write_checkpoint"]
 
 CHECKPOINT = Path("checkpoints") / "last.npz"
 PREVIOUS = Path("checkpoints") / "previous.npz"
-MEANS = ("loss", "log_likelihood", "kl")  # each running mean has a total and a count
-MIDDLE = {f"running/{name}": (2,) for name in MEANS} | {"running/seconds": ()}
+# Inside an epoch: total and count of each running mean, and the seconds so far.
+INSIDE = {f"running/{name}": (2,) for name in MEANS} | {"running/seconds": ()}
 
 
 @dataclass
@@ -67,7 +67,7 @@ def read_checkpoint(path, shapes):
     """
     step = step_of(path)
     state = {"step": (), "history": (None, len(COLUMNS) - 1), "step_losses": (None,)}
-    inside = MIDDLE if "running/loss" in read_headers(path) else {}
+    inside = INSIDE if "running/loss" in read_headers(path) else {}
     arrays = read_npz(path, {**shapes, **state, **inside})
     running = {name.removeprefix("running/"): arrays[name] for name in inside}
     rows = [dict(zip(COLUMNS, row, strict=False)) for row in arrays["history"].tolist()]

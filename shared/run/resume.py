@@ -1,7 +1,7 @@
 """Reads what the folder of a run holds, and checks whether a training can continue from it.
 
-The state is read from a checkpoint alone. The other files of a run follow from it, and those that
-are missing or damaged are written again.
+Its progress is read from a checkpoint alone. The other files of a run follow from it, and those
+that are missing or damaged are written again.
 """
 
 import dataclasses
@@ -19,7 +19,7 @@ from shared.run.files import step_of
 from shared.run.folder import epoch_weights, missing_products, read_config, read_history
 from shared.weights import slot_shapes, weight_shapes
 
-__all__ = ["State", "read_state"]
+__all__ = ["Progress", "read_progress"]
 
 LENGTH = {"epochs", "steps"}  # the fields that may change when a run is resumed
 # The fields that may change when a run is resumed after it diverged. No other weight, slot or
@@ -28,22 +28,22 @@ CURES = {"learning_rate", "learning_rate_decay", "optimizer_epsilon", "beta", "f
 
 
 @dataclass
-class State:
-    """Holds how far a run has come; the attributes are those of shared.run.state.Run."""
+class Progress:
+    """Holds how far a run has come."""
 
-    trained_by: list
-    step: int = 0
-    history: list = field(default_factory=list)
-    step_losses: list = field(default_factory=list)
-    running: dict = field(default_factory=dict)
-    changes: list = field(default_factory=list)
-    checkpoint: os.PathLike | None = None
-    complete: bool = False
-    notes: list = field(default_factory=list)
+    trained_by: list  # the implementations that have trained it, in their order
+    step: int = 0  # number of steps that are done
+    history: list = field(default_factory=list)  # one dict per finished epoch, by COLUMNS
+    step_losses: list = field(default_factory=list)  # of each step, if the config asks for them
+    running: dict = field(default_factory=dict)  # the running means inside an epoch, or empty
+    changes: list = field(default_factory=list)  # of settings, after the training diverged
+    checkpoint: os.PathLike | None = None  # from which training continues; None at step 0
+    complete: bool = False  # whether the folder has everything: weights, figures and metrics
+    notes: list = field(default_factory=list)  # lines for the user, about damaged files
 
 
-def read_state(folder, config, data, implementation, resume, overwrite):
-    """Reads the state of a run from its folder; nothing is written.
+def read_progress(folder, config, data, implementation, resume, overwrite):
+    """Reads how far a run has come from its folder; nothing is written.
 
     Args:
         folder: path of the folder, which need not exist.
@@ -52,11 +52,11 @@ def read_state(folder, config, data, implementation, resume, overwrite):
         implementation: name of the implementation that will train.
         resume, overwrite: what to do with a run in the folder; without either it is refused.
     Returns:
-        State
+        Progress
     Raises:
         UsageError: the folder cannot be used as requested.
     """
-    new = State(trained_by=[implementation])
+    new = Progress(trained_by=[implementation])
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise UsageError(f"{folder} is not a folder; expected a folder for the run")
     names = os.listdir(folder) if os.path.isdir(folder) else []
@@ -98,7 +98,7 @@ def _resumed(folder, written, wanted, data, implementation):
             )
     if step < total and implementation not in trained_by:
         trained_by = [*trained_by, implementation]
-    return State(
+    return Progress(
         trained_by=trained_by,
         step=step,
         history=_with_seconds(folder, checkpoint.history),

@@ -12,7 +12,16 @@ from msgspec import Meta
 
 from shared.machine.checks import UsageError
 
-__all__ = ["COLUMNS", "DataEntry", "Description", "HistoryRow", "Metric", "StepRow", "checked"]
+__all__ = [
+    "COLUMNS",
+    "MEANS",
+    "DataEntry",
+    "Description",
+    "HistoryRow",
+    "Metric",
+    "StepRow",
+    "checked",
+]
 
 AtLeast1 = Annotated[int, Meta(ge=1)]
 # The implementations, and the first of them on the other backends of Keras.
@@ -78,6 +87,7 @@ class StepRow(msgspec.Struct):
 
 
 COLUMNS = HistoryRow.__struct_fields__
+MEANS = COLUMNS[2:5]  # loss, log_likelihood and kl: the running means that training logs
 
 
 def checked(values, schema, strict=True):

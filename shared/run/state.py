@@ -8,6 +8,7 @@ gathers and assigns its variables, so that either of them can continue a run of 
 
 import contextlib
 import dataclasses
+import functools
 import math
 import shutil
 import tempfile
@@ -21,11 +22,11 @@ from shared.machine.checks import UsageError
 from shared.machine.process import Stopped, check_interrupted, say
 from shared.machine.versions import versions
 from shared.run import checksums
-from shared.run.checkpoints import CHECKPOINT, MEANS, PREVIOUS, Checkpoint, write_checkpoint
+from shared.run.checkpoints import CHECKPOINT, PREVIOUS, Checkpoint, write_checkpoint
 from shared.run.files import step_of, with_step, write_atomically, write_csv, write_json, write_npz
 from shared.run.folder import EXPORTED, epoch_weights, locked, read_metrics
-from shared.run.resume import State, read_state
-from shared.run.schemas import COLUMNS, Description, StepRow, checked
+from shared.run.resume import Progress, read_progress
+from shared.run.schemas import COLUMNS, MEANS, Description, StepRow, checked
 from shared.weights import check_size
 
 __all__ = ["Run", "check_checkpoint_steps"]
@@ -48,20 +49,18 @@ PRODUCTS = ("weights.npz", "model.keras", "metrics.json", "samples.png", "sample
 class Run:
     """Holds the state of one training run and, if `directory` is given, writes its folder.
 
-    The constructor only reads and checks, so that a command can report bad input before it loads
-    TensorFlow. `with run:` takes the folder's lock and reads again, because another process may
-    have trained in the meantime. `begin`, after the model has been restored, is the first to write.
+    `check` only reads, so that a command can report bad input before it loads TensorFlow. `with
+    run:` takes the folder's lock and reads what another process may have trained in the meantime.
+    `begin`, after the model has been restored, is the first to write.
 
     Attributes:
-        step: number of steps that were done when the state was read or the last epoch finished.
-        history: list of one dict per finished epoch, with the keys of COLUMNS.
-        step_losses: list of the loss of each step, if the config asks for them.
-        running: if `step` is inside an epoch, the running means of its first steps, see
-            shared.run.checkpoints.Checkpoint; otherwise empty.
-        checkpoint: path of the checkpoint from which training continues, or None at step 0.
-        complete: whether the folder holds the whole run: weights, figures and metrics.
+        config, data: shared.config.Config and shared.data.Data of the run.
+        directory: path of the folder, or None.
+        progress: shared.run.resume.Progress, what has been done so far, read from the folder when
+            it is first asked for. Its `step`, `history`, `step_losses`, `running`, `checkpoint`,
+            `complete` and `trained_by` can be read from the run.
     Raises:
-        UsageError: the folder cannot be used as requested.
+        UsageError: the arguments contradict each other, or the run cannot be computed.
     """
 
     def __init__(self, directory, config, data, implementation, resume=False, overwrite=False):
@@ -71,22 +70,68 @@ class Run:
         self.implementation = implementation
         if implementation == "keras_vae" and backend() != BACKENDS[0]:
             self.implementation = f"{implementation} on {backend()}"
+        if resume and overwrite:
+            raise UsageError("--resume and --overwrite exclude each other; give one")
         self._resume, self._overwrite = resume, overwrite
         self._lock = contextlib.ExitStack()
         check_size(config, data.input_dim, data.n_train)
         check_order(config, data)
-        self._read()
 
     # ---- reading
 
-    def _read(self):
-        state = State(trained_by=[self.implementation])
-        if self._resume and self._overwrite:
-            raise UsageError("--resume and --overwrite exclude each other; give one")
-        if self.directory is not None:
+    def check(self):
+        """Reads the folder, and returns the run.
+
+        Raises:
+            UsageError: the folder cannot be used as requested.
+        """
+        if self.directory is None:
+            self.progress = Progress(trained_by=[self.implementation])
+        else:
             arguments = self.config, self.data, self.implementation
-            state = read_state(self.directory, *arguments, self._resume, self._overwrite)
-        vars(self).update(vars(state))
+            options = self._resume, self._overwrite
+            self.progress = read_progress(self.directory, *arguments, *options)
+        return self
+
+    @functools.cached_property
+    def progress(self):
+        """What has been done so far."""
+        return self.check().progress
+
+    @property
+    def step(self):
+        """Number of steps that are done."""
+        return self.progress.step
+
+    @property
+    def history(self):
+        """One dict per finished epoch, with the keys of COLUMNS."""
+        return self.progress.history
+
+    @property
+    def step_losses(self):
+        """The loss of each step, if the config asks for them."""
+        return self.progress.step_losses
+
+    @property
+    def running(self):
+        """If `step` is inside an epoch, the running means of its first steps; otherwise empty."""
+        return self.progress.running
+
+    @property
+    def checkpoint(self):
+        """Path of the checkpoint from which training continues, or None at step 0."""
+        return self.progress.checkpoint
+
+    @property
+    def trained_by(self):
+        """Names of the implementations that have trained the run, in their order."""
+        return self.progress.trained_by
+
+    @property
+    def complete(self):
+        """Whether the folder holds the whole run: weights, figures and metrics."""
+        return self.progress.complete
 
     # ---- writing
 
@@ -94,7 +139,7 @@ class Run:
         if self.directory is not None:
             self._lock.enter_context(locked(self.directory))
             try:
-                self._read()
+                self.check()
             except BaseException:
                 self._lock.close()
                 raise
@@ -112,7 +157,7 @@ class Run:
         """
         if self.directory is None:
             return
-        for note in self.notes:
+        for note in self.progress.notes:
             say(note)
         stale = self._stale()
         for name in stale:
@@ -159,27 +204,28 @@ class Run:
             "data": self.data.describe(),
             "trained_by": self.trained_by,
             "versions": versions(),
-            **({"changes": self.changes} if self.changes else {}),
+            **({"changes": changes} if (changes := self.progress.changes) else {}),
             **more,
         }
         checked(description, Description)
         return {**dataclasses.asdict(self.config), **description}
 
-    def finish_epoch(self, row, step_losses, weights, variables):
+    def finish_epoch(self, row, step_losses, variables):
         """Records one finished epoch.
 
         Args:
             row: dict with the keys of COLUMNS.
             step_losses: the loss of each step since the last call or resume; kept if the config
                 asks for them.
-            weights: {canonical name: array}; written if the epoch is pictured.
-            variables: {name: array}: weights and optimizer slots.
+            variables: {name: array}: weights and optimizer slots; the weights are also written to
+                a file of their own if the epoch is pictured.
         Raises:
             Stopped: a loss or a weight is not finite; the epoch is not recorded.
             KeyboardInterrupt: Ctrl-C was pressed, and something has caught the exception.
         """
+        weights = {k: v for k, v in variables.items() if not k.startswith("optimizer/")}
         self._check_finite(row, step_losses, weights)
-        self.step = row["step"]
+        self.progress.step = row["step"]
         self.history.append(row)
         if self.config.step_losses:
             self.step_losses.extend(float(loss) for loss in step_losses)
@@ -194,6 +240,8 @@ class Run:
     def save_inside_epoch(self, step, step_losses, means, seconds, variables):
         """Writes a checkpoint inside an epoch, from which a resumed run continues.
 
+        Without a folder, only the numbers are checked.
+
         Args:
             step: number of steps done.
             step_losses, variables: as for `finish_epoch`.
@@ -207,6 +255,8 @@ class Run:
         per_epoch = self.config.steps_per_epoch(self.data.n_train)
         row |= {"epoch": math.ceil(step / per_epoch), "step": step}
         self._check_finite(row, step_losses, variables)
+        if self.directory is None:
+            return
         losses = [*self.step_losses, *(float(loss) for loss in step_losses)]
         losses = losses if self.config.step_losses else []
         running = {name: np.asarray(means[name], np.float32) for name in MEANS}

@@ -12,7 +12,7 @@ from scipy import special, stats
 
 from shared.config import ADDED, from_dict, recipe
 from shared.machine.checks import UsageError
-from shared.objective import gains, objective_loss, repeated, terms_of
+from shared.objective import Terms, objective_loss, objective_per_image, repeated, terms_of
 from shared.weights import weight_shapes
 
 CONFIG = recipe("post-keras", hidden_dims=(5,), latent_dim=2, batch_size=60, epochs=2)
@@ -40,8 +40,8 @@ def test_the_bound_is_the_log_of_the_mean_weight(case):
     inputs, given_z, weights = case
     terms = terms_of(IWAE, *inputs, SAMPLES)
     exact = special.logsumexp(weights, axis=0) - np.log(SAMPLES)
-    np.testing.assert_allclose(terms["bound"], exact, rtol=1e-12)
-    np.testing.assert_allclose(terms["log_likelihood"], given_z.mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(terms.bound, exact, rtol=1e-12)
+    np.testing.assert_allclose(terms.log_likelihood, given_z.mean(axis=0), rtol=1e-12)
     np.testing.assert_allclose(objective_loss(IWAE, terms), -exact.mean(), rtol=1e-12)
 
 
@@ -49,8 +49,8 @@ def test_the_elbo_of_several_samples_is_their_mean(case):
     inputs, given_z, _ = case
     terms = terms_of(MANY, *inputs, SAMPLES)
     kl = oracle.kl_to_standard_normal(*inputs[2])
-    assert set(terms) == {"log_likelihood", "kl"}
-    np.testing.assert_allclose(terms["kl"], kl, rtol=1e-12)
+    assert terms.bound is None
+    np.testing.assert_allclose(terms.kl, kl, rtol=1e-12)
     np.testing.assert_allclose(
         objective_loss(MANY, terms), np.mean(kl - given_z.mean(axis=0)), rtol=1e-12
     )
@@ -60,7 +60,7 @@ def test_an_evaluation_of_either_objective_is_the_elbo(case):
     x, heads, q, z = case[0]
     one = {"logits": heads["logits"][:BATCH]}
     usual, bound = (terms_of(config, x, one, q, z[:BATCH], 1) for config in (CONFIG, IWAE))
-    np.testing.assert_array_equal(bound["bound"], usual["log_likelihood"] - usual["kl"])
+    np.testing.assert_array_equal(bound.bound, usual.log_likelihood - usual.kl)
     np.testing.assert_allclose(
         objective_loss(IWAE, bound), objective_loss(CONFIG, usual), rtol=1e-14
     )
@@ -79,19 +79,19 @@ def test_the_gradient_weighs_the_samples_by_their_importance(case):
 
 
 def test_a_worker_sums_what_the_loss_averages(case):
-    """The loss is minus the mean of the gains, of which each worker computes a part."""
+    """The loss is minus the mean of the objective, of which each worker computes a part."""
     for config, beta in ((MANY, 1.0), (dataclasses.replace(MANY, beta=3.0), 3.0), (IWAE, 9.0)):
         terms = terms_of(config, *case[0], SAMPLES)
-        exact = terms["log_likelihood"] - beta * terms["kl"] if config != IWAE else terms["bound"]
-        np.testing.assert_array_equal(gains(terms, beta), exact)
+        exact = terms.log_likelihood - beta * terms.kl if config != IWAE else terms.bound
+        np.testing.assert_array_equal(objective_per_image(terms, beta), exact)
         np.testing.assert_allclose(objective_loss(config, terms), -np.mean(exact), rtol=1e-14)
 
 
 def test_only_a_training_step_has_a_warm_up(case):
     config = dataclasses.replace(MANY, beta=2.0, kl_warmup_steps=10)
     terms = terms_of(config, *case[0], SAMPLES)
-    terms = {name: tf.cast(each, tf.float32) for name, each in terms.items()}
-    given_z, kl = (np.mean(terms[name]) for name in ("log_likelihood", "kl"))
+    terms = Terms(*(tf.cast(each, tf.float32) for each in terms[:2]))
+    given_z, kl = np.mean(terms.log_likelihood), np.mean(terms.kl)
     for step, beta in ((0, 0.2), (4, 1.0), (9, 2.0), (50, 2.0), (None, 2.0)):
         # 1e-6: float32.
         loss = objective_loss(config, terms, step)

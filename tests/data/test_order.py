@@ -39,8 +39,8 @@ def fed_by_tf(config, data, step, count):
     epochs, batches = tf_vae.batches.training_batches(data.train, config, step), []
     while len(batches) < count:
         images, orders = next(epochs)
-        for stored, white in tf_vae.batches.gathered(images, orders):
-            batches += [255 * (batch / white) for batch in tf.cast(stored, tf.float32)]
+        for stored, white_level in tf_vae.batches.gathered(images, orders):
+            batches += [255 * (batch / white_level) for batch in tf.cast(stored, tf.float32)]
     return [np.round(each[:, 0]) for each in batches[:count]]
 
 
@@ -86,7 +86,9 @@ def test_binary_pixels_of_images_that_are_stored_as_floats(implementations):
     """Both feeds expect the type in which the grey images are stored."""
     x = np.random.RandomState(0).uniform(size=(N, 1)).astype(np.float32)
     y = np.arange(N) % 3
-    data = Data("floats", Pixels([x], white=1), y, Pixels([x], white=1), y, (1, 1), "", {})
+    data = Data(
+        "floats", Pixels([x], white_level=1), y, Pixels([x], white_level=1), y, (1, 1), "", {}
+    )
     config = windows(order="shuffle", epochs=2, binarization="dynamic")
     weights = [
         each.gather(each.train(config, data, verbose=0)[0]) for each in implementations.values()

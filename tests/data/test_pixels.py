@@ -55,15 +55,15 @@ def test_binary_pixels_are_drawn_as_from_the_float_array(binarization):
     assert same_bits(np.asarray(drawn), training_images(FLOATS, config, epoch=2))
 
 
-@pytest.mark.parametrize("white", [1, 255])
-def test_every_value_is_divided_by_xla_as_by_numpy(white):
-    """XLA multiplies by the inverse of a constant, which gives other bits; white is an argument."""
-    stored = np.arange(white + 1, dtype=np.uint8)[:, None]
-    x = Pixels([stored], white)
+@pytest.mark.parametrize("white_level", [1, 255])
+def test_every_value_is_divided_by_xla_as_by_numpy(white_level):
+    """XLA multiplies by the inverse of a constant, which gives other bits, so it is an argument."""
+    stored = np.arange(white_level + 1, dtype=np.uint8)[:, None]
+    x = Pixels([stored], white_level)
 
     @tf.function(jit_compile=True)
-    def divided(stored, white):
-        return tf.cast(stored, tf.float32) / white
+    def divided(stored, white_level):
+        return tf.cast(stored, tf.float32) / white_level
 
     [(images, divisor)] = batches.gathered(x, [np.arange(len(x))[None]])
     assert same_bits(divided(images, divisor).numpy()[0], np.asarray(x))
@@ -82,18 +82,20 @@ def test_images_in_a_file_stay_integers(data_path):
 STORED = {"of 255": (255, np.uint8), "of 1": (1, np.uint8), "floats": (1, np.float32)}
 
 
-@pytest.mark.parametrize("white", STORED)
-def test_pixels_are_binary_if_each_is_exactly_0_or_1(white):
-    white, dtype = STORED[white]
-    binary = (np.arange(9001)[:, None] * [1, 0, 1] % 2 * white).astype(dtype)
-    greys = [1, 254] if white == 255 else [0.5, np.nextafter(np.float32(1), 0)]
+@pytest.mark.parametrize("white_level", STORED)
+def test_pixels_are_binary_if_each_is_exactly_0_or_1(white_level):
+    white_level, dtype = STORED[white_level]
+    binary = (np.arange(9001)[:, None] * [1, 0, 1] % 2 * white_level).astype(dtype)
+    greys = [1, 254] if white_level == 255 else [0.5, np.nextafter(np.float32(1), 0)]
     for parts in ([binary], np.split(binary, [1, 1, 4000])):
-        assert is_binary(Pixels(parts, white)) and is_binary(np.asarray(Pixels(parts, white)))
-        for grey in greys if dtype == np.float32 or white == 255 else []:
+        assert is_binary(Pixels(parts, white_level)) and is_binary(
+            np.asarray(Pixels(parts, white_level))
+        )
+        for grey in greys if dtype == np.float32 or white_level == 255 else []:
             last = [*parts[:-1], parts[-1].copy()]
             last[-1][-1, -1] = grey  # the last pixel of all
-            assert not is_binary(Pixels(last, white))
-            assert not is_binary(np.asarray(Pixels(last, white)))
+            assert not is_binary(Pixels(last, white_level))
+            assert not is_binary(np.asarray(Pixels(last, white_level)))
 
 
 def test_pixels_are_compared_as_they_are_stored_up_to_the_first_grey_one():

@@ -51,7 +51,7 @@ def train(
             row = dict.fromkeys(folder.COLUMNS, float(epoch)) | {"epoch": epoch, "step": end}
             weights = weights_at(end, config)
             change(row, losses, weights)
-            run.finish_epoch(row, losses, weights, {**variables_at(end, config), **weights})
+            run.finish_epoch(row, losses, {**variables_at(end, config), **weights})
             if epoch == stop:
                 raise PowerFailure
         save = None

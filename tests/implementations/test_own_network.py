@@ -195,7 +195,8 @@ def test_a_weight_that_both_parts_use_is_listed_once():
 
 
 def test_jit_compile_false_does_not_use_xla(implementations, colour):
-    from tf_vae.train import build_optimizer, compiled_steps
+    from shared.training.optimizer import build_optimizer
+    from tf_vae.train import Steps
 
     fit, tape = (
         each.assemble(*keras_colour(), COLOUR, 192, jit_compile=False)
@@ -204,8 +205,8 @@ def test_jit_compile_false_does_not_use_xla(implementations, colour):
     implementations["keras_vae"].train(COLOUR, colour, verbose=0, model=fit)
     implementations["keras_vae"].encode(fit, colour.x_test)
     assert not fit.jit_compile and not fit.encoder.jit_compile
-    steps = compiled_steps(tape, build_optimizer(COLOUR, 60, tape.trainable_variables))
-    for function in (steps.validation_step, tape.compiled["terms"]):
+    steps = Steps(tape, build_optimizer(COLOUR, 60, tape.trainable_variables))
+    for function in (steps.validate, tape.compiled["outputs"]):
         inputs = tf.constant(colour.x_test), tf.constant([0, 0])
         with pytest.raises(ValueError, match="jit_compile=True"):  # without XLA there is no program
             function.experimental_get_compiler_ir(*inputs)

@@ -222,7 +222,7 @@ def test_without_xla_the_implementations_agree_only_closely(implementations, con
         tf.config.run_functions_eagerly(False)
     # float32 sums over 36 pixels in another order.
     for name in ("log_likelihood", "kl"):
-        np.testing.assert_allclose(terms[name], expected[name], rtol=1e-5, atol=1e-7)
+        np.testing.assert_allclose(terms[name], getattr(expected, name), rtol=1e-5, atol=1e-7)
 
 
 def test_keras_is_on_its_tensorflow_backend():

@@ -10,7 +10,7 @@ from parity_search import Images, difference, first_step, run_examples, shown
 import tf_vae.model
 from shared.config import Config, recipe
 from shared.measure import programs
-from tf_vae.train import update
+from tf_vae.train import train_step
 
 # Configs that once gave different weights, one for each cause.
 COUNTEREXAMPLES = {
@@ -94,7 +94,7 @@ COUNTEREXAMPLES = {
 
 def both_steps(config, n, input_dim, batch, stage):
     packages = ("keras_vae", "tf_vae")
-    modules = [importlib.import_module(f"{package}.program") for package in packages]
+    modules = [importlib.import_module(f"{package}.beyond.program") for package in packages]
     return [each.step_program(config, n, input_dim, batch, stage) for each in modules]
 
 
@@ -160,12 +160,13 @@ def test_the_search_finds_a_difference_and_its_first_step(implementations, monke
     config = Config(hidden_dims=(3,), batch_size=10, epochs=1)
     images = Images("grey", 20, 2, (4, 4), 0)
 
-    def wrong(model, optimizer, trackers, x, noise_seed):
-        update(model, optimizer, trackers, x, noise_seed)
+    def wrong(model, optimizer, x, noise_seed):
+        done = train_step(model, optimizer, x, noise_seed)
         bias = model.named_weights["encoder/z_mean/bias"]
         second = tf.cast(tf.equal(optimizer.iterations, 2), tf.float32)
         bias.assign_add(second * 1e-7 * tf.ones_like(bias))
+        return done
 
-    monkeypatch.setattr("tf_vae.train.update", wrong)
+    monkeypatch.setattr("tf_vae.train.train_step", wrong)
     step, line = first_step(implementations, config, images)
     assert step == 2 and "differ, first encoder/z_mean/bias" in line

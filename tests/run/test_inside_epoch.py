@@ -71,7 +71,7 @@ def test_a_damaged_checkpoint_is_named_and_the_previous_one_used(data, tmp_path)
     path.write_bytes(path.read_bytes()[:-100])
     with Run(tmp_path, CONFIG, data, "tf_vae", resume=True) as run:
         note = f"{path} is damaged; continuing from checkpoints/previous.npz, step 4"
-        assert note in run.notes
+        assert note in run.progress.notes
 
 
 def test_a_damaged_history_loses_only_its_seconds(data, tmp_path):

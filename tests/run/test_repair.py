@@ -84,7 +84,7 @@ def test_a_damaged_file_is_refused_and_repaired(name, damage, finished, data):
         assert contents(directory) == before
     if name == "config.json" and damage != "a bit":  # no other file has the settings
         with pytest.raises(UsageError, match="is not the config of a run"):
-            Run(directory, CONFIG, data, "keras_vae", resume=True)
+            Run(directory, CONFIG, data, "keras_vae", resume=True).check()
         return
     assert not Run(directory, CONFIG, data, "keras_vae", resume=True).complete
     train(CONFIG, data, directory, "keras_vae", resume=True)

@@ -147,7 +147,7 @@ def test_a_finished_run_is_complete_only_with_all_its_products(data, tmp_path):
     # The weights of an earlier epoch are not in the checkpoint.
     (tmp_path / "weights_epoch_001.npz").unlink()
     with pytest.raises(UsageError, match=r"weights_epoch_001\.npz is missing or damaged"):
-        Run(tmp_path, CONFIG, data, "tf_vae", resume=True)
+        Run(tmp_path, CONFIG, data, "tf_vae", resume=True).check()
 
 
 HOLDS = """
@@ -162,7 +162,7 @@ with locked(sys.argv[1]):
 
 def test_two_processes_cannot_use_one_run(data, tmp_path):
     """The state is read under the lock, so steps of another process are not trained again."""
-    early = Run(tmp_path, CONFIG, data, "tf_vae", resume=True)
+    early = Run(tmp_path, CONFIG, data, "tf_vae", resume=True).check()
     with subprocess.Popen(
         [sys.executable, "-c", HOLDS, str(tmp_path)],
         stdin=subprocess.PIPE,
@@ -176,7 +176,7 @@ def test_two_processes_cannot_use_one_run(data, tmp_path):
     train(CONFIG, data, tmp_path)
     with early:
         assert early.step == 6 and len(early.history) == 3
-    fresh = Run(tmp_path / "other", CONFIG, data, "tf_vae")
+    fresh = Run(tmp_path / "other", CONFIG, data, "tf_vae").check()
     train(CONFIG, data, tmp_path / "other")
     before = contents(tmp_path / "other")
     with pytest.raises(UsageError, match="already holds a run"), fresh:

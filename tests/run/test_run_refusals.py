@@ -94,7 +94,7 @@ def test_overwrite_clears_a_run_and_nothing_else(data, tmp_path):
     # A folder with another program's config.json is not cleared.
     (elsewhere / "config.json").write_text('{"name": "my thesis"}')
     with pytest.raises(UsageError, match="is not the config of a run"):
-        Run(elsewhere, CONFIG, data, "tf_vae", overwrite=True)
+        Run(elsewhere, CONFIG, data, "tf_vae", overwrite=True).check()
     assert sorted(contents(elsewhere)) == ["config.json", "loss.png"]
 
 
@@ -115,7 +115,7 @@ def test_a_folder_that_cannot_be_used_is_refused_and_not_changed(data, data_path
         ((data_path.parent, CONFIG, data, "tf_vae", False, True), "holds bars.npz and no run"),
     ]:
         with pytest.raises(UsageError, match=message) as refusal:
-            Run(*arguments)
+            Run(*arguments).check()
         assert "\n" not in str(refusal.value)
     assert contents(directory) == before
 
@@ -124,8 +124,10 @@ def test_a_length_inside_an_epoch_or_with_a_decay_cannot_be_changed(data, tmp_pa
     inside = dataclasses.replace(CONFIG, epochs=None, steps=3)
     train(inside, data, tmp_path / "inside")
     with pytest.raises(UsageError, match="ended inside an epoch"):
-        Run(tmp_path / "inside", dataclasses.replace(inside, steps=8), data, "tf_vae", True)
+        longer = dataclasses.replace(inside, steps=8)
+        Run(tmp_path / "inside", longer, data, "tf_vae", True).check()
     falling = dataclasses.replace(CONFIG, learning_rate_decay=10.0)
     train(falling, data, tmp_path / "falling")
     with pytest.raises(UsageError, match="over which its learning rate falls"):
-        Run(tmp_path / "falling", dataclasses.replace(falling, epochs=5), data, "tf_vae", True)
+        longer = dataclasses.replace(falling, epochs=5)
+        Run(tmp_path / "falling", longer, data, "tf_vae", True).check()

@@ -101,13 +101,13 @@ class Fuzzer:
                 one_line(error)
             else:
                 raise AssertionError("it was read in spite of its checksum")
-        run = Run(self.finished, CONFIG, self.data, "keras_vae", resume=True)
+        run = Run(self.finished, CONFIG, self.data, "keras_vae", resume=True).check()
         assert not run.complete or name == "SHA256SUMS"  # of which any part may be unused
         return "repaired"
 
     def check_stopped(self, path):
         """A resumed run continues with the state of step 4, or of step 2."""
-        run = Run(self.stopped, CONFIG, self.data, "tf_vae", resume=True)
+        run = Run(self.stopped, CONFIG, self.data, "tf_vae", resume=True).check()
         assert run.step in (2, 4) and not run.complete
         assert [row["loss"] for row in run.history] == [1.0, 2.0][: run.step // 2]
         losses = np.float32(100) / np.arange(1, run.step + 1, dtype=np.float32)

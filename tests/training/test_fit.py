@@ -41,24 +41,14 @@ def test_predict_takes_one_batch_per_call_after_training(trained, uneven_data):
     assert model.steps_per_execution == 5  # `fit` still has its own number of steps per call
 
 
-class Evaluate(keras.callbacks.Callback):
-    """Computes the terms of the ELBO at the end of each epoch."""
-
-    def __init__(self, implementation, data):
-        super().__init__()
-        self.implementation, self.data = implementation, data
-
-    def on_epoch_end(self, epoch, logs=None):
-        self.implementation.elbo_terms(self.model, self.data.x_test, CONFIG)
-
-
 def test_an_evaluation_between_two_epochs_changes_no_bit(trained, implementations, data):
-    from keras_vae.train import _fit, compile_model
-
     implementation = implementations["keras_vae"]
     model = implementation.build(CONFIG, data.input_dim)
-    compile_model(model, CONFIG, len(data.x_train))
-    _fit(model, CONFIG, data, 0, [Evaluate(implementation, data)], verbose=0)
+
+    def evaluate(row):
+        implementation.elbo_terms(model, data.x_test, CONFIG)
+
+    implementation.train(CONFIG, data, verbose=0, model=model, on_epoch=evaluate)
     weights, expected = (implementation.gather(each) for each in (model, trained[0]))
     assert all(weights[name].tobytes() == expected[name].tobytes() for name in expected)
 

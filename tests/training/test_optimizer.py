@@ -21,10 +21,7 @@ def built(name, config):
     build = importlib.import_module(f"{name}.model").build
     model = build(config, 2)
     variables = model.trainable_variables
-    if name == "keras_vae":
-        optimizer = importlib.import_module("keras_vae.train").compile_model(model, config, N)
-    else:
-        optimizer = build_optimizer(config, N, variables)
+    optimizer = build_optimizer(config, N, variables)
     for variable in variables:
         variable.assign(np.zeros(variable.shape))
     return variables, optimizer

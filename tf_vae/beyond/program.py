@@ -6,7 +6,7 @@ from shared.measure.programs import program
 from shared.training.optimizer import build_optimizer
 from tf_vae.checkpoint import named_variables
 from tf_vae.model import build
-from tf_vae.train import compiled_steps
+from tf_vae.train import Steps
 
 __all__ = ["step_program"]
 
@@ -25,12 +25,13 @@ def step_program(config, n, input_dim, batch, stage="before"):
     """
     model = build(config, input_dim)
     optimizer = build_optimizer(config, n, model.trainable_variables)
-    compiled = compiled_steps(model, optimizer)
-    variables = named_variables(model, optimizer, compiled.trackers.values())
+    steps = Steps(model, optimizer)
+    trackers = [*steps.means.values(), *([steps.losses] if steps.losses else [])]
+    variables = named_variables(model, optimizer, trackers)
     arguments = {
         "images": tf.zeros((2, batch, input_dim)),
-        "white": tf.constant(1.0),
+        "white_level": tf.constant(1.0),
         "steps": tf.constant(2),
         "noise_seed": tf.constant(0),
     }
-    return program(compiled.run_steps, arguments, variables, stage)
+    return program(steps.run_steps, arguments, variables, stage)

@@ -6,9 +6,7 @@ to the order of the sums. `shared.beyond.distributed` starts this module as a pr
 """
 
 import os
-import time
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -16,16 +14,14 @@ from shared.beyond.distributed.state import share_state
 from shared.beyond.distributed.supervisor import run_child
 from shared.elbo import warmed_up
 from shared.machine.process import end_process
-from shared.objective import gains
-from shared.run.checkpoints import MEANS
+from shared.objective import objective_per_image
+from shared.run.schemas import MEANS
 from shared.run.state import Run
-from shared.seeds import seed_of
 from shared.training.optimizer import build_optimizer, optimizer_slots
-from shared.weights import initial_bias
-from tf_vae.batches import evaluation_batches, gathered, training_batches
-from tf_vae.checkpoint import assign, gather, snapshot
+from shared.training.record import EpochRecord
+from tf_vae.checkpoint import gather, snapshot
 from tf_vae.model import build
-from tf_vae.train import calls_of
+from tf_vae.train import run_epochs
 
 __all__ = ["train"]
 
@@ -43,8 +39,7 @@ def train(job):
     with Run(job.out, config, data, "tf_vae", job.resume, job.overwrite) as run:
         # build
         with strategy.scope():
-            model = _mirrored(config, data.input_dim)
-            assign(model, {**gather(model), **initial_bias(config, data.train)})
+            model = _mirrored(config, data.input_dim, data.train)
             optimizer = build_optimizer(config, data.n_train, model.trainable_variables)
 
         # restore
@@ -54,15 +49,17 @@ def train(job):
         run.begin()
 
         # loop
-        steps = Steps(strategy, model, optimizer)
-        _loop(steps, run, job.checkpoint_steps, verbose=cluster.chief)
+        record = EpochRecord(
+            run, lambda: snapshot(model, optimizer), checkpoint_steps=job.checkpoint_steps
+        )
+        run_epochs(Steps(strategy, model, optimizer), run, record, verbose=cluster.chief)
 
         # finish
         run.finish(gather(model))
         return gather(model)
 
 
-def _mirrored(config, input_dim):
+def _mirrored(config, input_dim, x_train):
     """Builds a VAE whose weights are those that the strategy has mirrored.
 
     `build` names the variables that its networks read, and these are the copies on one device.
@@ -74,7 +71,7 @@ def _mirrored(config, input_dim):
         return created[-1]
 
     with tf.variable_creator_scope(recorded):
-        model = build(config, input_dim)
+        model = build(config, input_dim, x_train)
     mirrored = {id(copy): variable for variable in created for copy in variable.values}
     names = model.named_weights.items()
     model.named_weights = {name: mirrored[id(copy)] for name, copy in names}
@@ -114,13 +111,49 @@ def _sum_over_workers(strategy, arrays):
 
 
 class Steps:
-    """Holds the compiled functions of a model under a strategy: training steps and validation."""
+    """Compiles the steps of a model under a strategy, with the methods of tf_vae.train.Steps."""
 
     def __init__(self, strategy, model, optimizer):
         self.strategy = strategy
         self.model = model
         self.optimizer = optimizer
         self.replicas = strategy.num_replicas_in_sync
+        self.totals = np.zeros((len(MEANS), 2), np.float32)  # total and count of each running mean
+
+    def run(self, images, white_level, noise_seed):
+        """Trains on each batch of `images`, (batches, batch, input_dim), and returns the losses."""
+        rows = self._run_steps(images, white_level, noise_seed).numpy()
+        self._add(rows, images.shape[1])
+        return rows[:, 0].tolist()
+
+    def validate(self, x, noise_seed):
+        """Adds a batch of held-out images to the running means."""
+        self._add([self._validation_step(x, noise_seed).numpy()], len(x))
+
+    def _add(self, rows, size):
+        """Adds the means of batches of `size` images, (batches, 3), to the totals.
+
+        Batch by batch in float32, as the trackers of tf_vae/train.py do and as a checkpoint stores
+        them: the sums have the same bits wherever a checkpoint or an interruption divides the
+        epoch.
+        """
+        for row in rows:
+            self.totals += np.stack([row, np.ones_like(row)], axis=1) * np.float32(size)
+
+    def logs(self, reset=False):
+        """Returns the running means; with `reset` they are then set to zero."""
+        logs = dict(zip(MEANS, (self.totals[:, 0] / self.totals[:, 1]).tolist(), strict=True))
+        if reset:
+            self.totals[:] = 0
+        return logs
+
+    def running(self):
+        """Returns the running means as a checkpoint holds them, {name: (total, count)}."""
+        return dict(zip(MEANS, self.totals.tolist(), strict=True))
+
+    def continue_from(self, running):
+        """Continues the running means of an interrupted epoch."""
+        self.totals[:] = [running[name] for name in MEANS]
 
     def _share(self, count):
         """Returns first and end of the slice of a batch of `count` that this replica computes."""
@@ -149,8 +182,8 @@ class Steps:
         with tf.GradientTape() as tape:
             terms = model.terms(x, noise_seed, draw, samples)
             # The loss is minus the mean over the whole batch, which is the sum over all slices.
-            loss = -tf.reduce_sum(gains(terms, beta)) / images
-        parts = [tf.reduce_sum(terms[name]) / images for name in MEANS[1:]]
+            loss = -tf.reduce_sum(objective_per_image(terms, beta)) / images
+        parts = [tf.reduce_sum(each) / images for each in (terms.log_likelihood, terms.kl)]
         return tf.stack([loss, *parts]), tape.gradient(loss, weights)
 
     def _compiled_gradients(self, *arguments):
@@ -158,11 +191,11 @@ class Steps:
         # which it was traced. This line is executed only while `run_steps` is traced.
         return tf.function(self._gradients, jit_compile=self.model.jit_compile)(*arguments)
 
-    def _update(self, batch, white, noise_seed):
+    def _update(self, batch, white_level, noise_seed):
         """Does this replica's part of one training step."""
         config, step, count = self.model.config, self.optimizer.iterations, tf.shape(batch)[0]
         first, end = self._share(count)
-        x = tf.cast(batch[first:end], tf.float32) / white
+        x = tf.cast(batch[first:end], tf.float32) / white_level
         seed = tf.stack([noise_seed, tf.cast(step, tf.int32)])
         beta = tf.convert_to_tensor(
             warmed_up(config.beta, step, config.kl_warmup_steps), tf.float32
@@ -185,84 +218,19 @@ class Steps:
         return self.strategy.experimental_local_results(self.strategy.run(function, arguments))[0]
 
     @tf.function(reduce_retracing=True)
-    def run_steps(self, images, white, noise_seed):
-        """Trains on each batch of `images`, (batches, batch, input_dim).
-
-        Returns:
-            (batches, 3) float32: loss, log-likelihood and KL of each step, nats per image.
-        """
+    def _run_steps(self, images, white_level, noise_seed):
+        """Returns loss, log-likelihood and KL of each step, (batches, 3), nats per image."""
         steps = tf.shape(images)[0]
         rows = tf.TensorArray(tf.float32, size=steps, element_shape=(len(MEANS),))
         for step in tf.range(steps):
-            terms = self._run(self._update, images[step], white, noise_seed)
+            terms = self._run(self._update, images[step], white_level, noise_seed)
             rows = rows.write(step, terms)
         return rows.stack()
 
     @tf.function(reduce_retracing=True)
-    def validation_step(self, x, noise_seed):
+    def _validation_step(self, x, noise_seed):
         """Returns loss, log-likelihood and KL of a batch, (3,) float32, nats per image."""
         return self._run(self._validate, x, noise_seed)
-
-
-def _loop(steps, run, every, verbose):
-    """Trains the remaining epochs, and records each in the run."""
-    config, data, model = run.config, run.data, steps.model
-    n, running = data.n_train, run.running
-    noise_seed = tf.constant(seed_of(config.seed, "noise"))
-    feed = training_batches(data.train, config, run.step)
-    held_out = evaluation_batches(data.held_out, config)
-    shown_as_given = [*MEANS, *(f"val_{name}" for name in MEANS)]  # otherwise the bar averages them
-    for epoch, start, end in config.epoch_ends(n, run.step):
-        images, orders = next(feed)
-        if verbose:
-            print(f"Epoch {epoch}/{config.total_epochs(n)}")
-            progress = keras.utils.Progbar(end - start, stateful_metrics=shown_as_given)
-        started, losses, done = time.perf_counter() - float(running.get("seconds", 0)), [], start
-        totals = np.array([running.get(name, (0, 0)) for name in MEANS], np.float32)
-        running = {}
-        calls = list(calls_of(orders, start, end, every))
-        for stored, white in gathered(images, calls):
-            rows = steps.run_steps(stored, white, noise_seed)
-            _add(totals, rows.numpy(), stored.shape[1])
-            losses += rows[:, 0].numpy().tolist()
-            done += len(stored)
-            if verbose:
-                progress.update(done - start, list(_logs(totals).items()), finalize=False)
-            if every and done % every == 0 and done < end and run.directory:
-                paused = time.perf_counter()
-                state = dict(zip(MEANS, totals.tolist(), strict=True))
-                variables = snapshot(model, steps.optimizer)
-                run.save_inside_epoch(done, losses, state, paused - started, variables)
-                started += time.perf_counter() - paused
-        row = {"epoch": epoch, "step": end, **_logs(totals)}
-        seconds = time.perf_counter() - started
-
-        totals = np.zeros_like(totals)
-        seed = seed_of(config.seed, "evaluation", 0)
-        for number, x in enumerate(held_out):
-            terms = steps.validation_step(x, tf.constant([seed, number])).numpy()
-            _add(totals, [terms], len(x))
-        row |= {f"val_{name}": value for name, value in _logs(totals).items()}
-        row["seconds"] = seconds
-        if verbose:
-            shown = {key: row[key] for key in row if key not in ("epoch", "step", "seconds")}
-            progress.update(end - start, list(shown.items()), finalize=True)
-        run.finish_epoch(row, losses, gather(model), snapshot(model, steps.optimizer))
-
-
-def _add(totals, rows, size):
-    """Adds the means of batches of `size` images, (batches, 3), to totals and counts, (3, 2).
-
-    Batch by batch in float32, as the trackers of tf_vae/train.py do and as a checkpoint stores
-    them: the sums have the same bits wherever a checkpoint or an interruption divides the epoch.
-    """
-    for row in rows:
-        totals += np.stack([row, np.ones_like(row)], axis=1) * np.float32(size)
-
-
-def _logs(totals):
-    """Returns the running means of the terms, from (3, 2) totals and counts."""
-    return dict(zip(MEANS, (totals[:, 0] / totals[:, 1]).tolist(), strict=True))
 
 
 if __name__ == "__main__":

@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from shared.run.checkpoints import MEANS, read_checkpoint
+from shared.run.checkpoints import read_checkpoint
+from shared.run.schemas import MEANS
 
 __all__ = ["share_state"]
 
@@ -30,9 +31,10 @@ def share_state(named, run, cluster, sum_over_workers):
     state.append(np.array([run.step], np.int32))
     if cluster.count > 1:
         state = sum_over_workers([each * int(cluster.chief) for each in state])
-    *values, numbers, (run.step,) = map(np.asarray, state)
-    numbers, run.step = numbers.view(np.float32), int(run.step)
+    *values, numbers, (step,) = map(np.asarray, state)
+    numbers, run.progress.step = numbers.view(np.float32), int(step)
     for variable, value in zip(named.values(), values, strict=True):
         variable.assign(value.view(np.float32))
     if numbers[-1, 1]:
-        run.running = dict(zip(MEANS, numbers[:-1], strict=True)) | {"seconds": numbers[-1, 0]}
+        means = dict(zip(MEANS, numbers[:-1], strict=True))
+        run.progress.running = {**means, "seconds": numbers[-1, 0]}

@@ -1,0 +1,163 @@
+"""The frame of a training: build, restore, loop, finish.
+
+An implementation gives its model, its step and its loop. What surrounds them is the same for both.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+
+from shared.machine.checks import UsageError
+from shared.run.state import Run, check_checkpoint_steps
+from shared.training.optimizer import build_optimizer, reset_optimizer
+from shared.training.record import EpochRecord
+from shared.training.variables import assign, gather, restore, snapshot
+
+__all__ = ["Parts", "check_model", "step_losses_with", "train_with"]
+
+
+class Parts(NamedTuple):
+    """Holds the functions of an implementation of which a training consists."""
+
+    name: str  # "keras_vae" or "tf_vae"
+    build: Callable  # (config, input_dim, x_train) -> the model with its initial weights
+    compile_step: Callable  # (model, optimizer, run, checkpoint_steps) -> what run_epochs takes
+    run_epochs: (
+        Callable  # (compiled, run, record, verbose, validated): trains what is left of a run
+    )
+    save: Callable | None = None  # (model, path ending in .keras), if the framework saves a model
+
+
+def train_with(parts):
+    """Returns the function `train` of an implementation, given its Parts."""
+
+    def train(
+        config,
+        data,
+        out=None,
+        resume=False,
+        overwrite=False,
+        verbose=1,
+        on_epoch=None,
+        model=None,
+        checkpoint_steps=None,
+    ):
+        """Trains a VAE, or continues an interrupted training.
+
+        Args:
+            config: shared.config.Config.
+            data: shared.data.Data.
+            out: folder of the run (shared/run/state.py), or None to write no files.
+            resume: whether to continue from the last finished epoch in the folder.
+            overwrite: whether to replace the run in the folder.
+            verbose: 1 for a progress bar, 0 for no output.
+            on_epoch: called with each new row of the history, a dict with the keys of
+                shared.run.schemas.COLUMNS.
+            model: VAE from `assemble` or `build`, whose current weights are the initial ones, for a
+                training without `out`; None builds the config's dense network.
+            checkpoint_steps: number of steps between checkpoints inside an epoch, or None for
+                checkpoints at the end of each epoch only. It does not change any result.
+        Returns:
+            model, run: the trained VAE, and its shared.run.state.Run, which holds the history.
+        Raises:
+            UsageError: the folder cannot be used as requested, or the model does not fit the other
+                arguments.
+        Example:
+            model, run = train(recipe("post-keras", epochs=1), load_data("mnist-5k"))
+        """
+        if model is not None:
+            check_model(model, config, data, out)
+        check_checkpoint_steps(checkpoint_steps, out)
+        with Run(out, config, data, parts.name, resume, overwrite) as run:
+            # build
+            if model is None:
+                model = parts.build(config, data.input_dim, data.train)
+            optimizer = build_optimizer(config, data.n_train, model.trainable_variables)
+            compiled = parts.compile_step(model, optimizer, run, checkpoint_steps)
+
+            # restore
+            if run.checkpoint:
+                restore(model, optimizer, run.checkpoint)
+            run.begin()
+
+            # loop
+            record = EpochRecord(
+                run, lambda: snapshot(model, optimizer), on_epoch, checkpoint_steps
+            )
+            parts.run_epochs(compiled, run, record, verbose)
+
+            # finish
+            save = parts.save and (lambda path: parts.save(model, path))
+            run.finish(gather(model), save)
+        return model, run
+
+    return train
+
+
+def step_losses_with(parts):
+    """Returns the function `step_losses` of an implementation, given its Parts."""
+
+    def step_losses(config, data, seeds, on_seed=None):
+        """Computes the training loss of every step for several seeds, compiling only once.
+
+        Args:
+            config: shared.config.Config; its own seed is ignored.
+            data: shared.data.Data.
+            seeds: list of seeds.
+            on_seed: called with each seed after its training.
+        Returns:
+            (len(seeds), steps) float32 array, nats per image.
+        Raises:
+            Stopped: a loss or a weight is not finite.
+        """
+        config = dataclasses.replace(config, step_losses=True)
+        model = parts.build(config, data.input_dim, data.train)
+        optimizer = build_optimizer(config, data.n_train, model.trainable_variables)
+        compiled = parts.compile_step(model, optimizer, Run(None, config, data, parts.name), None)
+        losses = []
+        for seed in seeds:
+            run = Run(None, dataclasses.replace(config, seed=seed), data, parts.name)
+            assign(model, gather(parts.build(run.config, data.input_dim, data.train)))
+            reset_optimizer(optimizer)
+            record = EpochRecord(run, lambda: snapshot(model, optimizer))
+            parts.run_epochs(compiled, run, record, verbose=0, validated=False)
+            losses.append(run.step_losses)
+            if on_seed:
+                on_seed(seed)
+        return np.array(losses, dtype=np.float32)
+
+    return step_losses
+
+
+def check_model(model, config, data, out):
+    """Checks that a model given to `train` fits the other arguments.
+
+    Args:
+        model: VAE of either implementation.
+        config, data, out: the arguments of `train`.
+    Raises:
+        UsageError: a run folder is given, the model has another config or image size, or the config
+            asks for an initial output bias, which a given model already has.
+    """
+    if out is not None:
+        raise UsageError(
+            f"out is {out} and a model is given; a run folder is loaded by its config, which does"
+            " not describe a given network: leave out `out`, and save the weights from `gather`"
+        )
+    if model.config != config:
+        raise UsageError(
+            "the given model was assembled with another config; give model.config, or assemble"
+            " the model with this config"
+        )
+    if model.input_dim != data.input_dim:
+        raise UsageError(
+            f"the given model takes {model.input_dim} pixels and the images of {data.name} have"
+            f" {data.input_dim}; assemble it with input_dim={data.input_dim}"
+        )
+    if config.output_bias != "zero":
+        raise UsageError(
+            f"output_bias is {config.output_bias} and a model is given, whose current weights are"
+            " the initial ones: leave out output_bias, and assign the bias from initial_bias"
+        )

@@ -1,0 +1,72 @@
+"""The record of an epoch: its seconds, the losses of its steps, its checkpoints and its row.
+
+`fit`, the loop of tf_vae and the workers all tell an EpochRecord what they have computed, so the
+three cannot record an epoch differently.
+"""
+
+import time
+
+__all__ = ["EpochRecord"]
+
+
+class EpochRecord:
+    """Records the epochs of a run, one after another, in the run and its folder."""
+
+    def __init__(self, run, snapshot, on_epoch=None, checkpoint_steps=None):
+        """Prepares the record of the remaining epochs.
+
+        Args:
+            run: shared.run.state.Run.
+            snapshot: function that returns the weights and the optimizer's slots, {name: array}.
+            on_epoch: called with each new row of the history, or None.
+            checkpoint_steps: number of steps between checkpoints inside an epoch, or None.
+        """
+        self.run = run
+        self.checkpoint_steps = checkpoint_steps
+        self._snapshot = snapshot
+        self._on_epoch = on_epoch
+        self._running = run.running
+
+    def begin(self, epoch, end):
+        """Begins an epoch that ends after step `end`.
+
+        Returns:
+            the running means from which an interrupted epoch continues, {name: (total, count)}, and
+            its "seconds"; {} if the epoch begins at its first step.
+        """
+        running, self._running = self._running, {}
+        self._epoch, self._end, self._losses = epoch, end, []
+        self._started = time.perf_counter() - float(running.get("seconds", 0))
+        return running
+
+    def saves_after(self, step):
+        """Returns whether a checkpoint is written after `step` steps, inside the epoch."""
+        every = self.checkpoint_steps
+        return bool(every) and step % every == 0 and step < self._end
+
+    def add(self, step, losses, means):
+        """Adds the steps up to `step`, and writes a checkpoint if it is time for one.
+
+        Args:
+            step: number of steps done.
+            losses: the loss of each step since the last call, or [] if the config asks for none.
+            means: function that returns the running means, {name: (total, count)}.
+        """
+        self._seconds = time.perf_counter() - self._started  # without checkpoints and validation
+        self._losses += losses
+        if self.saves_after(step):
+            variables = self._snapshot()
+            self.run.save_inside_epoch(step, self._losses, means(), self._seconds, variables)
+            self._started = time.perf_counter() - self._seconds
+
+    def finish(self, values):
+        """Finishes the epoch.
+
+        Args:
+            values: {column: number} of the running means at the end of the epoch and, if there was
+                a validation, of those with val_ before their name.
+        """
+        row = {"epoch": self._epoch, "step": self._end, **values, "seconds": self._seconds}
+        self.run.finish_epoch(row, self._losses, self._snapshot())
+        if self._on_epoch:
+            self._on_epoch(row)
