@@ -71,7 +71,7 @@ notebooks: .venv/.ready-notebooks   # executes all notebooks, or some: make note
 # not executed: it is built with the code and the outputs of the original, which `make test` checks.
 test-notebooks: .venv/.ready-notebooks
 	FAST=1 $(BIN)/python -m pytest --nbmake --nbmake-kernel=python3 $(filter-out %.zh-CN.ipynb,$(wildcard notebooks/*.ipynb))
-	FAST=1 $(BIN)/python -m pytest -m notebooks tests/project/test_notebooks.py
+	FAST=1 $(BIN)/python -m pytest -m notebooks tests/project
 
 test-page: .venv/.ready-page    # tests the page in Chromium, and installs Chromium if possible
 	@$(BIN)/python tests/helpers/browser.py

@@ -82,7 +82,9 @@ def chosen(names):
     for name in names:
         if not any(source.name.startswith(name) for source in sources):
             known = ", ".join(source.stem for source in sources)
-            raise UsageError(f"no notebook begins with {name!r}; expected the beginning of one of {known}")
+            raise UsageError(
+                f"no notebook begins with {name!r}; expected the beginning of one of {known}"
+            )
     return [source for source in sources if not names or source.name.startswith(tuple(names))]
 
 

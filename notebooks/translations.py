@@ -59,8 +59,8 @@ def translated(original, prose):
     name, origin = _name(prose), original_of(prose).name
     if len(found) != len(wanted):
         raise UsageError(
-            f"{name}: {len(found) - 1} lines {CODE}; expected {len(wanted) - 1}, one for each code "
-            f"cell of {origin}"
+            f"{name}: the line {CODE} occurs {len(found) - 1} times; expected {len(wanted) - 1}, "
+            f"as {origin} has code cells"
         )
     notebook = copy.deepcopy(original)
     for number, (texts, places) in enumerate(zip(found, wanted, strict=True)):
