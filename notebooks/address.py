@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Annotated
 
 import tyro
+from translations import all_prose, as_text
 
 from shared.command.line import exit_status
 from shared.machine.checks import UsageError
@@ -47,13 +48,13 @@ def addressed(text, repository, branch):
 
 
 def write_address(folder, repository, branch="main"):
-    """Writes the address into the sources and the executed notebooks of a folder.
+    """Writes the address into the notebooks of a folder, their sources and their translations.
 
     Args:
         folder: folder of the notebooks.
         repository, branch: as for `addressed`.
     Returns:
-        number of notebooks.
+        number of notebooks, with translations.
     Raises:
         UsageError: the repository is not written as OWNER/NAME, or the branch has a slash.
     """
@@ -63,19 +64,17 @@ def write_address(folder, repository, branch="main"):
         raise UsageError(
             f"--branch is {branch!r}; expected a name of letters, digits, '.', '_', '-'"
         )
-    sources = sorted(folder.glob("[0-9]*.py"))
-    for source in sources:
+    for source in [*folder.glob("[0-9]*.py"), *all_prose(folder)]:
         text = source.read_text(encoding="utf-8")
         source.write_text(addressed(text, repository, branch), encoding="utf-8")
-        executed = source.with_suffix(".ipynb")
-        notebook = json.loads(executed.read_text(encoding="utf-8"))
+    paths = sorted(folder.glob("[0-9]*.ipynb"))
+    for path in paths:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
         for cell in notebook["cells"]:
             text = addressed("".join(cell["source"]), repository, branch)
             cell["source"] = text.splitlines(keepends=True)
-        # In the layout of nbformat, so that nothing else changes
-        text = json.dumps(notebook, indent=1, ensure_ascii=False, sort_keys=True)
-        executed.write_text(text + "\n", encoding="utf-8")
-    return len(sources)
+        path.write_text(as_text(notebook), encoding="utf-8")
+    return len(paths)
 
 
 def main():

@@ -1,16 +1,20 @@
 """Executes the notebooks: from each NN_name.py (py:percent) to NN_name.ipynb with its outputs.
 
-A translation has the same code cells as the original, so it is not executed, and gets the outputs
-of the original. Everything that changes between executions (times, random cell ids) is left out, so
-that equal results give equal files.
+A translation is not executed: translations.py builds it from its prose and the executed original.
+Everything that changes between executions (times, random cell ids) is left out, so that equal
+results give equal files.
 """
 
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
-import jupytext
-import nbformat
-from nbclient import NotebookClient
+import tyro
+from translations import all_prose, build, translated
+from tyro.conf import FlagCreatePairsOff, Positional
+
+from shared.command.line import exit_status
+from shared.machine.checks import UsageError
 
 FOLDER = Path(__file__).parent
 TIMEOUT = 600  # seconds per cell
@@ -20,8 +24,21 @@ METADATA = {
 }
 
 
+@dataclass
+class Execute:
+    """Execute the notebooks, and build their translations."""
+
+    names: Positional[tuple[str, ...]] = ()
+    """Beginnings of the names of notebooks, such as 01 03; without them, all notebooks."""
+    translations: FlagCreatePairsOff[bool] = False
+    """Build only the translations, from their prose and the notebooks as they were last executed."""
+
+
 def read(source):
     """Reads the notebook of a py:percent file, without outputs."""
+    import jupytext  # translations need none of the notebook tools
+    import nbformat
+
     notebook = jupytext.read(source, fmt="py:percent")
     notebook.metadata = nbformat.from_dict(METADATA)
     for number, cell in enumerate(notebook.cells):
@@ -31,6 +48,9 @@ def read(source):
 
 def execute(notebook):
     """Runs all cells of a notebook in its own kernel, in the folder of the notebooks."""
+    import nbformat
+    from nbclient import NotebookClient
+
     client = NotebookClient(
         notebook,
         timeout=TIMEOUT,
@@ -46,32 +66,42 @@ def execute(notebook):
 
 def write(notebook, source):
     """Writes a notebook beside its source."""
+    import nbformat
+
     nbformat.validate(notebook)
     nbformat.write(notebook, source.with_suffix(".ipynb"))
 
 
-def main(names):
-    """Executes the notebooks whose name begins with one of `names`, or all notebooks."""
-    sources = sorted(path for path in FOLDER.glob("[0-9]*.py") if path.suffixes == [".py"])
-    for source in sources:
-        if names and not source.name.startswith(tuple(names)):
-            continue
-        print(source.stem, flush=True)
-        notebook = read(source)
-        execute(notebook)
-        write(notebook, source)
-        code = [cell for cell in notebook.cells if cell.cell_type == "code"]
-        for twin_source in FOLDER.glob(f"{source.stem}.*.py"):
-            twin = read(twin_source)
-            twin_code = [cell for cell in twin.cells if cell.cell_type == "code"]
-            if [cell.source for cell in twin_code] != [cell.source for cell in code]:
-                raise SystemExit(
-                    f"the code cells of {twin_source.name} differ from those of {source.name}"
-                )
-            for cell, executed in zip(twin_code, code, strict=True):
-                cell.outputs, cell.execution_count = executed.outputs, executed.execution_count
-            write(twin, twin_source)
+def chosen(names):
+    """Returns the sources of the notebooks whose name begins with one of `names`, or all sources.
+
+    Raises:
+        UsageError: no notebook begins with one of the names.
+    """
+    sources = sorted(FOLDER.glob("[0-9]*.py"))
+    for name in names:
+        if not any(source.name.startswith(name) for source in sources):
+            known = ", ".join(source.stem for source in sources)
+            raise UsageError(
+                f"no notebook begins with {name!r}; expected the beginning of one of {known}"
+            )
+    return [source for source in sources if not names or source.name.startswith(tuple(names))]
+
+
+def main():
+    """Executes what is named on the command line."""
+    job = tyro.cli(Execute, prog="notebooks/execute.py")
+    for source in chosen(job.names):
+        if not job.translations:
+            print(source.stem, flush=True)
+            notebook = read(source)
+            for prose in all_prose(FOLDER, source.stem):
+                translated(notebook, prose)  # so that an error in it is said before the execution
+            execute(notebook)
+            write(notebook, source)
+        for prose in all_prose(FOLDER, source.stem):
+            print(build(prose).stem, flush=True)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    sys.exit(exit_status(main))

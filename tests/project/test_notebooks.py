@@ -1,4 +1,4 @@
-"""The notebooks: the committed files have the cells of their sources, and exercises are checked.
+"""The notebooks: the committed files are those of their sources, and exercises are checked.
 
 `make test-notebooks` runs their code; the tests here need neither a kernel nor training.
 """
@@ -12,16 +12,17 @@ from pathlib import Path
 
 import notebook_answers
 import pytest
+from translations import all_prose, as_text, original_of, translated, translation_of
 
 ROOT = Path(__file__).parents[2]
 SOURCES = sorted((ROOT / "notebooks").glob("[0-9]*.py"))
-ORIGINALS = [path for path in SOURCES if path.suffixes == [".py"]]
-TWINS = [path for path in SOURCES if path not in ORIGINALS]
+PROSE = all_prose(ROOT / "notebooks")
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("[0-9]*.ipynb"))
 LARGEST = 600_000  # bytes of a notebook with its figures, so that it loads quickly
 # An absolute path shows where a notebook was executed: /home/…, /tmp/…, C:\….
 ABSOLUTE = re.compile(r"(?<![\w.:/])/(home|tmp|work|root|usr|opt|var|content|Users)\b|\b[A-Z]:\\")
-BEGINNING = {".py": "## What you will learn", ".zh-CN": "## 你将学到什么"}
-END = {".py": "## Exercises", ".zh-CN": "## 练习"}
+BEGINNING = {".ipynb": "## What you will learn", ".zh-CN": "## 你将学到什么"}
+END = {".ipynb": "## Exercises", ".zh-CN": "## 练习"}
 
 
 def cells_of(source):
@@ -42,18 +43,23 @@ def code_of(source):
     return [text for kind, text in cells_of(source) if kind == "code"]
 
 
-def executed(source):
-    return json.loads(source.with_suffix(".ipynb").read_text(encoding="utf-8"))
+def executed(path):
+    return json.loads(path.with_suffix(".ipynb").read_text(encoding="utf-8"))
 
 
-def outputs_of(source):
-    return [out for cell in executed(source)["cells"] for out in cell.get("outputs", [])]
+def executed_cells(path):
+    """As `cells_of`, of the notebook that is built from a source."""
+    return [(cell["cell_type"], "".join(cell["source"])) for cell in executed(path)["cells"]]
+
+
+def prose_of(path):
+    return [text for kind, text in executed_cells(path) if kind == "markdown"]
 
 
 by_name = {"ids": lambda path: path.stem}
 every_source = pytest.mark.parametrize("source", SOURCES, **by_name)
-every_original = pytest.mark.parametrize("source", ORIGINALS, **by_name)
-every_twin = pytest.mark.parametrize("source", TWINS, **by_name)
+every_prose = pytest.mark.parametrize("prose", PROSE, **by_name)
+every_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, **by_name)
 
 
 # ---- what is committed
@@ -61,18 +67,34 @@ every_twin = pytest.mark.parametrize("source", TWINS, **by_name)
 
 @every_source
 def test_the_executed_cells_are_those_of_the_source(source):
-    cells = [(cell["cell_type"], "".join(cell["source"])) for cell in executed(source)["cells"]]
-    assert cells == cells_of(source), "run: make notebooks"
+    assert executed_cells(source) == cells_of(source), "run: make notebooks"
+
+
+def test_every_notebook_has_a_translation():
+    assert [prose.stem for prose in PROSE] == [source.stem for source in SOURCES]
+    built = [*(original_of(prose) for prose in PROSE), *(translation_of(prose) for prose in PROSE)]
+    assert sorted(built) == NOTEBOOKS
+
+
+@every_prose
+def test_a_translation_is_what_its_prose_and_the_executed_original_give(prose):
+    built = as_text(translated(executed(original_of(prose)), prose)).encode()
+    same = built == translation_of(prose).read_bytes()  # with a bool, a failure is one line
+    assert same, "run: python notebooks/execute.py --translations"
+
+
+@every_notebook
+def test_a_notebook_is_not_too_large(notebook):
+    assert notebook.stat().st_size < LARGEST
 
 
 @every_source
 def test_the_outputs_are_complete_and_do_not_depend_on_the_machine(source):
-    assert source.with_suffix(".ipynb").stat().st_size < LARGEST
     notebook = executed(source)
     counts = [c["execution_count"] for c in notebook["cells"] if c["cell_type"] == "code"]
     assert counts == list(range(1, len(counts) + 1))  # every cell was run, in this order
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
-    outputs = outputs_of(source)
+    outputs = [out for cell in notebook["cells"] for out in cell.get("outputs", [])]
     kinds = [(out["output_type"], out.get("name")) for out in outputs]
     assert not [kind for kind in kinds if kind[0] == "error" or kind[1] == "stderr"]
     assert any("image/png" in out.get("data", {}) for out in outputs)
@@ -102,27 +124,19 @@ def test_an_absolute_path_is_distinguished_from_a_relative_one(text, absolute):
     assert bool(ABSOLUTE.search(text)) == absolute
 
 
-@every_twin
-def test_a_translation_has_the_same_code_and_outputs(source):
-    original = source.with_name(source.name.split(".")[0] + ".py")
-    assert code_of(source) == code_of(original)
-    assert outputs_of(source) == outputs_of(original)
-    kinds = [kind for kind, _ in cells_of(source)]
-    assert kinds == [kind for kind, _ in cells_of(original)]
-
-
-@every_twin
-def test_a_translation_has_the_same_equations(source):
-    original = source.with_name(source.name.split(".")[0] + ".py")
-    translated, wanted = [
-        [
-            re.findall(r"\$\$(.+?)\$\$", text, re.DOTALL)
-            for kind, text in cells_of(path)
-            if kind == "markdown"
-        ]
-        for path in (source, original)
+@every_prose
+def test_a_translation_has_the_same_equations(prose):
+    found, wanted = [
+        [re.findall(r"\$\$(.+?)\$\$", text, re.DOTALL) for text in prose_of(path)]
+        for path in (translation_of(prose), original_of(prose))
     ]
-    assert translated == wanted
+    assert found == wanted
+
+
+@every_notebook
+def test_links_lead_from_the_folder_of_the_notebooks(notebook):
+    for target in re.findall(r"\]\(([^)#]+)", "\n".join(prose_of(notebook))):
+        assert target.startswith("https://") or (notebook.parent / target).exists(), target
 
 
 # ---- how a notebook is built
@@ -132,11 +146,10 @@ def test_every_notebook_begins_with_the_same_set_up():
     assert len({code_of(source)[0] for source in SOURCES}) == 1
 
 
-@every_source
-def test_a_notebook_lists_what_is_learned_and_ends_with_exercises(source):
-    suffix, cells = source.suffixes[0], cells_of(source)
-    prose = [text for kind, text in cells if kind == "markdown"]
-    assert any(BEGINNING[suffix] in text for text in prose[:2])
+@every_notebook
+def test_a_notebook_lists_what_is_learned_and_ends_with_exercises(notebook):
+    suffix, cells = notebook.suffixes[0], executed_cells(notebook)
+    assert any(BEGINNING[suffix] in text for text in prose_of(notebook)[:2])
     (start,) = [i for i, (kind, text) in enumerate(cells) if text.startswith(END[suffix])]
     exercises = [text for kind, text in cells[start:] if kind == "code"]
     assert exercises and cells[-1][0] == "code"
@@ -144,9 +157,8 @@ def test_a_notebook_lists_what_is_learned_and_ends_with_exercises(source):
         assert re.search(r"^answer_\d+ = None", text, re.MULTILINE) and "check(" in text
 
 
-@pytest.mark.parametrize("name", ["01_derivation", "01_derivation.zh-CN"])
-def test_every_equation_of_the_derivation_is_followed_by_a_check(name):
-    cells = cells_of(ROOT / "notebooks" / f"{name}.py")
+def test_every_equation_of_the_derivation_is_followed_by_a_check():
+    cells = cells_of(ROOT / "notebooks" / "01_derivation.py")
     equations = [i for i, (kind, text) in enumerate(cells) if kind == "markdown" and "$$" in text]
     assert len(equations) > 20
     for i in equations:
@@ -188,7 +200,7 @@ def test_a_notebook_uses_the_project_and_writes_none_of_it_again(source):
 
 
 @pytest.mark.notebooks
-@every_original
+@every_source
 def test_right_answers_are_accepted_and_wrong_ones_are_not(source, monkeypatch):
     monkeypatch.chdir(source.parent)
     answers, cells = notebook_answers.ANSWERS[source.stem], code_of(source)
