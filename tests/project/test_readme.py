@@ -65,8 +65,7 @@ PARTS = {
     # A translation may order a sentence differently, and may name a thing more often. A line break
     # inside a code span is not a part of the command.
     "code spans": lambda path: {
-        re.sub(r"\s+", " ", span)
-        for span in re.findall(r"`([^`]+)`", blocks(path.read_text())[1])
+        re.sub(r"\s+", " ", span) for span in re.findall(r"`([^`]+)`", blocks(path.read_text())[1])
     },
     "links": lambda path: sorted(english(path, target) for target in links(path)),
     "numbers in tables": cells,
