@@ -1,4 +1,4 @@
-"""Draws the two diagrams of the README and of the notebooks into docs/figures."""
+"""Draws the two diagrams of docs/code.md and of the notebooks into docs/figures."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Takes the picture of the explorer that the README shows, with a 3 drawn by the mouse."""
+"""Takes the picture of the explorer that docs/results.md shows, with a 3 drawn by the mouse."""
 
 import sys
 from dataclasses import dataclass

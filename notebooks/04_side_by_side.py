@@ -13,7 +13,7 @@
 # - How fast the two are.
 #
 # The notebook takes about two minutes on two cores. Its results hold for one machine, on its CPU, with both
-# implementations compiled by XLA; the README says [what is not proved](../README.md#what-is-proved-and-its-limits).
+# implementations compiled by XLA; [docs/proof.md](../docs/proof.md#what-is-proved-and-its-limits) says what is not proved.
 
 # %%
 # Set-up. On your own machine: nothing to do, after `make setup`. On Colab, the code is downloaded.
@@ -588,7 +588,7 @@ print(f"in this run, one epoch of fit takes {ratio:.1f} times as long as one of 
 
 # %% [markdown]
 # This number is uncertain. An epoch of 63 steps is very short, and on a busy machine either of the two can be faster.
-# The [README](../README.md#speed) has a better measurement on MNIST, with many epochs of each, beside `fit` as
+# The [results](../docs/results.md#speed) have a better measurement on MNIST, with many epochs of each, beside `fit` as
 # most tutorials use it. What `fit` does besides the steps (requesting batches, running callbacks, keeping logs) takes
 # little time if one call runs many steps.
 #

@@ -475,7 +475,7 @@ print(f"error of the integration        {metrics['test_exact_residual']['value']
 # ## 7. What to expect of other images
 #
 # - **Size.** The encoder and the decoder are dense networks. Up to about 64 × 64 pixels they work well. For larger
-#   images, use convolutions: the README shows how to [bring your own network](../README.md#bring-your-own-network).
+#   images, use convolutions, and [bring your own network](../docs/commands.md#bring-your-own-network).
 # - **Position.** Dense layers do not know which pixels are neighbours. Centre your objects and scale them to
 #   equal size, as in MNIST; this often helps more than other settings.
 # - **Colour.** Images of shape (n, rows, columns, 3) are trained with three numbers per pixel, and the figures are

@@ -93,15 +93,15 @@ def test_both_implementations_take_one_pair_of_keras_models(implementations, col
     assert all((weights[0][name] == weights[1][name]).all() for name in weights[0])
 
 
-def test_the_lines_of_the_readme(implementation, tmp_path, monkeypatch):
-    """Runs the README's convolutional pair on 28 x 28 images, with other data."""
+def test_the_lines_of_the_documentation(implementation, tmp_path, monkeypatch):
+    """Runs the convolutional pair of docs/commands.md on 28 x 28 images, with other data."""
     data = images(400, (28, 28))
     np.savez(
         tmp_path / "own.npz",
         **{name: getattr(data, name) for name in ("y_train", "y_test")},
         **{name: getattr(data, name).reshape(-1, 28, 28) for name in ("x_train", "x_test")},
     )
-    text = (Path(__file__).parents[2] / "README.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
     code = text.split("<!-- own network -->\n```python\n")[1].split("```")[0]
     code = code.replace("keras_vae", implementation.name)
     monkeypatch.chdir(tmp_path)

@@ -56,7 +56,7 @@ def test_what_cannot_fit_is_refused(place, capsys, flags, message):
 
 
 def test_what_fits_is_not_refused():
-    """The estimate is a lower bound: the largest networks of the README are far below it."""
+    """The estimate is a lower bound: the largest networks of the documentation are far below it."""
     check_size(recipe("nats"), 784, 60000)
     check_size(recipe("post-tf", likelihood="categorical", levels=256), 784, 60000)
     longest = recipe("post-keras", epochs=None, steps=INT32_MAX, batch_size=1)

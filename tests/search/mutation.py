@@ -37,6 +37,7 @@ COPIED = (
     "notebooks",
     "pretrained",
     "README.md",
+    "docs/commands.md",
     "pyproject.toml",
 )
 TIMEOUT = 120  # seconds; a mutant that runs longer is killed
@@ -214,6 +215,7 @@ def statuses(module, sources, jobs):
                     ignore = shutil.ignore_patterns("__pycache__", "*.ipynb")
                     shutil.copytree(ROOT / name, free[-1] / name, ignore=ignore)
                 else:
+                    (free[-1] / name).parent.mkdir(exist_ok=True)
                     shutil.copy(ROOT / name, free[-1] / name)
         while waiting or running:
             while waiting and free:
