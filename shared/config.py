@@ -23,7 +23,13 @@ ADDED = {
     "order": "shuffle",
     "rmsprop_epsilon": "outside",
 }
-OPTIONAL = ("epochs", "steps", "optimizer_epsilon", "fixed_sigma")  # None means "not given"
+# (least, most) of the numbers whose limits are not those of their type: integers from 1 to
+# INT32_MAX, and floats of at least FLOAT32_MIN.
+LIMITS = {
+    "seed": (0, math.inf),  # only its decimal text is used, so any size is valid
+    "kl_warmup_steps": (0, INT32_MAX),
+    "beta": (0, math.inf),
+}
 
 
 @dataclass(frozen=True)
@@ -96,55 +102,16 @@ class Config:
     """Samples of q(z|x) per image in each training step; an evaluation has samples of its own."""
 
     def __post_init__(self):
-        # JSON and library calls may give lists; a frozen dataclass must hold tuples to be hashable.
-        for name in ("hidden_dims", "picture_epochs"):
-            object.__setattr__(self, name, integers(name, getattr(self, name)))
+        for each in dataclasses.fields(self):
+            if each.name == "levels":
+                continue  # is checked with its likelihood, which gives its default
+            value = _checked(each.name, each.type, getattr(self, each.name))
+            object.__setattr__(self, each.name, value)
         if not self.hidden_dims:
             raise UsageError("hidden_dims is empty; expected at least one width, e.g. 256")
-        for name, least, most in (
-            ("seed", 0, math.inf),  # only its decimal text is used, so any size is valid
-            ("latent_dim", 1, INT32_MAX),
-            ("batch_size", 1, INT32_MAX),
-            ("epochs", 1, INT32_MAX),
-            ("steps", 1, INT32_MAX),
-            ("kl_warmup_steps", 0, INT32_MAX),
-            ("train_samples", 1, INT32_MAX),
-        ):
-            value = getattr(self, name)
-            if value is not None or name not in OPTIONAL:
-                integer(name, value, least, most)
         if (self.epochs is None) == (self.steps is None):
             given = "no length is given" if self.epochs is None else "epochs and steps are given"
             raise UsageError(f"{given}; expected either epochs or steps")
-        for name, least in (
-            ("initializer_stddev", FLOAT32_MIN),
-            ("learning_rate", FLOAT32_MIN),
-            ("learning_rate_decay", FLOAT32_MIN),
-            ("optimizer_epsilon", FLOAT32_MIN),
-            ("fixed_sigma", FLOAT32_MIN),
-            ("beta", 0),
-        ):
-            value = getattr(self, name)
-            if value is not None or name not in OPTIONAL:
-                object.__setattr__(self, name, number(name, value, least))
-        if not isinstance(self.step_losses, bool):
-            raise UsageError(f"step_losses is {self.step_losses!r}; expected True or False")
-        for name in (
-            "recipe",
-            "activation",
-            "initializer",
-            "optimizer",
-            "rmsprop_epsilon",
-            "order",
-            "likelihood",
-            "binarization",
-            "posterior",
-            "output_bias",
-            "objective",
-        ):
-            value, choices = getattr(self, name), typing.get_args(Config.__annotations__[name])
-            if not isinstance(value, str) or value not in choices:
-                raise UsageError(f"{name} is {value!r}; expected one of {', '.join(choices)}")
         self._check_combinations()
 
     def _check_combinations(self):
@@ -207,6 +174,31 @@ class Config:
             end = min(epoch * per_epoch, total)
             yield epoch, step, end
             step = end
+
+
+def _checked(name, kind, value):
+    """Returns the value of a field as its type, e.g. a list as a tuple.
+
+    Raises:
+        UsageError: the value is of another type, or out of range.
+    """
+    choices = typing.get_args(kind)
+    if type(None) in choices:
+        if value is None:
+            return None  # it is not given
+        kind = choices[0]
+    if kind is int:
+        integer(name, value, *LIMITS.get(name, (1, INT32_MAX)))
+    elif kind is float:
+        return number(name, value, LIMITS.get(name, (FLOAT32_MIN,))[0])
+    elif kind is bool:
+        if not isinstance(value, bool):
+            raise UsageError(f"{name} is {value!r}; expected True or False")
+    elif typing.get_origin(kind) is tuple:
+        return integers(name, value)  # JSON and library calls give lists, which have no hash
+    elif not isinstance(value, str) or value not in choices:
+        raise UsageError(f"{name} is {value!r}; expected one of {', '.join(choices)}")
+    return value
 
 
 RECIPES = {

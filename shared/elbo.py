@@ -20,7 +20,6 @@ __all__ = [
     "importance_bound",
     "kl_to_standard_normal",
     "log_importance_weight",
-    "mean_terms",
     "negative_elbo",
     "reparameterize",
     "warmed_up",
@@ -33,8 +32,7 @@ def reparameterize(z_mean, z_log_var, epsilon):
     """Computes a differentiable sample of q(z|x): z = z_mean + exp(z_log_var / 2) · epsilon.
 
     Args:
-        z_mean: (batch, latent_dim), mean of q.
-        z_log_var: same shape; natural log of the variance of q.
+        z_mean, z_log_var: (batch, latent_dim), mean of q and natural log of its variance.
         epsilon: same shape; a draw from N(0, I).
     Returns:
         z, same shape.
@@ -50,8 +48,7 @@ def kl_to_standard_normal(z_mean, z_log_var):
     """Computes KL(q(z|x) || N(0, I)) of a diagonal Gaussian q, in closed form.
 
     Args:
-        z_mean: (batch, latent_dim), mean of q.
-        z_log_var: same shape; natural log of the variance of q.
+        z_mean, z_log_var: (batch, latent_dim), mean of q and natural log of its variance.
     Returns:
         (batch,) nats, >= 0: summed over latents, not averaged.
     Raises:
@@ -122,11 +119,9 @@ def gaussian_log_likelihood(x, mean, log_var):
     """Computes log p(x|z) of independent Gaussian pixels.
 
     Args:
-        x: (batch, input_dim).
-        mean: same shape.
-        log_var: natural log of the variance: of the same shape, one for each pixel, or a scalar
-            for all pixels (a fixed sigma). With a scalar, only the squared error depends on z, in
-            the term -|x - mean|² / (2 sigma²).
+        x, mean: (batch, input_dim).
+        log_var: natural log of the variance: same shape, or a scalar for all pixels (fixed sigma).
+            With a scalar, only the squared error depends on z: -|x - mean|² / (2 sigma²).
     Returns:
         (batch,) nats, a log density summed over pixels.
     Raises:
@@ -166,9 +161,7 @@ def log_importance_weight(log_likelihood, z, z_mean, z_log_var):
 
     Args:
         log_likelihood: (batch,) nats, log p(x|z).
-        z: (batch, latent_dim).
-        z_mean: same shape; mean of q.
-        z_log_var: same shape; natural log of the variance of q.
+        z, z_mean, z_log_var: (batch, latent_dim); as for `reparameterize`.
     Returns:
         (batch,) nats; its mean under q is the ELBO.
     Raises:
@@ -191,8 +184,7 @@ def elbo(log_likelihood, kl, beta=1.0):
     """Computes the evidence lower bound (ELBO), log p(x|z) - beta · KL, of each example.
 
     Args:
-        log_likelihood: (batch,) nats.
-        kl: (batch,) nats.
+        log_likelihood, kl: (batch,) nats.
         beta: weight of the KL; with 1 the result is the ELBO.
     Returns:
         (batch,) nats.
@@ -257,23 +249,6 @@ def importance_bound(log_weights, axis=0):
     """
     (log_weights,) = _tensors(log_weights=log_weights)
     return ops.logsumexp(log_weights, axis=axis) - math.log(log_weights.shape[axis])
-
-
-def mean_terms(terms):
-    """Computes the means of the terms of the ELBO over images and over samples of q(z|x).
-
-    Args:
-        terms: NumPy array (samples, 2, n), nats: log p(x|z) and KL of each image at each sample.
-    Returns:
-        {"loss", "log_likelihood", "kl"}: floats, nats per image, summed in float64; loss is -ELBO
-        at beta = 1.
-    """
-    log_likelihood, kl = terms.mean(axis=(0, 2), dtype="float64")
-    return {
-        "loss": float(kl - log_likelihood),
-        "log_likelihood": float(log_likelihood),
-        "kl": float(kl),
-    }
 
 
 def _tensors(**named):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.data.arrays import ARRAYS, checked, read_npz, sha256
+from shared.data.arrays import ARRAYS, checked_arrays, read_arrays, sha256
 from shared.data.download import FAILURES, download_mnist
 from shared.data.pixels import AsFloats, as_stored, binarized, is_binary
 from shared.machine.checks import UsageError
@@ -234,7 +234,7 @@ def _from_path(path, mnist, say):
 
         arrays, release = read_shards(path, say)
     else:
-        arrays, release = read_npz(path), None
+        arrays, release = read_arrays(path), None
     hashes = {key: sha256(parts, release) for key, parts in arrays.items()}
     is_mnist = hashes == MNIST_SHA256
     if (mnist or path.stem == "mnist") and not is_mnist:
@@ -247,7 +247,9 @@ def _from_path(path, mnist, say):
     # MNIST can be loaded again by its name, wherever this file is; other data by their path.
     own = printable(path.stem or path.resolve().stem), str(path.resolve())
     name, source = ("mnist", "mnist") if is_mnist else own
-    return Data(name=name, source=source, sha256=hashes, **checked(arrays, str(path), release))
+    return Data(
+        name=name, source=source, sha256=hashes, **checked_arrays(arrays, str(path), release)
+    )
 
 
 def _mnist_5k():
@@ -278,7 +280,7 @@ def _mnist_5k():
         "y_test": [labels[test]],
     }
     hashes = {key: sha256(arrays[key]) for key in ARRAYS}
-    fields = checked(arrays, "mnist-5k")
+    fields = checked_arrays(arrays, "mnist-5k")
     random = np.random.RandomState(seed_of(0, "mnist-5k"))
     fields["x_train"].mixed = random.permutation(len(fields["x_train"])).astype(np.int32)
     return Data(name="mnist-5k", source="mnist-5k", sha256=hashes, **fields)

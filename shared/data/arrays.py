@@ -13,7 +13,7 @@ from shared.data.pixels import ROWS, Pixels
 from shared.machine.checks import UsageError
 from shared.machine.npz import DAMAGE, read_headers, reason
 
-__all__ = ["ARRAYS", "VALID", "array_headers", "checked", "read_npz", "sha256"]
+__all__ = ["ARRAYS", "VALID", "array_headers", "checked_arrays", "read_arrays", "sha256"]
 
 ARRAYS = ("x_train", "y_train", "x_test", "y_test")
 VALID = "x_valid"  # optional; its images need no labels
@@ -22,7 +22,7 @@ WANTED = "expected values in [0, 255] (uint8) or [0, 1] (float)"
 WANTED_SHAPE = "expected (n, rows, columns), (n, rows, columns, 1, 3 or 4 channels) or (n, pixels)"
 
 
-def read_npz(path):
+def read_arrays(path):
     """Reads the four arrays of an .npz, and x_valid if it has one: {name: list with the array}.
 
     Raises:
@@ -79,7 +79,7 @@ def _chunks(parts, release):
                 release()
 
 
-def checked(arrays, where, release=None):
+def checked_arrays(arrays, where, release=None):
     """Checks the arrays of a data set, and converts them.
 
     Args:

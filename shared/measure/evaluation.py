@@ -3,9 +3,25 @@
 import numpy as np
 
 from shared.data.arguments import checked_samples
-from shared.elbo import mean_terms
 
-__all__ = ["evaluate_with"]
+__all__ = ["evaluate_with", "mean_terms"]
+
+
+def mean_terms(terms):
+    """Computes the means of the terms of the ELBO over images and over samples of q(z|x).
+
+    Args:
+        terms: NumPy array (samples, 2, n), nats: log p(x|z) and KL of each image at each sample.
+    Returns:
+        {"loss", "log_likelihood", "kl"}: floats, nats per image, summed in float64; loss is -ELBO
+        at beta = 1.
+    """
+    log_likelihood, kl = terms.mean(axis=(0, 2), dtype="float64")
+    return {
+        "loss": float(kl - log_likelihood),
+        "log_likelihood": float(log_likelihood),
+        "kl": float(kl),
+    }
 
 
 def evaluate_with(elbo_terms):

@@ -47,8 +47,8 @@ def measure(directory, implementation, model, data, samples=1, on_progress=None)
         {name: metric}, where a metric is a dict with value, unit, n, samples, seconds and x, what
         the pixels are on which it was measured.
     """
-    from shared.elbo import mean_terms
     from shared.measure.diagnostics import elbo_estimate
+    from shared.measure.evaluation import mean_terms
 
     config = from_dict(read_config(directory))
     measured, done = {}, 0

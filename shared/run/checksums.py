@@ -5,6 +5,7 @@ there is none. A file that is replaced later is recorded before it is written, b
 content, so that the record is right whenever the process ends.
 """
 
+import functools
 import hashlib
 import os
 import re
@@ -26,8 +27,15 @@ def _read(directory):
         UsageError: the record is damaged.
     """
     path = Path(directory) / SUMS
-    if not path.is_symlink() and not path.exists():
+    if not os.path.lexists(path):
         return None
+    state = path.lstat()
+    return _parsed(path, (state.st_ino, state.st_mtime_ns, state.st_size))
+
+
+@functools.lru_cache(maxsize=8)
+def _parsed(path, state):
+    """Reads a record once for each state of its file; a new record is a new file."""
     sums = {}
     for line in read_text(path).splitlines():
         match = LINE.fullmatch(line)

@@ -11,6 +11,7 @@ from shared.config import recipe
 from shared.data.pixels import is_binary
 from shared.machine.checks import UsageError
 from shared.measure import metrics
+from shared.measure.evaluation import mean_terms
 from shared.run.folder import store_metrics
 
 SMALL = {"hidden_dims": (16,), "epochs": 4, "picture_epochs": (1,), "batch_size": 60}
@@ -177,3 +178,16 @@ def test_a_rare_label_leaves_out_what_is_undefined_and_nothing_else(trained):
     assert all(not math.isnan(metric["value"]) for metric in measured.values() if metric["n"] == 1)
     written = metrics.write_metrics(folder, dataclasses.replace(rare, sha256="other"), measured)
     assert "active_units_on_rare" in written
+
+
+def test_mean_terms_are_those_of_a_float64_sum():
+    terms = RANDOM.normal([[[-100.0], [9.0]]], 3.0, (2, 2, 100_000)).astype(np.float32)
+    # The mean over images and samples, summed by Python without any rounding.
+    log_likelihood, kl = (math.fsum(terms[:, i].ravel().tolist()) / 200_000 for i in (0, 1))
+    means = mean_terms(terms)
+    assert list(means) == ["loss", "log_likelihood", "kl"]
+    assert all(type(value) is float for value in means.values())
+    # 1e-13: float64 sums; float32 sums of so many numbers err by 1e-6.
+    np.testing.assert_allclose(means["log_likelihood"], log_likelihood, rtol=1e-13)
+    np.testing.assert_allclose(means["kl"], kl, rtol=1e-13)
+    assert means["loss"] == means["kl"] - means["log_likelihood"]
