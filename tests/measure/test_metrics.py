@@ -181,7 +181,11 @@ def test_a_rare_label_leaves_out_what_is_undefined_and_nothing_else(trained):
 
 
 def test_mean_terms_are_those_of_a_float64_sum():
-    terms = RANDOM.normal([[[-100.0], [9.0]]], 3.0, (2, 2, 100_000)).astype(np.float32)
+    terms = (
+        np.random.RandomState(0)
+        .normal([[[-100.0], [9.0]]], 3.0, (2, 2, 100_000))
+        .astype(np.float32)
+    )
     # The mean over images and samples, summed by Python without any rounding.
     log_likelihood, kl = (math.fsum(terms[:, i].ravel().tolist()) / 200_000 for i in (0, 1))
     means = mean_terms(terms)
