@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup quick reproduce pretrained lint test parity test-mnist test-extras test-notebooks test-page setup-backends test-backends faults fuzz mutants audit lock bench notebooks
+.PHONY: setup quick reproduce pretrained lint test test-long parity test-mnist test-extras test-notebooks test-page setup-backends test-backends faults fuzz mutants audit lock bench notebooks
 
 setup: .venv/.ready
 
@@ -45,8 +45,13 @@ lint: .venv/.ready-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
+# The tests with these marks need something more, and have targets of their own.
+EXTRA := mnist or notebooks or extras or browser or backends
 test: lint              # needs no network, no MNIST and no browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not mnist and not notebooks and not extras and not browser and not backends"
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not (long or $(EXTRA))"
+
+test-long: .venv/.ready-test   # repeats tests in more settings: other configs, processes, orders
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m "long and not ($(EXTRA))"
 
 COUNT ?= 40
 SEED ?= 0

@@ -48,7 +48,7 @@ def test_every_type_of_pixels(kind, tmp_path):
     assert data.image_shape == (2, 3, 4) and data.sha256 == expected.sha256
 
 
-@pytest.mark.parametrize("binarization", ["none", "dynamic"])
+@pytest.mark.parametrize("binarization", [pytest.param("none", marks=pytest.mark.long), "dynamic"])
 def test_training_on_a_folder_gives_the_same_bits(
     binarization, uneven_data, implementations, tmp_path
 ):
@@ -77,6 +77,7 @@ def test_validation_images_are_in_the_folder_too(tmp_path):
     assert same_bits(data.x_valid, load_data(str(tmp_path / "a.npz")).x_valid)
 
 
+@pytest.mark.long
 def test_a_run_is_continued_on_a_folder_with_the_same_data(data_path, tmp_path):
     from shared.command.line import main
 

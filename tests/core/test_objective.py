@@ -104,7 +104,9 @@ def test_a_batch_is_repeated_sample_by_sample():
     np.testing.assert_array_equal(repeated(x, 2), np.concatenate([x, x]))
 
 
-@pytest.mark.parametrize("config", [MANY, IWAE], ids=["elbo", "iwae"])
+@pytest.mark.parametrize(
+    "config", [pytest.param(MANY, id="elbo", marks=pytest.mark.long), pytest.param(IWAE, id="iwae")]
+)
 def test_both_implementations_have_equal_bits(config, uneven_data, implementations):
     results = both(implementations, lambda each: each.train(config, uneven_data, verbose=0))
     weights = [

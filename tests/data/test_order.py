@@ -82,6 +82,7 @@ def test_both_implementations_train_on_windows_and_resume_to_the_same_bits(
     assert run.step_losses == resumed.step_losses and len(run.step_losses) == 7
 
 
+@pytest.mark.long
 def test_binary_pixels_of_images_that_are_stored_as_floats(implementations):
     """Both feeds expect the type in which the grey images are stored."""
     x = np.random.RandomState(0).uniform(size=(N, 1)).astype(np.float32)

@@ -42,6 +42,17 @@ def config(request):
     return request.param
 
 
+def some_long(*short):
+    """All CONFIGS, of which those not named are long."""
+    return pytest.mark.parametrize(
+        "config",
+        [
+            pytest.param(each, id=name, marks=[] if name in short else pytest.mark.long)
+            for name, each in CONFIGS.items()
+        ],
+    )
+
+
 @tf.function(jit_compile=True)
 def compiled_noise(like, noise_seed):
     """Noise as a compiled step draws it, by XLA's generator, which differs from an eager call."""
@@ -131,6 +142,7 @@ def first_batch(config, data):
     return data.x_train[order], compiled_noise(like, noise).numpy()
 
 
+@some_long("Adam, two layers, partial batch", "the post's TensorFlow recipe, small")
 def test_the_first_step(implementations, config, data):
     """Compares loss, gradients and weights of one step, in bits, and with the oracle.
 
@@ -172,6 +184,7 @@ def test_the_first_step(implementations, config, data):
         np.testing.assert_allclose(gradient, by_hand[name], rtol=0, atol=atol, err_msg=name)
 
 
+@some_long("the post's Keras recipe, small", "the post's TensorFlow recipe, small")
 def test_training_and_evaluation(implementations, config, uneven_data, tmp_path):
     """Compares weights, optimizer, losses and evaluation after epochs with a partial last batch."""
     (fit, fit_run), (tape, tape_run) = both(

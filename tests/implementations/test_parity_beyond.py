@@ -34,15 +34,23 @@ NEW_OUTPUTS = (
 )
 
 
+@pytest.mark.parametrize("last", ["whole", pytest.param("partial", marks=pytest.mark.long)])
 @pytest.mark.parametrize("name", BEYOND_THE_POST)
 def test_every_likelihood_posterior_and_binarization(
-    implementations, name, uneven_data, data, tmp_path
+    implementations, name, last, uneven_data, data, tmp_path
 ):
-    """Compares weights, optimizer, losses of every step, evaluation and images, in bits."""
-    # The last batch of training is partial; test_parity.py has a partial one in evaluation.
-    data = dataclasses.replace(uneven_data, x_test=data.x_test, y_test=data.y_test)
+    """Compares weights, optimizer, losses of every step, evaluation and images, in bits.
+
+    The last batch of training is whole or partial; test_parity.py has a partial one in evaluation.
+    """
+    if last == "partial":
+        data = dataclasses.replace(uneven_data, x_test=data.x_test, y_test=data.y_test)
     config = BEYOND_THE_POST[name]
-    batch_size = 64 if config.batch_size == 100 else config.batch_size
+    batch_size = config.batch_size
+    if last == "whole":  # of 300 images
+        batch_size = {40: 20}.get(batch_size, 50)
+    elif batch_size == 100:
+        batch_size = 64
     config = dataclasses.replace(
         config, epochs=2, hidden_dims=(16,), batch_size=batch_size, step_losses=True
     )

@@ -96,6 +96,7 @@ def test_an_address_of_another_form_is_refused(copies, arguments, message):
     assert {path: path.read_bytes() for path in files(copies)} == before
 
 
+@pytest.mark.long
 def test_the_first_cell_downloads_the_project_on_colab(tmp_path):
     """In an empty folder, with a module of Colab's name, and this repository as the address.
 

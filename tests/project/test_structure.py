@@ -94,6 +94,7 @@ def test_nothing_imports_at_once_what_goes_beyond_one_machine():
             assert not [n for n in imports(path, True, True) if n.startswith(BEYOND)], path
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("package", ["keras_vae", "tf_vae"])
 def test_an_ordinary_training_imports_nothing_that_goes_beyond_one_machine(
     package, data_path, tmp_path

@@ -62,7 +62,7 @@ implementation.train(config, load_data({data!r}), {folder!r}, verbose=0, on_epoc
 """
 
 
-@pytest.mark.parametrize("begun_by", OTHER)
+@pytest.mark.parametrize("begun_by", ["keras_vae", pytest.param("tf_vae", marks=pytest.mark.long)])
 def test_killed_after_epoch_3_of_6(
     begun_by, implementations, undisturbed, data, data_path, tmp_path
 ):
@@ -87,6 +87,7 @@ def test_killed_after_epoch_3_of_6(
         assert read_config(copy)["trained_by"] == names
 
 
+@pytest.mark.long
 def test_a_longer_run_continues_from_the_end_of_a_shorter_one(
     implementation, undisturbed, data, tmp_path
 ):
@@ -129,9 +130,36 @@ class Killed(BaseException):
     """Ends a training inside an epoch."""
 
 
-@pytest.mark.parametrize("every", [1, 4])
+@pytest.fixture(scope="module")
+def partial(uneven_data, data):
+    """330 images, of which the last batch of an epoch holds 30, and one batch of an evaluation."""
+    return dataclasses.replace(uneven_data, x_test=data.x_test, y_test=data.y_test)
+
+
+@pytest.fixture(scope="module")
+def uneven(implementations, partial, tmp_path_factory):
+    """The folder of an uninterrupted run of UNEVEN."""
+    folder = tmp_path_factory.mktemp("uneven") / "run"
+    implementations["tf_vae"].train(UNEVEN, partial, folder, verbose=0)
+    return folder
+
+
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    "every, begun_by, resumed_by",
+    [
+        (1, "keras_vae", "tf_vae"),
+        (4, "tf_vae", "keras_vae"),
+        pytest.param(4, "keras_vae", "tf_vae", marks=LONG),
+        pytest.param(1, "tf_vae", "keras_vae", marks=LONG),
+        pytest.param(4, "keras_vae", "keras_vae", marks=LONG),
+        pytest.param(4, "tf_vae", "tf_vae", marks=LONG),
+    ],
+)
 def test_a_run_that_ends_inside_an_epoch_continues_there(
-    every, implementations, uneven_data, tmp_path, monkeypatch
+    every, begun_by, resumed_by, implementations, partial, uneven, tmp_path, monkeypatch
 ):
     """Killed at step 8, the second of epoch 2; the running means of its row continue, too."""
     save = Run.save_inside_epoch
@@ -141,24 +169,18 @@ def test_a_run_that_ends_inside_an_epoch_continues_there(
         if step == 8:
             raise Killed
 
-    expected = tmp_path / "expected"
-    implementations["tf_vae"].train(UNEVEN, uneven_data, expected, verbose=0)
-    for begun_by, finished_by in OTHER.items():
-        directory = tmp_path / begun_by
-        with monkeypatch.context() as patch, pytest.raises(Killed):
-            patch.setattr(Run, "save_inside_epoch", save_and_die)
-            implementations[begun_by].train(
-                UNEVEN, uneven_data, directory, verbose=0, checkpoint_steps=every
-            )
-        state = Run(directory, UNEVEN, uneven_data, finished_by, resume=True)
-        assert (state.step, len(state.history), len(state.step_losses)) == (8, 1, 8)
-        for resumed_by in (finished_by, begun_by):
-            copy = tmp_path / f"{begun_by}, {resumed_by}"
-            shutil.copytree(directory, copy)
-            implementations[resumed_by].train(UNEVEN, uneven_data, copy, resume=True, verbose=0)
-            for name in ("weights.npz", "steps.csv", "checkpoints/last.npz"):
-                assert (copy / name).read_bytes() == (expected / name).read_bytes(), name
-            assert history(copy) == history(expected)
+    directory = tmp_path / "run"
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(Run, "save_inside_epoch", save_and_die)
+        implementations[begun_by].train(
+            UNEVEN, partial, directory, verbose=0, checkpoint_steps=every
+        )
+    state = Run(directory, UNEVEN, partial, resumed_by, resume=True)
+    assert (state.step, len(state.history), len(state.step_losses)) == (8, 1, 8)
+    implementations[resumed_by].train(UNEVEN, partial, directory, resume=True, verbose=0)
+    for name in ("weights.npz", "steps.csv", "checkpoints/last.npz"):
+        assert (directory / name).read_bytes() == (uneven / name).read_bytes(), name
+    assert history(directory) == history(uneven)
 
 
 def test_checkpoints_inside_an_epoch_change_no_bit(implementation, undisturbed, data, tmp_path):

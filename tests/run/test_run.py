@@ -57,7 +57,9 @@ def begun(kind, data, directory):
 
 
 @pytest.mark.parametrize("kind", ["new", "extended", "overwritten"])
-@pytest.mark.parametrize("implementation", ["keras_vae", "tf_vae"])
+@pytest.mark.parametrize(
+    "implementation", ["keras_vae", pytest.param("tf_vae", marks=pytest.mark.long)]
+)
 def test_the_power_fails_at_any_change_of_the_folder(
     kind, implementation, data, tmp_path, monkeypatch
 ):

@@ -267,9 +267,10 @@ def main():
     job = tyro.cli(Search, prog="tests/search/parity_search.py")
     if job.count < 1 or job.jobs < 1 or job.seed < 0:
         raise UsageError("--count and --jobs are integers >= 1, --seed is one >= 0")
+    size = min(CHUNK, -(-job.count // job.jobs))
     chunks = [
-        (min(CHUNK, job.count - start), seed_of(job.seed, "parity", start // CHUNK))
-        for start in range(0, job.count, CHUNK)
+        (min(size, job.count - start), seed_of(job.seed, "parity", start // size))
+        for start in range(0, job.count, size)
     ]
     fresh, results = multiprocessing.get_context("spawn"), {}
     pool = concurrent.futures.ProcessPoolExecutor(job.jobs, fresh, max_tasks_per_child=1)

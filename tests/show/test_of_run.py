@@ -97,6 +97,7 @@ def test_an_animation_has_a_frame_per_epoch_on_the_same_axes(implementations, da
     assert sorted(path.name for path in tmp_path.iterdir()) == ["latent.gif", "latent.npz"]
 
 
+@pytest.mark.long
 def test_the_frames_of_an_animation_are_the_latents_of_a_run(implementations, data, tmp_path):
     config = recipe("post-keras", hidden_dims=(8,), epochs=2, picture_epochs=(1, 2))
     implementation, animation = implementations["keras_vae"], (tmp_path / "a.gif", config, data)
@@ -123,7 +124,7 @@ def test_the_frames_of_an_animation_are_the_latents_of_a_run(implementations, da
     assert read_frames(*animation) is None
 
 
-@pytest.mark.parametrize("count", [1, 16])
+@pytest.mark.parametrize("count", [1, pytest.param(16, marks=pytest.mark.long)])
 def test_figures_of_few_colour_images(implementations, tmp_path, count):
     """If z is not 2-D, any number of test images is drawn with their reconstructions."""
     random = np.random.RandomState(0)

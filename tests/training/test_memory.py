@@ -47,6 +47,7 @@ tf.function(lambda x: tf.reduce_sum(x @ x), jit_compile=True)(x)
 """
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="page faults are counted on Linux")
 @pytest.mark.parametrize("package", ["keras_vae", "tf_vae"])
 @pytest.mark.parametrize("first", [IN_A_NOTEBOOK, "import keras", AFTER_TENSORFLOW])

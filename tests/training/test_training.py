@@ -95,6 +95,7 @@ def test_a_length_in_steps_ends_inside_an_epoch(implementation, data, trained):
     assert longer.step_losses[:12] == run.step_losses
 
 
+@pytest.mark.long
 def test_one_seed_gives_one_run(implementation, data, trained, tmp_path):
     """A second run of two epochs ends with the weights that the first one saved after epoch 2."""
     implementation.train(dataclasses.replace(CONFIG, epochs=2), data, tmp_path, verbose=0)
