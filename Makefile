@@ -53,10 +53,11 @@ test: lint              # needs no network, no MNIST and no browser
 test-long: .venv/.ready-test   # repeats tests in more settings: other configs, processes, orders
 	$(BIN)/python -m pytest -n 2 --dist loadfile -m "long and not ($(EXTRA))"
 
+SEARCH := PYTHONPATH=.:tests/helpers $(BIN)/python
 COUNT ?= 40
 SEED ?= 0
 parity: .venv/.ready-test   # compares every bit of both implementations on random configs and data: make parity COUNT=1000 SEED=0
-	$(BIN)/python tests/search/parity_search.py --count $(COUNT) --seed $(SEED)
+	$(SEARCH) tests/search/parity_search.py --count $(COUNT) --seed $(SEED)
 
 test-mnist: .venv/.ready-test   # needs all of MNIST: MNIST_NPZ=/absolute/path/mnist.npz make test-mnist
 	$(BIN)/python -m pytest -m mnist
@@ -85,14 +86,14 @@ test-page: .venv/.ready-page    # tests the page in Chromium, and installs Chrom
 KILLS ?= 70
 WRITES ?= 10000
 faults: .venv/.ready-test   # kills trainings and lets their writes fail, and resumes them to the same bits
-	PYTHONPATH=. $(BIN)/python tests/search/faults.py --kills $(KILLS) --writes $(WRITES) --seed $(SEED)
+	$(SEARCH) tests/search/faults.py --kills $(KILLS) --writes $(WRITES) --seed $(SEED)
 
 fuzz: .venv/.ready-test     # reads damaged and foreign files: make fuzz COUNT=20000
-	$(BIN)/python tests/search/fuzz.py --count $(COUNT) --seed $(SEED)
+	$(SEARCH) tests/search/fuzz.py --count $(COUNT) --seed $(SEED)
 
 MODULES ?=
 mutants: .venv/.ready-mutants   # makes small changes in the core, for each of which a test must fail; takes minutes per module
-	$(BIN)/python tests/search/mutation.py $(MODULES)
+	$(SEARCH) tests/search/mutation.py $(MODULES)
 
 audit: .venv/.ready-audit   # looks for known vulnerabilities in the pinned packages; needs a network
 	@for file in requirements.txt requirements/[!t]*.txt requirements/test.txt; do echo "$$file"; $(BIN)/pip-audit --strict --disable-pip --require-hashes -r $$file || exit 1; done

@@ -4,8 +4,8 @@ import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # before any test imports TensorFlow
 
-import numpy as np
 import pytest
+from small_data import write_bars
 
 from shared.command.implementation import import_implementation
 from shared.data import load_data
@@ -22,22 +22,6 @@ def implementation(request):
 def implementations():
     """Both implementations: {name: functions}."""
     return {name: import_implementation(name) for name in IMPLEMENTATIONS.values()}
-
-
-def write_bars(folder, n_train, n_test):
-    """Write bars.npz: grey 6 × 6 images of bars of three kinds, with noise; returns its path."""
-    random = np.random.RandomState(0)
-
-    def images(n):
-        labels = random.randint(0, 3, n)
-        pixels = random.uniform(0, 0.3, (n, 6, 6))
-        for image, label in zip(pixels, labels, strict=True):
-            image[:, 2 * label : 2 * label + 2] += random.uniform(0.3, 0.7)
-        return (pixels * 255).astype(np.uint8), labels
-
-    (x_train, y_train), (x_test, y_test) = images(n_train), images(n_test)
-    np.savez(folder / "bars.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
-    return folder / "bars.npz"
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""A small valid data file, of which a test changes an array."""
+"""Small data files: a tiny one, of which a test changes an array, and images of bars."""
 
 import numpy as np
 
@@ -14,3 +14,19 @@ def write(path, **changes):
     arrays.update(changes)
     np.savez(path, **{key: value for key, value in arrays.items() if value is not None})
     return str(path)
+
+
+def write_bars(folder, n_train, n_test):
+    """Write bars.npz: grey 6 × 6 images of bars of three kinds, with noise; returns its path."""
+    random = np.random.RandomState(0)
+
+    def images(n):
+        labels = random.randint(0, 3, n)
+        pixels = random.uniform(0, 0.3, (n, 6, 6))
+        for image, label in zip(pixels, labels, strict=True):
+            image[:, 2 * label : 2 * label + 2] += random.uniform(0.3, 0.7)
+        return (pixels * 255).astype(np.uint8), labels
+
+    (x_train, y_train), (x_test, y_test) = images(n_train), images(n_test)
+    np.savez(folder / "bars.npz", x_train=x_train, y_train=y_train, x_test=x_test, y_test=y_test)
+    return folder / "bars.npz"

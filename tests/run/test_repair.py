@@ -5,7 +5,7 @@ import json
 import math
 
 import pytest
-from array_training import CONFIG, PowerFailure, contents, train
+from array_training import CONFIG, FILES, PowerFailure, complete, contents, train
 
 from shared.machine.checks import UsageError
 from shared.run import checksums, folder
@@ -19,18 +19,6 @@ from shared.run.folder import (
 )
 from shared.run.state import Run
 
-FILES = (
-    "config.json",
-    "history.csv",
-    "steps.csv",
-    "metrics.json",
-    "weights.npz",
-    "weights_epoch_003.npz",
-    "model.keras",
-    "checkpoints/last.npz",
-    "checkpoints/previous.npz",
-    "SHA256SUMS",
-)
 READERS = {
     "history.csv": read_history,
     "steps.csv": read_step_losses,
@@ -59,15 +47,6 @@ def finished(data, tmp_path):
         return directory
 
     return finish
-
-
-def complete(directory):
-    """Write what `commands.train` writes after the training."""
-    for name in folder.figure_names(CONFIG, 300):
-        folder.write_product(directory, f"figures/{name}", b"a picture")
-    metric = {"value": 1.0, "unit": "nats", "step": 6}
-    metrics = dict.fromkeys(("test_loss", "train_loss"), metric)
-    folder.store_metrics(directory, {**metrics, **read_metrics(directory)})
 
 
 @pytest.mark.parametrize("damage", DAMAGES)

@@ -29,8 +29,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from conftest import write_bars
 from fault_injection import Fault, start
+from small_data import write_bars
 
 import reproduce
 from shared.run.files import step_of

@@ -21,10 +21,9 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from array_training import CONFIG, PowerFailure, train
-from conftest import write_bars
+from array_training import CONFIG, FILES, PowerFailure, complete, train
 from file_changes import changed
-from test_repair import FILES, complete
+from small_data import write_bars
 
 from shared.data import load_data
 from shared.machine.backend import check_backend

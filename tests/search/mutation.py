@@ -184,14 +184,14 @@ def run_tests(folder, tests, log):
     """In a child process: run the tests in a copy of the project; never returns."""
     try:
         os.chdir(folder)
-        sys.path[:0] = [str(folder), str(folder / "tests")]
+        sys.path[:0] = [str(folder)]
         with open(log, "wb") as file:
             os.dup2(file.fileno(), 1)
             os.dup2(file.fileno(), 2)
         import pytest
 
         os.environ["TMPDIR"] = str(folder)
-        paths = [f"tests/{name}" for name in tests]
+        paths = [str(next((folder / "tests").rglob(name))) for name in tests]
         status = pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *paths])
         import shared
 
