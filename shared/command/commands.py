@@ -29,7 +29,6 @@ def train(package, command):
         UsageError: the folder or the data cannot be used.
     """
     from shared.data import evaluation_images, load_data
-    from shared.measure.metrics import measure, write_metrics
     from shared.run.folder import locked
     from shared.run.state import Run, check_checkpoint_steps
 
@@ -45,8 +44,6 @@ def train(package, command):
     if run.complete:
         print(f"{out}: already complete")
         return 0
-    from shared.show.figures.of_run import draw_figures  # imports matplotlib
-
     check_backend(package)
     if (cluster := _cluster(package, command)) is not None:
         from shared.beyond.distributed.supervisor import supervise
@@ -70,6 +67,9 @@ def train(package, command):
             on_epoch=on_epoch,
             checkpoint_steps=command.checkpoint_steps,
         )
+        from shared.measure.metrics import measure, write_metrics
+        from shared.show.figures.of_run import draw_figures
+
         figures = draw_figures(out, data, implementation)
         if board:
             x = evaluation_images(data.x_test, config)

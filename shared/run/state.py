@@ -10,7 +10,6 @@ import contextlib
 import dataclasses
 import functools
 import math
-import shutil
 import tempfile
 from pathlib import Path
 
@@ -22,28 +21,15 @@ from shared.machine.checks import UsageError
 from shared.machine.process import Stopped, check_interrupted, say
 from shared.machine.versions import versions
 from shared.run import checksums
-from shared.run.checkpoints import CHECKPOINT, PREVIOUS, Checkpoint, write_checkpoint
+from shared.run.checkpoints import CHECKPOINT, Checkpoint, write_checkpoint
 from shared.run.files import step_of, with_step, write_atomically, write_csv, write_json, write_npz
-from shared.run.folder import EXPORTED, epoch_weights, locked, read_metrics
+from shared.run.folder import epoch_weights, locked
 from shared.run.resume import Progress, read_progress
 from shared.run.schemas import COLUMNS, MEANS, Description, StepRow, checked
+from shared.run.stale import FINISHED, remove_stale_files
 from shared.weights import check_size
 
 __all__ = ["Run", "check_checkpoint_steps"]
-
-# The files that the end of a run writes, beside `figures/` and the weights of pictured epochs.
-# They are stale as soon as the run is continued.
-# With the weights of the pictured epochs these are the files of a run whose training is finished.
-FINISHED = (
-    "config.json",
-    "history.csv",
-    "steps.csv",
-    "weights.npz",
-    "model.keras",
-    str(CHECKPOINT),
-    str(PREVIOUS),
-)
-PRODUCTS = ("weights.npz", "model.keras", "metrics.json", "samples.png", "samples.npz")
 
 
 class Run:
@@ -159,44 +145,10 @@ class Run:
             return
         for note in self.progress.notes:
             say(note)
-        stale = self._stale()
-        for name in stale:
-            if (path := self.directory / name).is_dir() and not path.is_symlink():
-                raise UsageError(f"{path} is a folder; expected a file of the run: move it away")
-        for name in stale:
-            (self.directory / name).unlink(missing_ok=True)
-        if self.step < self.config.total_steps(self.data.n_train):
-            for folder in EXPORTED:
-                if not (self.directory / folder).is_symlink():
-                    shutil.rmtree(self.directory / folder, ignore_errors=True)
+        remove_stale_files(self.directory, self.config, self.data.n_train, self.progress)
         write_json(self.directory / "config.json", self.describe())
         if self.step:
             self._write_tables(self.step_losses)
-
-    def _stale(self):
-        """Returns the names of the files that `begin` removes, in the order of their removal."""
-        names = [*self._names(".*.partial"), *self._names("*/.*.partial"), checksums.SUMS]
-        names += checksums.damaged(self.directory)
-        n, config = self.data.n_train, self.config
-        if self.step == 0:
-            names += [str(PREVIOUS), str(CHECKPOINT), "history.csv", "steps.csv"]
-        elif self.checkpoint == self.directory / PREVIOUS:
-            names.append(str(CHECKPOINT))  # it is damaged, and must not replace the previous one
-        if self.step < config.total_steps(n):
-            done = [e for e in config.pictured(n) if config.end_of_epoch(e, n) <= self.step]
-            kept = [epoch_weights(epoch) for epoch in done]
-            epochs = self._names("weights_epoch_*.npz")
-            names += [*PRODUCTS, *(name for name in epochs if name not in kept)]
-            return [*names, *self._names("figures/*.png")]
-        try:
-            read_metrics(self.directory)
-        except UsageError:
-            names.append("metrics.json")
-        return names
-
-    def _names(self, pattern):
-        """Returns the names of the files of a pattern."""
-        return [str(path.relative_to(self.directory)) for path in self.directory.glob(pattern)]
 
     def describe(self, **more):
         """Returns the contents of config.json: config, data, implementations and versions."""
