@@ -593,8 +593,7 @@ for step in watched:
 # **butterfly effect**, and not the growth of rounding errors. A relu that is slightly above 0 in one run and slightly
 # below 0 in the other has a gradient in one run and none in the other. At a pixel that few images use, that is the
 # whole gradient of a weight, and RMSprop, which divides a gradient by its own size, turns it into a whole step.
-# ([docs/scaling.md](../docs/scaling.md#several-workers) has a case in which the first weights apart by a whole step were found:
-# they belonged to two units.)
+# ([docs/scaling.md](../docs/scaling.md#several-workers) has another case, and names such a pixel and its hidden unit.)
 #
 # So "nearly equal" does not last for a few hundred steps, and this is why the ladder compares bits. With a tolerance of
 # $10^{-6}$, a real error can pass at the first step, and a correct program fails at the four-hundredth.
