@@ -55,11 +55,11 @@ from scipy import integrate, optimize, special, stats
 
 import tf_vae.model
 from shared import elbo
+from shared.config import recipe
+from shared.data import evaluation_images, load_data
 from shared.measure import diagnostics, quadrature
 from shared.measure.gradients import gradient_estimators
 from shared.show.figures import lessons
-from shared.config import recipe
-from shared.data import evaluation_images, load_data
 from shared.show.figures.of_run import prior_samples
 from tf_vae.checkpoint import gather, load
 from tf_vae.evaluate import elbo_terms, log_weights

@@ -47,14 +47,15 @@ import keras
 import numpy as np
 
 import keras_vae.model
+import keras_vae.train
 from keras_vae.checkpoint import gather, load
 from keras_vae.evaluate import evaluate
 from keras_vae.model import decode, encode
 from keras_vae.train import train
-from shared.measure import diagnostics
-from shared.show.figures import lessons, plots
 from shared.config import recipe
 from shared.data import load_data
+from shared.measure import diagnostics
+from shared.show.figures import lessons, plots
 from shared.weights import weight_shapes
 
 data = load_data("mnist-5k")
@@ -105,12 +106,16 @@ print(f"{'784 · log(1/2)':15}", round(784 * math.log(1 / 2), 2))
 # ### A loss without a target
 #
 # Keras' usual loss compares an output with a target `y`. A VAE has no target, so the model is a
-# `keras.Model` that overrides `compute_loss`:
+# `keras.Model` that overrides `compute_loss`, and takes the loss from its last layer, `objective`:
 
 # %%
 print(inspect.getsource(keras_vae.model.VAE.compute_loss))
+print(inspect.getsource(keras_vae.model.Objective.loss))
 
 # %% [markdown]
+# `Terms` holds the two terms of each image, `track_terms` adds them to the running means of the log, and
+# `objective_loss` in `shared/objective.py` computes the loss: minus the mean ELBO over the batch.
+#
 # (The 2018 code called `vae.add_loss(tensor)`. In Keras 3 this raises an error.)
 #
 # ## 2. Fit
@@ -363,14 +368,19 @@ print("with jit_compile='auto', this machine compiles with XLA:", plain.jit_comp
 print("in the model that we trained:", model.jit_compile)
 
 # %% [markdown]
-# The batches come from `keras_vae/batches.py`, and the rest is in `keras_vae/train.py`. This is what
-# remains of the training loop there:
+# Our own decisions are in two files. The batches come from `keras_vae/batches.py`. In `keras_vae/train.py`,
+# `compile_step` decides about XLA and the steps per execution, and `run_epochs` is what remains of the training
+# loop:
 
 # %%
-source = inspect.getsource(sys.modules["keras_vae.train"])
-print(source[source.index("        model.fit(") : source.index("class Noise")].rstrip())
+print(inspect.getsource(keras_vae.train.run_epochs))
 
 # %% [markdown]
+# Successive epochs of the same length are one call of `fit`. (Only the first and the last epoch of a run can be
+# shorter: if the run was interrupted within an epoch, or ends within one.) There are two callbacks. `Noise` starts
+# the generators of the noise. `Recorder` tells what `fit` has computed to an `EpochRecord`, which writes the history
+# and the checkpoints; it is in `shared/training/record.py`, because both implementations use it.
+#
 # The next notebook writes this loop by hand.
 
 # %% [markdown]

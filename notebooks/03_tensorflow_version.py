@@ -51,15 +51,15 @@ import tensorflow as tf
 from scipy import special, stats
 
 import tf_vae.train
-from shared.measure import diagnostics
-from shared.measure.original import original_test_losses
-from shared.training.optimizer import reset_optimizer
-from shared.show.figures import lessons, plots
 from shared.config import recipe
 from shared.data import load_data
 from shared.elbo import negative_elbo
-from shared.seeds import examples_of, seed_of
+from shared.measure import diagnostics
+from shared.measure.original import original_test_losses
 from shared.measure.parity import compare
+from shared.seeds import examples_of, seed_of
+from shared.show.figures import lessons, plots
+from shared.training.optimizer import reset_optimizer
 from tf_vae.checkpoint import assign, gather
 from tf_vae.model import VAE, build, decode, dense, encode
 from tf_vae.train import step_losses, train
@@ -90,8 +90,9 @@ print(inspect.getsource(dense))
 print(inspect.getsource(VAE.terms))
 
 # %% [markdown]
-# The call takes the **seed of its noise** as an argument. The model keeps no state of a random number
-# generator: the caller decides which noise is drawn, and here we are the caller.
+# The method takes the **seed of its noise** as an argument. The model keeps no state of a random number
+# generator: the caller decides which noise is drawn, and here we are the caller. (A call of the model runs
+# `terms` in a compiled function, and returns the terms as a dict.)
 #
 # ## 2. One step by hand
 #
@@ -243,19 +244,26 @@ print(
 # (On a busy machine this number is uncertain, and the calls of the model inside the loop by hand are compiled
 # already. `make bench` measures more carefully.)
 #
-# The project goes further: up to 128 steps are one compiled call. Its arguments are the images of these steps and
-# the rows of each batch, and no Python code runs between the steps.
+# The project goes further: up to 128 steps are one compiled call. Its arguments are the images of these steps,
+# batch by batch, their white level (here 255), the number of steps and the seed of the noise. No Python code runs
+# between the steps.
 
 # %%
-print(inspect.getsource(tf_vae.train.update))
-print(inspect.getsource(tf_vae.train.compiled_steps))
+print(inspect.getsource(tf_vae.train.train_step))
+print(inspect.getsource(tf_vae.train.Steps))
 
 # %% [markdown]
-# TensorFlow makes the `while` loop part of the graph, and `tf.gather` takes the images of a batch. They are
-# stored as integers from 0 to 255, and only those of a batch are converted to numbers from 0 to 1. Each
+# `train_step` is the step that we wrote above, for every config: it may draw several samples of $z$, and the weight
+# of the KL may depend on the step. `Steps` compiles it. TensorFlow makes the `while` loop part of the graph (the `if`
+# in it is about a Python object, so it is decided during tracing), and `tf.gather` takes the images of a batch. They
+# are stored as integers from 0 to 255, and only those of a batch are converted to numbers from 0 to 1. Each
 # iteration ends with taking the batch of the *next* one, so a step finds its batch in memory, as in `fit`. The
-# running means are Keras metrics, the same ones that `fit` uses. A smaller last batch has
-# another shape, so XLA compiles the loop a second time for it.
+# running means are Keras metrics, the same ones that `fit` uses. A smaller last batch has another shape, so XLA
+# compiles the loop a second time for it.
+#
+# The loop over the epochs is `run_epochs`, further down in `tf_vae/train.py`. It gathers the images of each call,
+# calls `Steps`, and tells an `EpochRecord` (`shared/training/record.py`) what was computed; this writes the history
+# and the checkpoints.
 #
 # ## 4. The post's experiment: 1000 steps
 #
@@ -376,22 +384,22 @@ show(
 
 # %%
 @functools.cache
-def step_of(learning_rate, epsilon):
+def step_with(learning_rate, epsilon):
     """Returns a compiled training step of `model` with an Adam of its own, and that Adam."""
     adam = keras.optimizers.Adam(learning_rate, epsilon=epsilon)
     adam.build(variables)
 
-    def step(x, noise_seed):
+    def one_step(x, noise_seed):
         with tf.GradientTape() as tape:
             loss = negative_elbo(**model(x, noise_seed))
         adam.apply(tape.gradient(loss, variables), variables)
 
-    return tf.function(step, jit_compile=True), adam
+    return tf.function(one_step, jit_compile=True), adam
 
 
 def first_steps(config, count):
     """Returns living units, KL in nats and movement of the kernel after 0, 1, …, count steps."""
-    compiled, adam = step_of(config.learning_rate, config.optimizer_epsilon)
+    compiled, adam = step_with(config.learning_rate, config.optimizer_epsilon)
     reset_optimizer(adam)
     assign(model, gather(build(config, data.input_dim)))
     kernel = "encoder/hidden_1/kernel"

@@ -47,23 +47,24 @@ import numpy as np
 import tensorflow as tf
 
 import keras_vae.batches
-import keras_vae.model
 import keras_vae.beyond.program
+import keras_vae.model
 import keras_vae.train
 import tf_vae.batches
-import tf_vae.model
 import tf_vae.beyond.program
+import tf_vae.model
 import tf_vae.train
 from shared import elbo
-from shared.show.figures import lessons
 from shared.command.implementation import import_implementation
 from shared.config import recipe
 from shared.data import load_data
-from tools import KeepGradient, block, side_by_side
-from shared.measure.programs import differences
-from shared.training.optimizer import build_optimizer
-from shared.seeds import seed_of
 from shared.measure.parity import compare
+from shared.measure.programs import differences
+from shared.seeds import seed_of
+from shared.show.figures import lessons
+from shared.training import frame
+from shared.training.optimizer import build_optimizer
+from tools import KeepGradient, block, side_by_side
 
 ours, theirs = import_implementation("keras_vae"), import_implementation("tf_vae")
 data = load_data("mnist-5k")
@@ -71,9 +72,9 @@ data = load_data("mnist-5k")
 # %% [markdown]
 # ## 1. Block by block
 #
-# Both packages have the same files with the same functions in the same order, and each matching block has the same
-# comment as its heading. So we can take the blocks from the source and show them side by side, with Keras on the
-# left.
+# Both packages have the modules `model`, `batches`, `train`, `evaluate` and `checkpoint`, with the same public
+# functions. In `model.py` and in `train.py`, the matching blocks have the same headings in the same order: comments of
+# one word. So we can take the blocks from the source and show them side by side, with Keras on the left.
 
 
 # %%
@@ -117,24 +118,48 @@ print(inspect.getsource(keras_vae.model.Sampling.call))
 both_blocks("model", "objective")
 
 # %% [markdown]
-# **Objective.** Both sides call the same function of `shared/objective.py`, whose formulas are in `shared/elbo.py`. The
-# mathematics has one right result in any framework, so it is written once.
+# **Objective.** Both sides call the same function, `terms_of` in `shared/objective.py`; on the left, the layer
+# `Objective` calls it. The formulas are in `shared/elbo.py`. The mathematics has one right result in any framework, so
+# it is written once.
 
 # %%
-both_blocks("train", "update")
+both_blocks("train", "step")
 
 # %% [markdown]
-# **Update.** This is where `fit` does the most for you. On the right you see the tape, the gradient, the step of the
-# optimizer, the running means of the log and the compiled loop. On the left you see `compile`, and none of these.
+# **Step.** This is where `fit` does the most for you. On the right, `train_step` is the whole step: the tape, the loss,
+# the gradients, the update by the optimizer. `Steps` compiles it, in a loop over the batches of a call, and keeps the
+# running means of the log. On the left you see `compile`, and none of these: Keras writes the step. What we give it is
+# the loss (`compute_loss` in `keras_vae/model.py`; it ends in `objective_loss`, which `train_step` calls, too) and the
+# number of steps per call, which must divide every epoch.
 
 # %%
-titles = ["keras_vae/train.py", "tf_vae/train.py"]
-bodies = keras_vae.train._fit, tf_vae.train._loop
-side_by_side(*(inspect.getsource(function) for function in bodies), titles)
+both_blocks("train", "loop")
 
 # %% [markdown]
 # **Loop.** On the left is the call of `fit`, on the right what `fit` does: take the order of an epoch, run the compiled
-# steps, read the means, evaluate, show a progress bar. (What the left side does after each epoch is in its callbacks.)
+# steps, read the means, evaluate, show a progress bar. The functions have the same name, `run_epochs`, and train what is
+# left of a run.
+#
+# Neither side records an epoch itself. Both tell an `EpochRecord` (`shared/training/record.py`) what they have computed:
+# `begin` at the start of an epoch, `add` after each compiled call, `finish` at the end; on the left, the callback
+# `Recorder` does it. The record measures the seconds, collects the losses of the steps, writes the checkpoints and adds
+# a row to the history. So the two cannot record an epoch differently.
+
+# %%
+both_blocks("train", "train")
+
+# %% [markdown]
+# **Train.** Each file ends by naming its parts, from which `train_with` makes the function `train`. What surrounds the
+# parts is written once, in `shared/training/frame.py`, also under headings:
+
+# %%
+source = inspect.getsource(frame)
+print(*(block(source, word) for word in ("build", "restore", "loop", "finish")), sep="\n\n")
+
+# %% [markdown]
+# So this is *shared*: the formulas and the objective, the optimizer, the running means, the record of an epoch, this
+# frame, the folder of a run. And this is *written twice*, because each framework has its own style for it: the model,
+# the batches, the step, the loop, the evaluation.
 #
 # The differences in one table:
 #
@@ -144,6 +169,7 @@ side_by_side(*(inspect.getsource(function) for function in bodies), titles)
 # | noise | a generator with a state | a function of a seed | Keras: when the state advances |
 # | loss | `compute_loss` | a line in the step | Keras: how logs are averaged |
 # | gradients, update | inside `fit` | `tape.gradient`, `optimizer.apply` | nobody: both use the same Keras optimizer |
+# | several steps per call | `steps_per_execution` | a `while` loop in a `tf.function` | we do: at most 128 |
 # | epoch | `steps_per_epoch` | the loop | Keras: when callbacks run |
 # | order | a stream of batches | a table of indices | we do: `fit` would shuffle in its own way |
 # | compilation | `jit_compile=True` | `tf.function(jit_compile=True)` | we do: "auto" does not use XLA on a CPU |
@@ -151,8 +177,8 @@ side_by_side(*(inspect.getsource(function) for function in bodies), titles)
 # ## 2. The ladder
 #
 # Are they the same algorithm? We compare them rung by rung, from the initial weights to the trained ones. A rung says
-# *yes* only if the bytes are equal; there is no tolerance. (`tests/implementations/test_parity.py` makes these comparisons for several
-# models and optimizers whenever the tests run.)
+# *yes* only if the bytes are equal; there is no tolerance. (`tests/implementations/test_parity.py` makes these
+# comparisons for several models and optimizers whenever the tests run.)
 #
 # The example is the post's Keras recipe with batches of 64: 62 whole batches, and a last one of 32 images.
 
@@ -398,15 +424,15 @@ def by_hand(config, loss_of, compiled=True):
     variables = list(model.named_weights.values())
     optimizer = build_optimizer(config, len(data.x_train), variables)
 
-    def step(x, noise_seed):
+    def update(x, noise_seed):
         with tf.GradientTape() as tape:
             loss = loss_of(model, x, noise_seed)
         optimizer.apply(tape.gradient(loss, variables), variables)
 
-    step = tf.function(step, jit_compile=True) if compiled else step
+    update = tf.function(update, jit_compile=True) if compiled else update
     weights, noise = {}, seed_of(config.seed, "noise")
     for number in range(config.steps):
-        step(batches[number], tf.constant([noise, number]))
+        update(batches[number], tf.constant([noise, number]))
         if number + 1 in watched:
             weights[number + 1] = theirs.gather(model)
     return weights
@@ -489,7 +515,7 @@ def fit_without_xla(config):
     model.compile(optimizer=optimizer, jit_compile=False)
     weights = {}
 
-    def record(batch, logs):
+    def note_weights(batch, logs):
         if batch + 1 in watched:
             weights[batch + 1] = ours.gather(model)
 
@@ -498,7 +524,7 @@ def fit_without_xla(config):
         steps_per_epoch=config.steps,
         callbacks=[
             keras_vae.train.Noise(config.seed, 0),
-            keras.callbacks.LambdaCallback(on_train_batch_end=record),
+            keras.callbacks.LambdaCallback(on_train_batch_end=note_weights),
         ],
         shuffle=False,
         verbose=0,
@@ -567,8 +593,7 @@ for step in watched:
 # **butterfly effect**, and not the growth of rounding errors. A relu that is slightly above 0 in one run and slightly
 # below 0 in the other has a gradient in one run and none in the other. At a pixel that few images use, that is the
 # whole gradient of a weight, and RMSprop, which divides a gradient by its own size, turns it into a whole step.
-# ([docs/scaling.md](../docs/scaling.md#several-workers) has a case in which the first weights apart by a whole step were found:
-# they belonged to two units.)
+# ([docs/scaling.md](../docs/scaling.md#several-workers) has another case, and names such a pixel and its hidden unit.)
 #
 # So "nearly equal" does not last for a few hundred steps, and this is why the ladder compares bits. With a tolerance of
 # $10^{-6}$, a real error can pass at the first step, and a correct program fails at the four-hundredth.

@@ -44,10 +44,10 @@ import numpy as np
 from scipy import special, stats
 
 from shared import elbo
-from shared.measure import diagnostics
-from shared.show.figures import lessons, plots
 from shared.config import recipe
 from shared.data import load_data
+from shared.measure import diagnostics
+from shared.show.figures import lessons, plots
 from shared.show.figures.of_run import prior_samples
 from tf_vae.evaluate import elbo_terms, evaluate
 from tf_vae.model import decode, encode

@@ -50,12 +50,12 @@ import keras_vae.checkpoint
 import keras_vae.train
 import tf_vae.checkpoint
 import tf_vae.train
-from shared.show.figures import lessons, plots
 from shared.command.implementation import import_implementation
 from shared.config import recipe
-from shared.machine.checks import UsageError
 from shared.data import evaluation_images, load_data
+from shared.machine.checks import UsageError
 from shared.measure.metrics import measure, measure_bound, measure_exact, measure_z, write_metrics
+from shared.show.figures import lessons, plots
 from shared.show.figures.of_run import draw_figures, prior_samples
 from tf_vae.evaluate import elbo_terms
 from tf_vae.model import decode, encode

@@ -11,8 +11,8 @@ import re
 import textwrap
 from itertools import zip_longest
 
-from shared.show.figures import plots
 from shared.command.implementation import quiet
+from shared.show.figures import plots
 
 __all__ = ["KeepGradient", "block", "check", "fast", "show", "side_by_side"]
 
@@ -85,7 +85,7 @@ def block(source, word):
 
     Args:
         source: Python code, e.g. from inspect.getsource.
-        word: a heading in the code of the implementations: "encode", "sample", "update", …
+        word: a heading in the code of the implementations: "encode", "sample", "step", …
     Returns:
         str, the heading and its lines, without their common indentation.
     Raises:

@@ -169,7 +169,7 @@ def test_every_equation_of_the_derivation_is_followed_by_a_check():
 def project_names():
     """Every function and class that the project defines."""
     packages = ("shared", "keras_vae", "tf_vae")
-    paths = [path for package in packages for path in (ROOT / package).glob("*.py")]
+    paths = [path for package in packages for path in (ROOT / package).rglob("*.py")]
     trees = [ast.parse(path.read_text(encoding="utf-8")) for path in [*paths, *ROOT.glob("*.py")]]
     return {node.name for tree in trees for node in ast.walk(tree) if is_definition(node)}
 
