@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup quick reproduce pretrained lint test test-long parity test-mnist test-extras test-notebooks test-page setup-backends test-backends faults fuzz mutants audit lock bench notebooks
+.PHONY: setup quick reproduce pretrained lint test test-long nightly parity test-mnist test-extras test-notebooks test-page setup-backends test-backends faults fuzz mutants audit lock bench notebooks
 
 setup: .venv/.ready
 
@@ -45,13 +45,18 @@ lint: .venv/.ready-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile
 # The tests with these marks need something more, and have targets of their own.
 EXTRA := mnist or notebooks or extras or browser or backends
 test: lint              # needs no network, no MNIST and no browser
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "not (long or $(EXTRA))"
+	$(PYTEST) -m "not (long or $(EXTRA))"
 
 test-long: .venv/.ready-test   # repeats tests in more settings: other configs, processes, orders
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m "long and not ($(EXTRA))"
+	$(PYTEST) -m "long and not ($(EXTRA))"
+
+# The targets below leave out their long tests, too, but for LONG=1.
+LONG ?=
+SHORT := $(if $(LONG),,and not long)
 
 SEARCH := PYTHONPATH=.:tests/helpers $(BIN)/python
 COUNT ?= 40
@@ -60,15 +65,15 @@ parity: .venv/.ready-test   # compares every bit of both implementations on rand
 	$(SEARCH) tests/search/parity_search.py --count $(COUNT) --seed $(SEED)
 
 test-mnist: .venv/.ready-test   # needs all of MNIST: MNIST_NPZ=/absolute/path/mnist.npz make test-mnist
-	$(BIN)/python -m pytest -m mnist
+	$(BIN)/python -m pytest -m "mnist $(SHORT)"
 
 test-extras: .venv/.ready-extras   # tests ONNX and TensorBoard
-	$(BIN)/python -m pytest -m extras
+	$(PYTEST) -m "extras $(SHORT)"
 
 setup-backends: .venv/.ready-backends   # adds JAX and PyTorch to .venv
 
 test-backends: .venv/.ready-backends   # tests keras_vae on JAX and PyTorch, and training by several workers
-	$(BIN)/python -m pytest -m backends
+	$(PYTEST) -m "backends $(SHORT)"
 
 notebooks: .venv/.ready-notebooks   # executes all notebooks, or some: make notebooks NAMES="01 03"
 	$(BIN)/python notebooks/execute.py $(NAMES)
@@ -76,12 +81,12 @@ notebooks: .venv/.ready-notebooks   # executes all notebooks, or some: make note
 # Executes every notebook with short runs, and checks the answers to its exercises. A translation is
 # not executed: it is built with the code and the outputs of the original, which `make test` checks.
 test-notebooks: .venv/.ready-notebooks
-	FAST=1 $(BIN)/python -m pytest --nbmake --nbmake-kernel=python3 $(filter-out %.zh-CN.ipynb,$(wildcard notebooks/*.ipynb))
-	FAST=1 $(BIN)/python -m pytest -m notebooks tests/project
+	FAST=1 $(PYTEST) --nbmake --nbmake-kernel=python3 $(filter-out %.zh-CN.ipynb,$(wildcard notebooks/*.ipynb))
+	FAST=1 $(PYTEST) -m notebooks tests/project
 
 test-page: .venv/.ready-page    # tests the page in Chromium, and installs Chromium if possible
 	@$(BIN)/python tests/helpers/browser.py
-	$(BIN)/python -m pytest -m browser
+	$(PYTEST) -m "browser $(SHORT)"
 
 KILLS ?= 70
 WRITES ?= 10000
@@ -90,6 +95,11 @@ faults: .venv/.ready-test   # kills trainings and lets their writes fail, and re
 
 fuzz: .venv/.ready-test     # reads damaged and foreign files: make fuzz COUNT=20000
 	$(SEARCH) tests/search/fuzz.py --count $(COUNT) --seed $(SEED)
+
+nightly: test test-long   # everything that takes too long for every change; needs MNIST
+	$(MAKE) parity COUNT=400 SEED=$(SEED)
+	$(MAKE) test-extras test-notebooks test-page test-mnist test-backends LONG=1
+	$(MAKE) faults fuzz COUNT=20000 SEED=$(SEED)
 
 MODULES ?=
 mutants: .venv/.ready-mutants   # makes small changes in the core, for each of which a test must fail; takes minutes per module

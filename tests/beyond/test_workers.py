@@ -97,7 +97,10 @@ def uneven_path(uneven_data):
     return uneven_data.source
 
 
-@pytest.mark.parametrize("seed", (0, 1, 2))
+LONG = pytest.mark.long
+
+
+@pytest.mark.parametrize("seed", (0, pytest.param(1, marks=LONG), pytest.param(2, marks=LONG)))
 @pytest.mark.parametrize("package", PACKAGES)
 def test_two_workers_compute_what_one_computes(package, seed, uneven_path, tmp_path):
     arguments = ["--epochs", 2, "--seed", seed, "--data", uneven_path]
@@ -123,6 +126,7 @@ def test_virtual_devices_compute_what_one_computes(uneven_path, tmp_path):
     assert_same_training(tmp_path / "one", tmp_path / "three", steps=100)
 
 
+@LONG
 @pytest.mark.parametrize("package", PACKAGES)
 def test_checkpoints_inside_an_epoch_change_no_digit(package, uneven_path, tmp_path):
     """Not of the history either, although they cut the steps into other calls."""
@@ -150,8 +154,15 @@ def test_the_progress_bar_shows_the_training_loss_as_loss(uneven_path, tmp_path)
     assert last.endswith(" - ".join(f"{name}: {value:.4f}" for name, value in values.items()))
 
 
-@pytest.mark.parametrize("killed", (0, 1))
-@pytest.mark.parametrize("package", PACKAGES)
+@pytest.mark.parametrize(
+    "package, killed",
+    [
+        (PACKAGES[0], 0),
+        (PACKAGES[1], 1),
+        pytest.param(PACKAGES[0], 1, marks=LONG),
+        pytest.param(PACKAGES[1], 0, marks=LONG),
+    ],
+)
 def test_a_killed_worker_ends_the_other_and_the_run_resumes(package, killed, uneven_path, tmp_path):
     """Mostly inside an epoch: ten of eleven checkpoints are."""
     arguments = ["--data", uneven_path]

@@ -67,7 +67,7 @@ def steps(tmp_path_factory):
             **{key: random.normal(0, 0.3, shape) for key, shape in shapes.items()},
         )
     for backend in BACKENDS:
-        script = Path(__file__).parent / "backend_step.py"
+        script = Path(__file__).parents[1] / "helpers" / "backend_step.py"
         words = [sys.executable, script, folder / "cases", folder / backend]
         subprocess.run(words, env=environment(backend), check=True)
     return folder
@@ -126,6 +126,7 @@ def test_every_backend_learns_the_same(runs):
         assert abs(ends[backend] / ends["tensorflow"] - 1) < 0.05, ends
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("backend", BACKENDS[1:])
 def test_a_resumed_run_ends_with_the_same_bits(backend, runs, data_path, tmp_path):
     """Interrupted inside an epoch, with the losses of the steps."""

@@ -123,7 +123,7 @@ def test_the_optimizers_of_keras_3():
 @pytest.fixture(scope="module")
 def keras_2():
     """The results of keras2_steps.py."""
-    command = [sys.executable, str(Path(__file__).with_name("keras2_steps.py"))]
+    command = [sys.executable, str(Path(__file__).parents[1] / "helpers" / "keras2_steps.py")]
     environment = {**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"}
     done = subprocess.run(
         [*command, *map(str, GRADIENTS)], env=environment, capture_output=True, text=True

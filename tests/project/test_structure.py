@@ -145,9 +145,6 @@ def test_the_implementations_have_the_same_functions(name):
         a, b = getattr(ours, each), getattr(theirs, each)
         if inspect.isfunction(a):
             assert inspect.signature(a) == inspect.signature(b), each
-            assert inspect.getdoc(a).split("Returns:")[0] == inspect.getdoc(b).split("Returns:")[
-                0
-            ] or (name == "batches" or each == "build"), each
     order = [defined(inspect.getsource(module)) for module in (ours, theirs)]
     shared = [each for each in order[0] if each in order[1]]
     assert shared == [each for each in order[1] if each in order[0]]
