@@ -114,6 +114,7 @@ def test_either_implementation_handles_a_run_of_the_other(trained):
     assert {path: path.read_bytes() for path in (folder / "figures").iterdir()} == pictures
 
 
+@pytest.mark.long
 def test_a_finished_run_is_said_to_be_complete_and_can_be_made_longer(trained, monkeypatch, capsys):
     arguments = ["train", *SMALL, "--seed", 4, "--resume"]
     monkeypatch.chdir(trained.parent)

@@ -93,6 +93,7 @@ def test_table_and_page_say_what_the_pixels_are(
     assert [name for name, note in NOTES.items() if note in text] == [named]
 
 
+@pytest.mark.long
 def test_an_interrupted_job_continues_and_a_finished_one_is_not_overwritten(
     results, data_path, tmp_path, capsys
 ):
