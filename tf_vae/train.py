@@ -80,21 +80,22 @@ class Steps:
         )
         def run_steps(images, white_level, steps, noise_seed):
             """Trains on the first `steps` batches of `images`, (batches, batch, input_dim)."""
+
+            def batch(number):
+                # `gather`, because an index in brackets would become a constant of the program.
+                return tf.cast(tf.gather(images, number), tf.float32) / white_level
+
             # An iteration begins with its batch in memory and ends with copying the next one, so no
-            # copy is fused into the step. `gather`, because an index in brackets would become a
-            # constant of the compiled program.
+            # copy is fused into the step.
             step = tf.constant(0)
-            x = tf.cast(tf.gather(images, step), tf.float32) / white_level
+            x = batch(step)
             while step < steps:
                 loss, terms = train_step(model, optimizer, x, noise_seed)
                 self._track(x, loss, terms)
                 if self.losses:
                     self.losses.update_state(loss)
                 step += 1
-                x = (
-                    tf.cast(tf.gather(images, tf.minimum(step, steps - 1)), tf.float32)
-                    / white_level
-                )
+                x = batch(tf.minimum(step, steps - 1))
 
         @tf.function(jit_compile=model.jit_compile, input_signature=[x, seed])
         def validate(x, noise_seed):
