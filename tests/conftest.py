@@ -12,6 +12,14 @@ from shared.data import load_data
 from shared.machine.backend import IMPLEMENTATIONS
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest looks at marks
+def pytest_collection_modifyitems(items):
+    """Marks tests as long that tf_vae alone shows, as both implementations have equal histories."""
+    for item in items:
+        if item.get_closest_marker("either") and "keras_vae" in item.callspec.params.values():
+            item.add_marker("long")
+
+
 @pytest.fixture(params=IMPLEMENTATIONS.values())
 def implementation(request):
     """Each implementation in turn, as the functions of its modules."""

@@ -48,7 +48,8 @@ def test_every_type_of_pixels(kind, tmp_path):
     assert data.image_shape == (2, 3, 4) and data.sha256 == expected.sha256
 
 
-@pytest.mark.parametrize("binarization", [pytest.param("none", marks=pytest.mark.long), "dynamic"])
+@pytest.mark.long
+@pytest.mark.parametrize("binarization", ["none", "dynamic"])
 def test_training_on_a_folder_gives_the_same_bits(
     binarization, uneven_data, implementations, tmp_path
 ):

@@ -30,7 +30,7 @@ runpy.run_module(sys.argv[0], run_name="__main__")
     ("package", "number", "status", "word"),
     [
         ("keras_vae", signal.SIGINT, 130, "interrupted"),
-        ("tf_vae", signal.SIGTERM, 143, "terminated"),
+        pytest.param("tf_vae", signal.SIGTERM, 143, "terminated", marks=pytest.mark.long),
     ],
     ids=["keras_vae, Ctrl-C", "tf_vae, SIGTERM"],
 )

@@ -135,6 +135,7 @@ def test_a_finished_run_is_said_to_be_complete_and_can_be_made_longer(trained, m
     assert (folder / "figures" / "latent_epoch_003.png").exists()
 
 
+@pytest.mark.long
 def test_without_network_and_mnist_one_line_names_the_data(tmp_path, monkeypatch, capsys):
     for name, value in (
         ("MNIST_NPZ", ""), ("KERAS_HOME", str(tmp_path)), ("https_proxy", "http://127.0.0.1:9"),

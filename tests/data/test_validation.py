@@ -9,6 +9,7 @@ from shared.data import load_data
 from shared.machine.checks import UsageError
 
 
+@pytest.mark.either
 def test_validation_images_are_watched_in_place_of_the_test_set(implementation, tmp_path):
     """The same training with other val_loss: that of x_valid, as of a test set of these images."""
     images = np.random.RandomState(0).randint(0, 256, (60, 3, 3), np.uint8)

@@ -112,6 +112,7 @@ def test_the_lines_of_the_documentation(implementation, tmp_path, monkeypatch):
     assert scope["metrics"]["loss"] == pytest.approx(scope["run"].history[-1]["val_loss"], rel=1e-5)
 
 
+@pytest.mark.either
 def test_a_dense_pair_is_the_network_of_build_in_every_bit(implementation, data):
     config = recipe("post-keras", steps=3, hidden_dims=(5,), batch_size=100)
     built = implementation.build(config, data.input_dim)

@@ -142,7 +142,7 @@ def first_batch(config, data):
     return data.x_train[order], compiled_noise(like, noise).numpy()
 
 
-@some_long("Adam, two layers, partial batch", "the post's TensorFlow recipe, small")
+@some_long("Adam, two layers, partial batch")
 def test_the_first_step(implementations, config, data):
     """Compares loss, gradients and weights of one step, in bits, and with the oracle.
 

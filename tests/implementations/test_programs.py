@@ -144,6 +144,7 @@ def test_different_programs_are_distinguished(monkeypatch):
     assert any(line.startswith("+ f32[") for line in lines)
 
 
+@pytest.mark.long
 def test_the_search_finds_a_difference_and_its_first_step(implementations, monkeypatch):
     """A small change of one weight, only at the second step."""
     config = Config(hidden_dims=(3,), batch_size=10, epochs=1)

@@ -62,7 +62,8 @@ implementation.train(config, load_data({data!r}), {folder!r}, verbose=0, on_epoc
 """
 
 
-@pytest.mark.parametrize("begun_by", ["keras_vae", pytest.param("tf_vae", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("begun_by", OTHER)
 def test_killed_after_epoch_3_of_6(
     begun_by, implementations, undisturbed, data, data_path, tmp_path
 ):
@@ -97,6 +98,7 @@ def test_a_longer_run_continues_from_the_end_of_a_shorter_one(
     assert_same_run(folder, undisturbed[implementation.name])
 
 
+@pytest.mark.either
 def test_resume_without_a_finished_epoch_starts_at_step_0(
     implementation, undisturbed, data, tmp_path
 ):

@@ -56,7 +56,9 @@ def begun(kind, data, directory):
     return dataclasses.replace(CONFIG, seed=1, hidden_dims=(4,)), {"overwrite": True}
 
 
-@pytest.mark.parametrize("kind", ["new", "extended", "overwritten"])
+@pytest.mark.parametrize(
+    "kind", ["new", pytest.param("extended", marks=pytest.mark.long), "overwritten"]
+)
 @pytest.mark.parametrize(
     "implementation", ["keras_vae", pytest.param("tf_vae", marks=pytest.mark.long)]
 )

@@ -15,6 +15,7 @@ from shared.show.figures.animation import animate, read_frames
 from shared.show.figures.of_run import caption, draw_figures, prior_samples
 
 
+@pytest.mark.either
 def test_figures_of_a_run(implementation, data, tmp_path):
     config = recipe("post-keras", epochs=2, picture_epochs=(1,), hidden_dims=(8,))
     implementation.train(config, data, tmp_path, verbose=0)

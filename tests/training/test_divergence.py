@@ -102,6 +102,7 @@ def test_weights_of_an_older_run_do_not_outlive_its_checkpoint(data, tmp_path):
     assert list(contents(tmp_path)) == ["config.json"]
 
 
+@pytest.mark.either
 @pytest.mark.parametrize("package", ["keras_vae", "tf_vae"])
 def test_a_real_training_that_diverges_ends_with_status_1(package, data_path, tmp_path, capsys):
     arguments = ["train", "--hidden-dims", "4", "--epochs", "2", "--data", str(data_path)]

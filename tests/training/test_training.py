@@ -87,6 +87,7 @@ def test_every_step_is_counted_where_the_batch_does_not_divide_the_data(implemen
         assert checkpoint["step"] == 20
 
 
+@pytest.mark.either
 def test_a_length_in_steps_ends_inside_an_epoch(implementation, data, trained):
     config = dataclasses.replace(CONFIG, epochs=None, steps=12)
     _, run = implementation.train(config, data, verbose=0)
