@@ -51,8 +51,9 @@ EXTRA := mnist or notebooks or extras or browser or backends
 test: lint              # needs no network, no MNIST and no browser
 	$(PYTEST) -m "not (long or $(EXTRA))"
 
-test-long: .venv/.ready-test   # repeats tests in more settings: other configs, processes, orders
-	$(PYTEST) -m "long and not ($(EXTRA))"
+PART ?= 0/1
+test-long: .venv/.ready-test   # repeats tests in more settings, all or a part: make test-long PART=2/3
+	$(PYTEST) -m "long and not ($(EXTRA))" --part $(PART)
 
 # The targets below leave out their long tests, too, but for LONG=1.
 LONG ?=
