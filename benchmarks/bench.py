@@ -27,7 +27,7 @@ from shared.machine.checks import UsageError
 from shared.machine.process import end_process
 from shared.machine.versions import versions
 from shared.run.files import write_json
-from shared.show import canvas, plots
+from shared.show.figures import canvas, plots
 from shared.show.terminal import print_table, text_table
 
 PARTS = ("epochs", "start", "evaluation", "growth")

@@ -23,7 +23,7 @@ from shared.data import pixels_of
 from shared.machine.checks import UsageError
 from shared.measure.metrics import measure_bound
 from shared.run.folder import read_config, read_history, read_metrics, run_data
-from shared.show import canvas, plots
+from shared.show.figures import canvas, plots
 
 # -log p(x) in nats of the setting of Burda et al., arXiv:1509.00519, table 1, at 3,280 epochs, and
 # the range of reruns by others: yoonholee/pytorch-vae, xqding/Importance_Weighted_Autoencoders and

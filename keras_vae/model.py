@@ -18,7 +18,7 @@ from shared.elbo import reparameterize
 from shared.likelihoods import mean_image
 from shared.objective import Terms, objective_loss, repeated, terms_of
 from shared.seeds import seed_of
-from shared.training.optimizer import RMSpropOfKeras2  # noqa: F401, named in saved models
+from shared.training.optimizer import RMSpropOfKeras2  # noqa: F401 - saved models name it
 from shared.training.trackers import StepLosses, track_terms
 from shared.weights import check_heads, check_posterior, head_widths, initial_bias, name_weights
 
@@ -35,7 +35,7 @@ def build(config, input_dim, x_train=None):
             computed if the config asks for that; without them the bias is zero.
     Returns:
         VAE, not compiled; it maps x (batch, input_dim) to {"log_likelihood", "kl"}, each (batch,)
-        nats.
+        nats, and for objective iwae also "bound".
     """
 
     def dense(path, units, activation=None):
@@ -119,6 +119,7 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=True):
 
 def _part(name, network, inputs):
     """Returns `network` as a functional model called `name`, by which VAE finds it."""
+    # The networks of `build` are such models already, and keep their layers at the first level.
     if getattr(network, "name", None) == name and hasattr(network, "input_shape"):
         return network
     return keras.Model(inputs, network(inputs), name=name)
@@ -239,7 +240,8 @@ class Objective(keras.layers.Layer):
     def __init__(self, config, jit_compile=True, **kwargs):
         super().__init__(**kwargs)
         self.config = config if isinstance(config, Config) else from_dict(config)
-        self.asked_to_compile = jit_compile  # the whole model; a layer's settings are saved
+        # Of the whole model; kept here, because the settings of a layer are saved with the model.
+        self.asked_to_compile = jit_compile
         self.trackers = {name: keras.metrics.Mean(name) for name in ("log_likelihood", "kl")}
         self.step_losses = StepLosses("step_loss") if self.config.step_losses else None
 
@@ -248,7 +250,12 @@ class Objective(keras.layers.Layer):
         return terms_of(self.config, *inputs, samples).outputs()
 
     def loss(self, outputs, step=None):
-        """Computes the loss, at a training step with the weight of the warm-up."""
+        """Computes the loss, and adds the terms to the running means.
+
+        Args:
+            outputs: the outputs of the graph, Terms by name.
+            step: number of steps done, for the warm-up; None in a validation.
+        """
         terms = Terms(**outputs)
         track_terms(self.trackers, terms.log_likelihood, terms.kl)
         loss = objective_loss(self.config, terms, step)
@@ -278,8 +285,10 @@ def encode(model, x):
         z_mean, z_log_var = encode(model, data.x_test)
     """
     q = _predict(model, model.encoder, checked_images(x, model.input_dim))
-    q = q if isinstance(q, (list, tuple)) else [q]  # a single output is not in a list
-    return (*q, np.full_like(q[0], -np.inf))[:2]
+    if isinstance(q, (list, tuple)) and len(q) == 2:
+        return tuple(q)
+    z_mean = q[0] if isinstance(q, (list, tuple)) else q  # a single output is not in a list
+    return z_mean, np.full_like(z_mean, -np.inf)  # a delta posterior
 
 
 def decode(model, z):

@@ -9,7 +9,7 @@ from keras_vae import backends
 from keras_vae.batches import evaluation_batches, training_batches
 from keras_vae.model import build
 from shared.run.schemas import MEANS
-from shared.training.frame import Parts, step_losses_with, train_with
+from shared.training.frame import Implementation, step_losses_with, train_with
 from shared.training.trackers import StepLosses, assign_means, running_means
 
 __all__ = ["step_losses", "train"]
@@ -42,7 +42,8 @@ def steps_per_call(config, n, step=0, checkpoint_steps=None):
     """Returns the largest number of steps per call with which every epoch ends where it should.
 
     If the steps per call do not divide the steps per epoch, `fit` overruns the epoch. The first
-    epoch may be the rest of an interrupted one, and the last may be partial.
+    epoch may be the rest of an interrupted one, and the last may be partial. It is at most
+    StepLosses.CAPACITY, and 1 if the lengths have no other common divisor up to there.
 
     Args:
         config: shared.config.Config.
@@ -113,16 +114,17 @@ class Recorder(keras.callbacks.Callback):
     def __init__(self, record, step):
         super().__init__()
         self.record = record
-        self.step = step
+        self.step = self.first = step  # steps done, and steps done when the epoch began
+        self.means = []
 
     def on_epoch_begin(self, epoch, logs=None):
-        self.first = self.step  # the step at which the epoch begins
+        self.first = self.step
         self.means = [each for each in self.model.metrics if isinstance(each, keras.metrics.Mean)]
         if running := self.record.begin(epoch + 1, self.first + self.params["steps"]):
             assign_means(self.means, running)
 
     def on_train_batch_end(self, batch, logs=None):
-        self.step = self.first + batch + 1
+        self.step = self.first + batch + 1  # `batch` is the last one of a call of several steps
         losses = self.model.objective.step_losses
         if losses or self.record.saves_after(self.step):
             backends.synchronize(self.model)
@@ -137,12 +139,13 @@ class Recorder(keras.callbacks.Callback):
 # train
 
 
-def _compile(model, optimizer, run, checkpoint_steps):
+def prepare(model, optimizer, run, checkpoint_steps):
+    """Compiles the step, and returns the first argument of `run_epochs`."""
     config, n = run.config, run.data.n_train
     compile_step(model, optimizer, steps_per_call(config, n, run.step, checkpoint_steps))
     return model
 
 
-PARTS = Parts("keras_vae", build, _compile, run_epochs, save=lambda model, path: model.save(path))
-train = train_with(PARTS)
-step_losses = step_losses_with(PARTS)
+IMPLEMENTATION = Implementation("keras_vae", build, prepare, run_epochs, save=keras.Model.save)
+train = train_with(IMPLEMENTATION)
+step_losses = step_losses_with(IMPLEMENTATION)

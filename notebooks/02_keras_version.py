@@ -123,6 +123,7 @@ print(inspect.getsource(keras_vae.model.Objective.loss))
 # Now the model is an ordinary Keras model. The next cell uses only functions of Keras.
 
 # %%
+keras.utils.set_random_seed(0)  # `fit` draws the order of the images from TensorFlow's global seed
 model.compile(optimizer=keras.optimizers.RMSprop(1e-3), jit_compile=True)
 fitted = model.fit(data.x_train, batch_size=100, epochs=fast(3, 1), verbose=0)
 for name, values in fitted.history.items():

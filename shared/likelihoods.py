@@ -37,6 +37,8 @@ def log_likelihood(config, x, heads):
         # Level k holds the grey values in [k / levels, (k + 1) / levels); the last also holds 1.
         level = ops.minimum(ops.floor(x * config.levels), config.levels - 1)
         return elbo.categorical_log_likelihood(level, _by_level(config, heads["logits"]))
+    if config.likelihood != "gaussian":
+        raise ValueError(f"the likelihood {config.likelihood!r} has no formula here")
     if config.fixed_sigma is not None:
         return elbo.gaussian_log_likelihood(x, heads["mean"], 2 * math.log(config.fixed_sigma))
     log_var = LOG_VAR_MIN + ops.softplus(heads["log_var"] - LOG_VAR_MIN)
@@ -62,6 +64,8 @@ def mean_image(config, heads):
         grey = np.arange(config.levels, dtype=np.float32) / np.float32(config.levels - 1)
         probs = ops.softmax(_by_level(config, logits), axis=-1)
         return ops.sum(ops.multiply(probs, grey), axis=-1)
+    if config.likelihood != "continuous-bernoulli":
+        raise ValueError(f"the likelihood {config.likelihood!r} has no mean here")
     # The mean of the density C · exp(x · l) on [0, 1] is 1 / (1 - exp(-l)) - 1 / l. Near 0, where
     # this is a difference of infinities, its series 1/2 + l/12 - l³/720 is used.
     small = ops.abs(logits) < 0.1

@@ -57,13 +57,13 @@ def terms_of(config, x, heads, q, z, samples):
     given_z = log_likelihood(config, repeated(x, samples), heads)
     # A delta posterior has no density, and the objective of an autoencoder has no KL.
     kl = kl_to_standard_normal(*q) if len(q) == 2 else ops.zeros_like(given_z)
-    mean = ops.mean(ops.reshape(given_z, (samples, -1)), axis=0) if samples > 1 else given_z
+    averaged = ops.mean(ops.reshape(given_z, (samples, -1)), axis=0) if samples > 1 else given_z
     if config.objective != "iwae" or config.train_samples == 1:
-        return Terms(mean, kl)
-    if samples == 1:
-        return Terms(mean, kl, bound=elbo(mean, kl))
-    weights = log_importance_weight(given_z, z, *(repeated(each, samples) for each in q))
-    return Terms(mean, kl, bound=importance_bound(ops.reshape(weights, (samples, -1))))
+        return Terms(averaged, kl)
+    if samples == 1:  # an evaluation
+        return Terms(averaged, kl, bound=elbo(averaged, kl))
+    log_weights = log_importance_weight(given_z, z, *(repeated(each, samples) for each in q))
+    return Terms(averaged, kl, bound=importance_bound(ops.reshape(log_weights, (samples, -1))))
 
 
 def objective_per_image(terms, beta):

@@ -37,7 +37,7 @@ def build(config, input_dim, x_train=None):
             computed if the config asks for that; without them the bias is zero.
     Returns:
         VAE; it maps x (batch, input_dim) and a noise seed (2,) to {"log_likelihood", "kl"}, each
-        (batch,) nats.
+        (batch,) nats, and for objective iwae also "bound".
     """
     given = initial_bias(config, x_train)
     weights = {
@@ -199,7 +199,7 @@ def encode(model, x):
         z_mean, z_log_var = encode(model, data.x_test)
     """
     q = _predict(model.compiled["encoder"], checked_images(x, model.input_dim))
-    return (*q, np.full_like(q[0], -np.inf))[:2]
+    return tuple(q) if len(q) == 2 else (q[0], np.full_like(q[0], -np.inf))  # or a delta posterior
 
 
 def decode(model, z):

@@ -1,5 +1,7 @@
 """Trains with `tf.GradientTape`: one step, the loop that calls it, and the training of a run."""
 
+import functools
+
 import keras
 import tensorflow as tf
 
@@ -7,7 +9,7 @@ from shared.data import evaluation_images
 from shared.objective import objective_loss
 from shared.run.schemas import MEANS
 from shared.seeds import seed_of
-from shared.training.frame import Parts, step_losses_with, train_with
+from shared.training.frame import Implementation, step_losses_with, train_with
 from shared.training.trackers import StepLosses, assign_means, running_means, track_terms
 from tf_vae.batches import gathered, in_order, stored_type, training_batches
 from tf_vae.model import build
@@ -69,35 +71,35 @@ class Steps:
         self.means = {name: keras.metrics.Mean(name) for name in MEANS}
         self.losses = StepLosses() if model.config.step_losses else None
         # The batch size is unknown, so that each function is traced once, as in `fit`.
-        x, white_level = tf.TensorSpec((None, model.input_dim)), tf.TensorSpec(())
-        images = tf.TensorSpec((None, None, model.input_dim), dtype)
-        number, seed = tf.TensorSpec((), tf.int32), tf.TensorSpec((2,), tf.int32)
+        stored = tf.TensorSpec((None, None, model.input_dim), dtype)
+        batch, number = tf.TensorSpec((None, model.input_dim)), tf.TensorSpec(())
+        integer, pair = tf.TensorSpec((), tf.int32), tf.TensorSpec((2,), tf.int32)
+        compiled = functools.partial(tf.function, jit_compile=model.jit_compile)
 
-        # The white level and the number of steps are arguments, because XLA would multiply by the
-        # inverse of a constant, and unroll a loop of a single step.
-        @tf.function(
-            jit_compile=model.jit_compile, input_signature=[images, white_level, number, number]
-        )
+        # Stored pixels are divided by the white level, 255 or 1. It is an argument, because XLA
+        # would multiply by the inverse of a constant, which gives other bits than the feed of
+        # `fit`. The number of steps is one, because XLA would unroll a loop of a single step.
+        @compiled(input_signature=[stored, number, integer, integer])
         def run_steps(images, white_level, steps, noise_seed):
             """Trains on the first `steps` batches of `images`, (batches, batch, input_dim)."""
 
-            def batch(number):
+            def batch_of(step):
                 # `gather`, because an index in brackets would become a constant of the program.
-                return tf.cast(tf.gather(images, number), tf.float32) / white_level
+                return tf.cast(tf.gather(images, step), tf.float32) / white_level
 
             # An iteration begins with its batch in memory and ends with copying the next one, so no
             # copy is fused into the step.
             step = tf.constant(0)
-            x = batch(step)
+            x = batch_of(step)
             while step < steps:
                 loss, terms = train_step(model, optimizer, x, noise_seed)
                 self._track(x, loss, terms)
                 if self.losses:
                     self.losses.update_state(loss)
                 step += 1
-                x = batch(tf.minimum(step, steps - 1))
+                x = batch_of(tf.minimum(step, steps - 1))
 
-        @tf.function(jit_compile=model.jit_compile, input_signature=[x, seed])
+        @compiled(input_signature=[batch, pair])
         def validate(x, noise_seed):
             """Adds a batch of held-out images to the running means."""
             self._track(x, *validation_step(model, x, noise_seed))
@@ -148,6 +150,7 @@ def run_epochs(steps, run, record, verbose=1, validated=True):
     config, data = run.config, run.data
     noise_seed = tf.constant(seed_of(config.seed, "noise"))
     feed = training_batches(data.train, config, run.step)
+    # As `evaluation_batches`, but the pixels are drawn once and read in every epoch.
     held_out = evaluation_images(data.held_out, config) if validated else ()
     for epoch, start, end in config.epoch_ends(data.n_train, run.step):
         if verbose:
@@ -203,10 +206,11 @@ def calls(orders, start, end, record):
 # train
 
 
-def _compile(model, optimizer, run, checkpoint_steps):
+def prepare(model, optimizer, run, checkpoint_steps):
+    """Compiles the step, and returns the first argument of `run_epochs`; calls end anywhere."""
     return Steps(model, optimizer, stored_type(run.data.train))
 
 
-PARTS = Parts("tf_vae", build, _compile, run_epochs)
-train = train_with(PARTS)
-step_losses = step_losses_with(PARTS)
+IMPLEMENTATION = Implementation("tf_vae", build, prepare, run_epochs)
+train = train_with(IMPLEMENTATION)
+step_losses = step_losses_with(IMPLEMENTATION)

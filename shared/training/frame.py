@@ -4,6 +4,7 @@ An implementation gives its model, its step and its loop. What surrounds them is
 """
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -15,23 +16,27 @@ from shared.training.optimizer import build_optimizer, reset_optimizer
 from shared.training.record import EpochRecord
 from shared.training.variables import assign, gather, restore, snapshot
 
-__all__ = ["Parts", "check_model", "step_losses_with", "train_with"]
+__all__ = ["Implementation", "check_model", "step_losses_with", "train_with"]
 
 
-class Parts(NamedTuple):
+class Implementation(NamedTuple):
     """Holds the functions of an implementation of which a training consists."""
 
-    name: str  # "keras_vae" or "tf_vae"
-    build: Callable  # (config, input_dim, x_train) -> the model with its initial weights
-    compile_step: Callable  # (model, optimizer, run, checkpoint_steps) -> what run_epochs takes
-    run_epochs: (
-        Callable  # (compiled, run, record, verbose, validated): trains what is left of a run
-    )
-    save: Callable | None = None  # (model, path ending in .keras), if the framework saves a model
+    name: str
+    """keras_vae or tf_vae."""
+    build: Callable
+    """Returns the model with its initial weights, from (config, input_dim, x_train)."""
+    prepare: Callable
+    """Compiles the step, from (model, optimizer, run, checkpoint_steps), and returns what
+    `run_epochs` takes first."""
+    run_epochs: Callable
+    """Trains the remaining epochs of a run, from (prepared, run, record, verbose, validated)."""
+    save: Callable | None = None
+    """Writes the whole model, from (model, path ending in .keras), if the framework can."""
 
 
-def train_with(parts):
-    """Returns the function `train` of an implementation, given its Parts."""
+def train_with(implementation):
+    """Returns the function `train` of an implementation, from its functions."""
 
     def train(
         config,
@@ -64,18 +69,19 @@ def train_with(parts):
         Raises:
             UsageError: the folder cannot be used as requested, or the model does not fit the other
                 arguments.
+            shared.machine.process.Stopped: a loss or a weight is not finite.
         Example:
             model, run = train(recipe("post-keras", epochs=1), load_data("mnist-5k"))
         """
         if model is not None:
             check_model(model, config, data, out)
         check_checkpoint_steps(checkpoint_steps, out)
-        with Run(out, config, data, parts.name, resume, overwrite) as run:
+        with Run(out, config, data, implementation.name, resume, overwrite) as run:
             # build
             if model is None:
-                model = parts.build(config, data.input_dim, data.train)
+                model = implementation.build(config, data.input_dim, data.train)
             optimizer = build_optimizer(config, data.n_train, model.trainable_variables)
-            compiled = parts.compile_step(model, optimizer, run, checkpoint_steps)
+            prepared = implementation.prepare(model, optimizer, run, checkpoint_steps)
 
             # restore
             if run.checkpoint:
@@ -86,18 +92,18 @@ def train_with(parts):
             record = EpochRecord(
                 run, lambda: snapshot(model, optimizer), on_epoch, checkpoint_steps
             )
-            parts.run_epochs(compiled, run, record, verbose)
+            implementation.run_epochs(prepared, run, record, verbose)
 
             # finish
-            save = parts.save and (lambda path: parts.save(model, path))
+            save = implementation.save and functools.partial(implementation.save, model)
             run.finish(gather(model), save)
         return model, run
 
     return train
 
 
-def step_losses_with(parts):
-    """Returns the function `step_losses` of an implementation, given its Parts."""
+def step_losses_with(implementation):
+    """Returns the function `step_losses` of an implementation, from its functions."""
 
     def step_losses(config, data, seeds, on_seed=None):
         """Computes the training loss of every step for several seeds, compiling only once.
@@ -110,19 +116,21 @@ def step_losses_with(parts):
         Returns:
             (len(seeds), steps) float32 array, nats per image.
         Raises:
-            Stopped: a loss or a weight is not finite.
+            shared.machine.process.Stopped: a loss or a weight is not finite.
         """
         config = dataclasses.replace(config, step_losses=True)
-        model = parts.build(config, data.input_dim, data.train)
+        model = implementation.build(config, data.input_dim, data.train)
         optimizer = build_optimizer(config, data.n_train, model.trainable_variables)
-        compiled = parts.compile_step(model, optimizer, Run(None, config, data, parts.name), None)
+        prepared = implementation.prepare(
+            model, optimizer, Run(None, config, data, implementation.name), None
+        )
         losses = []
         for seed in seeds:
-            run = Run(None, dataclasses.replace(config, seed=seed), data, parts.name)
-            assign(model, gather(parts.build(run.config, data.input_dim, data.train)))
+            run = Run(None, dataclasses.replace(config, seed=seed), data, implementation.name)
+            assign(model, gather(implementation.build(run.config, data.input_dim, data.train)))
             reset_optimizer(optimizer)
             record = EpochRecord(run, lambda: snapshot(model, optimizer))
-            parts.run_epochs(compiled, run, record, verbose=0, validated=False)
+            implementation.run_epochs(prepared, run, record, verbose=0, validated=False)
             losses.append(run.step_losses)
             if on_seed:
                 on_seed(seed)

@@ -26,6 +26,9 @@ class EpochRecord:
         self._snapshot = snapshot
         self._on_epoch = on_epoch
         self._running = run.running
+        self._epoch = self._end = 0  # number of the epoch, and the step after which it ends
+        self._losses = []
+        self._started = self._seconds = 0.0
 
     def begin(self, epoch, end):
         """Begins an epoch that ends after step `end`.

@@ -1,6 +1,7 @@
 """The direction of imports, and the same functions and headings in both implementations."""
 
 import ast
+import importlib.util
 import inspect
 import os
 import re
@@ -58,7 +59,7 @@ def test_the_top_of_shared_is_what_a_reader_of_the_core_needs():
 
 
 def test_imports_run_one_way():
-    upward = {"keras_vae", "tf_vae", "reproduce", "tests", "benchmarks", "tools"}
+    upward = {"keras_vae", "tf_vae", "reproduce", "tests", "benchmarks"}
     for path in (ROOT / "shared").rglob("*.py"):
         assert not imports(path) & upward, path
         # TensorFlow has the message types of XLA's programs.
@@ -137,8 +138,6 @@ def test_only_some_files_import_matplotlib_and_tensorflow():
 
 @pytest.mark.parametrize("name", PAIRS)
 def test_the_implementations_have_the_same_functions(name):
-    import importlib
-
     ours, theirs = (importlib.import_module(f"{p}.{name}") for p in ("keras_vae", "tf_vae"))
     assert ours.__all__ == theirs.__all__ == sorted(ours.__all__)
     for each in ours.__all__:
@@ -172,6 +171,20 @@ def test_blocks_have_the_same_headings(name):
         for package in ("keras_vae", "tf_vae")
     ]
     assert headings[0] == headings[1] != []
+
+
+def test_every_import_from_the_project_exists():
+    """Also in benchmarks and notebooks, which no other test imports."""
+    files = [*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "notebooks").glob("*.py")]
+    for path in [*files, *(ROOT / "tests").rglob("*.py"), ROOT / "reproduce.py"]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            ours = ("shared", "keras_vae", "tf_vae")
+            if not isinstance(node, ast.ImportFrom) or node.module.split(".")[0] not in ours:
+                continue
+            module = importlib.import_module(node.module)
+            for name in (alias.name for alias in node.names):
+                found = hasattr(module, name) or importlib.util.find_spec(f"{node.module}.{name}")
+                assert found, (path, node.module, name)
 
 
 def test_help_and_refusals_come_before_tensorflow(tmp_path):

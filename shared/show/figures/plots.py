@@ -147,7 +147,7 @@ def loss_by_epoch(history, caption, held_out="test"):
     """Draws the loss of each epoch: the training set's running mean, and that of held-out images.
 
     Args:
-        history: rows of a history, dicts with the keys of folder.COLUMNS.
+        history: rows of a history, dicts with the keys of shared.run.schemas.COLUMNS.
         caption: implementation, recipe, data, seed.
         held_out: what the images of `val_loss` are called: "test" or "validation".
     """

@@ -190,7 +190,8 @@ def _recipe_section(out, name, config, data, same, implementation, frames):
     else:
         # Equal weights give equal figures, which are shown only once.
         pictured = {"keras": "keras_vae"} if same else IMPLEMENTATIONS
-        names = sorted(figure_names(config, data.n_train)[:-1], key=lambda n: n.split("_")[0])
+        names = [each for each in figure_names(config, data.n_train) if "_epoch_" in each]
+        names.sort(key=lambda each: each.split("_")[0])
         figures = [
             (out / folder / name / "figures" / figure, f"{package}, {name}: {_described(figure)}")
             for figure in names
