@@ -63,6 +63,12 @@ COUNTEREXAMPLES = {
         ),
         Images("grey", 70, 1, (6, 6), 3),
     ),
+    "a fixed sigma, 1/30, whole batches": (
+        Config(
+            hidden_dims=(4,), batch_size=30, epochs=1, likelihood="gaussian", fixed_sigma=0.3
+        ),
+        Images("grey", 60, 1, (6, 6), 3),
+    ),
     "a warm-up with a learned sigma": (
         Config(hidden_dims=(5,), batch_size=16, epochs=2, likelihood="gaussian", kl_warmup_steps=7),
         Images("grey", 50, 9, (6, 6), 4),
