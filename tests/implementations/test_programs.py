@@ -52,6 +52,10 @@ COUNTEREXAMPLES = {
         Config(hidden_dims=(8,), batch_size=30, epochs=1, likelihood="gaussian", step_losses=True),
         Images("grey", 30, 4, (6, 6), 2),
     ),
+    "an epoch of a single step, a layer of one unit": (
+        Config(hidden_dims=(1,), batch_size=8, epochs=1),
+        Images("grey", 7, 3, (4, 4), 6),
+    ),
     "a fixed sigma, 1/30, a partial batch": (
         Config(
             hidden_dims=(4,),
