@@ -35,4 +35,4 @@ def test_every_bit_of_worker_0_reaches_the_others():
         bits, step, means = shared_by(index, *worker, lambda arrays: sums)
         assert (bits, step) == (BITS.tolist(), 8)
         assert means.pop("seconds") == 0.5
-        assert str(means) == str(dict.fromkeys(MEANS, [-0.0, 60.0]))
+        assert str(means) == str({name: [-0.0, 60.0] for name in MEANS})

@@ -72,7 +72,7 @@ def test_a_pixel_is_compared_with_the_bytes_of_its_own_seed():
         np.random.RandomState(seed_of(3, "binarization", "train/2")).bytes(2 * GREY.size), "<u2"
     )
     drawn = training_images(FLOATS, config, epoch=2)
-    np.testing.assert_array_equal(drawn, FLOATS * 65536 > bits.reshape(GREY.shape))
+    np.testing.assert_array_equal(drawn, np.greater(FLOATS * 65536, bits.reshape(GREY.shape)))
 
 
 @pytest.mark.parametrize("white_level", [1, 255])

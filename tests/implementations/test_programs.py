@@ -68,9 +68,7 @@ COUNTEREXAMPLES = {
         Images("grey", 70, 1, (6, 6), 3),
     ),
     "a fixed sigma, 1/30, whole batches": (
-        Config(
-            hidden_dims=(4,), batch_size=30, epochs=1, likelihood="gaussian", fixed_sigma=0.3
-        ),
+        Config(hidden_dims=(4,), batch_size=30, epochs=1, likelihood="gaussian", fixed_sigma=0.3),
         Images("grey", 60, 1, (6, 6), 3),
     ),
     "a warm-up with a learned sigma": (
