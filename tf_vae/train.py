@@ -70,7 +70,7 @@ class Steps:
         """
         self.means = {name: keras.metrics.Mean(name) for name in MEANS}
         self.losses = StepLosses() if model.config.step_losses else None
-        # The batch size is unknown, so that each function is traced once, as in `fit`.
+        # The batch size is unknown, as in `fit`; a known one would be a constant of the step.
         stored = tf.TensorSpec((None, None, model.input_dim), dtype)
         batch, number = tf.TensorSpec((None, model.input_dim)), tf.TensorSpec(())
         integer, pair = tf.TensorSpec((), tf.int32), tf.TensorSpec((2,), tf.int32)

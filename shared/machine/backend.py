@@ -94,12 +94,9 @@ def check_backend(package):
 def _keep_loop_invariants():
     """Makes XLA keep the constants of a loop's body inside the body.
 
-    By default, XLA moves them out of the loop in tf_vae. For a batch of one image these are 1/1
-    and, with a delta posterior, the zeros in place of the KL. As inputs of the body they are no
-    longer known to be constant, so XLA does not simplify the products with them, as it does in the
-    step of `fit`, and the bits differ. This happened with a categorical likelihood, batch size 1
-    and posterior delta. XLA reads its flags when it compiles for the first time, so the flag is set
-    when this module is imported. A user's own list of disabled passes is kept.
+    As inputs of the body they would no longer be constants, with which XLA simplifies the step, as
+    it does in `fit` (docs/proof.md). XLA reads its flags when it compiles for the first time, so
+    the flag is set when this module is imported. A user's own list of disabled passes is kept.
     """
     flags = os.environ.get("XLA_FLAGS", "")
     if "xla_disable_hlo_passes" not in flags:

@@ -8,12 +8,14 @@ from bits import same_bits
 from shared.config import recipe
 from shared.data import load_data, training_images
 from shared.data.pixels import Pixels, is_binary
+from shared.seeds import seed_of
 from tf_vae import batches
 
 # More images than are converted at once, in parts of which one is empty.
 GREY = np.random.RandomState(0).randint(0, 256, (9001, 7)).astype(np.uint8)
 FLOATS = GREY.astype(np.float32) / np.float32(255)
 PARTS = np.split(GREY, [1, 1, 4000, 8999])
+RANDOM = np.random.RandomState(2)
 ORDER = np.random.RandomState(1).permutation(len(GREY))
 ROWS = {
     "all": slice(None),
@@ -40,6 +42,14 @@ def test_the_whole_array_and_its_mean_have_the_same_bits(parts):
     assert same_bits(x.mean(axis=0, dtype=np.float64), FLOATS.mean(axis=0, dtype=np.float64))
 
 
+def test_the_mean_of_floats_in_several_parts_has_the_bits_of_one_array():
+    """Float64 sums of grey levels are exact in any order; those of such numbers are not."""
+    x = np.exp(RANDOM.uniform(-40, 0, (9001, 3))).astype(np.float32)
+    mean = Pixels(np.split(x, [1, 5000]), white_level=1).mean(axis=0, dtype=np.float64)
+    assert same_bits(mean, x.mean(axis=0, dtype=np.float64))
+    assert not same_bits(mean, x[::-1].mean(axis=0, dtype=np.float64))
+
+
 @pytest.mark.parametrize("rows", [9001, -9002])
 def test_a_row_that_does_not_exist_is_refused(rows):
     for parts in ([GREY], PARTS):
@@ -53,6 +63,16 @@ def test_binary_pixels_are_drawn_as_from_the_float_array(binarization):
     drawn = training_images(Pixels(PARTS), config, epoch=2)
     assert isinstance(drawn, Pixels) and drawn.parts[0].dtype == np.uint8
     assert same_bits(np.asarray(drawn), training_images(FLOATS, config, epoch=2))
+
+
+def test_a_pixel_is_compared_with_the_bytes_of_its_own_seed():
+    """Two bytes of NumPy's RandomState per pixel; its stream does not change between releases."""
+    config = recipe("nats", seed=3)
+    bits = np.frombuffer(
+        np.random.RandomState(seed_of(3, "binarization", "train/2")).bytes(2 * GREY.size), "<u2"
+    )
+    drawn = training_images(FLOATS, config, epoch=2)
+    np.testing.assert_array_equal(drawn, np.greater(FLOATS * 65536, bits.reshape(GREY.shape)))
 
 
 @pytest.mark.parametrize("white_level", [1, 255])

@@ -16,6 +16,7 @@ from shared.command.line import exit_status, main
 from shared.config import recipe
 from shared.data import load_data
 from shared.machine import npz
+from shared.machine.backend import check_backend
 from shared.machine.checks import INT32_MAX, UsageError
 from shared.machine.process import report
 from shared.weights import check_size, weight_shapes
@@ -62,6 +63,14 @@ def test_what_fits_is_not_refused():
     longest = recipe("post-keras", epochs=None, steps=INT32_MAX, batch_size=1)
     check_size(longest, 784, 60000)
     assert next(longest.epoch_ends(60000)) == (1, 0, 60000)  # epochs are not listed in advance
+
+
+def test_a_step_is_an_int32():
+    """It is a part of the seed of the noise, and 2^31 would be -2^31."""
+    n = 2**16
+    check_size(recipe("post-keras", epochs=2**15 - 1, batch_size=1), 784, n)
+    with pytest.raises(UsageError, match="2,147,483,648 steps; expected at most 2,147,483,647"):
+        check_size(recipe("post-keras", epochs=2**15, batch_size=1), 784, n)
 
 
 def test_the_estimate_counts_weights_and_outputs(monkeypatch):
@@ -194,6 +203,19 @@ def test_settings_of_keras_that_change_results_are_refused(content, message, pla
 def test_variables_that_shorten_fit_are_refused(name, place, monkeypatch, capsys):
     monkeypatch.setenv(name, "1")
     assert refusal(capsys, SMALL, 2).startswith(f"{name} is set")
+
+
+@pytest.mark.parametrize(
+    "flag", ["--xla_cpu_enable_fast_math=true", "--xla_backend_optimization_level=0", "--unknown"]
+)
+def test_flags_of_xla_that_change_results_are_refused(flag, place, monkeypatch, capsys):
+    monkeypatch.setenv("XLA_FLAGS", f"--xla_dump_to=dump {flag}")
+    assert refusal(capsys, SMALL, 2) == (
+        f"XLA_FLAGS holds {flag}, which may change results; unset it"
+    )
+    assert os.listdir(place) == ["keras"]
+    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=dump")
+    check_backend("tf_vae")
 
 
 def raising(error):

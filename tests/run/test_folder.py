@@ -22,6 +22,20 @@ def test_the_losses_are_read_in_every_bit(run):
     assert np.array(folder.read_step_losses(run), np.float32).tobytes() == expected.tobytes()
 
 
+def test_tables_have_the_digits_of_every_float32(data, tmp_path):
+    """Between 100 and 128, floats lie closer together than decimals of eight digits."""
+    steps = np.float32(101) + np.arange(6, dtype=np.float32) * np.spacing(np.float32(101))
+
+    def change(row, losses, weights):
+        losses[:] = steps[row["step"] - len(losses) : row["step"]]
+        row["kl"] = float(losses[0])
+
+    train(CONFIG, data, tmp_path / "run", change=change)
+    losses, rows = folder.read_step_losses(tmp_path / "run"), folder.read_history(tmp_path / "run")
+    assert np.float32(losses).tobytes() == steps.tobytes()
+    assert np.float32([row["kl"] for row in rows]).tobytes() == steps[::2].tobytes()
+
+
 def test_a_config_that_is_not_json_is_refused_with_the_reason(run):
     (run / "config.json").write_text("{")
     with pytest.raises(UsageError) as error:

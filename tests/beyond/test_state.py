@@ -1,0 +1,38 @@
+"""The state that worker 0 gives to the others arrives in every bit."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import tensorflow as tf
+
+from shared.beyond.distributed.cluster import Cluster
+from shared.beyond.distributed.state import share_state
+from shared.run.schemas import MEANS
+
+# Zeros of both signs, the smallest number, a NaN that holds a number, and two large numbers.
+BITS = np.array([0, 2**31, 1, 0x7FC00123, 0x7F7FFFFF, 0xFF7FFFFF], np.uint32)
+
+
+def shared_by(index, values, step, running, sum_over_workers):
+    """What a worker has after `share_state`: the bits of its variable, its step and means."""
+    variable = tf.Variable(values)
+    run = SimpleNamespace(checkpoint=None, step=step, running=running, progress=SimpleNamespace())
+    share_state({"a": variable}, run, Cluster(count=2, index=index), sum_over_workers)
+    means = getattr(run.progress, "running", {})
+    bits = np.array(variable).view(np.uint32).tolist()
+    return bits, run.progress.step, {name: np.array(each).tolist() for name, each in means.items()}
+
+
+def test_every_bit_of_worker_0_reaches_the_others():
+    """The two workers are computed in turn; the engine only adds what they contribute."""
+    running = {**dict.fromkeys(MEANS, (-0.0, 60.0)), "seconds": 0.5}
+    workers = (BITS.view(np.float32), 8, running), (np.ones(len(BITS), np.float32), 3, {})
+    given = []
+    for index, worker in enumerate(workers):
+        shared_by(index, *worker, lambda arrays: given.append(arrays) or arrays)
+    sums = [one + other for one, other in zip(*given, strict=True)]
+    for index, worker in enumerate(workers):
+        bits, step, means = shared_by(index, *worker, lambda arrays: sums)
+        assert (bits, step) == (BITS.tolist(), 8)
+        assert means.pop("seconds") == 0.5
+        assert str(means) == str({name: [-0.0, 60.0] for name in MEANS})
