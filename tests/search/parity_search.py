@@ -14,6 +14,7 @@ import dataclasses
 import multiprocessing
 import tempfile
 import traceback
+import typing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,8 +78,7 @@ def examples(draw):
     batch_size = draw(st.one_of(st.integers(1, images.n_train + 9), st.sampled_from((8, 32, 100))))
     steps = draw(st.one_of(st.none(), st.integers(1, 3 * -(-images.n_train // batch_size))))
     optimizer = draw(st.sampled_from(("rmsprop", "adam", "sgd")))
-    likelihoods = ("bernoulli", "gaussian", "categorical", "continuous-bernoulli")
-    likelihood = draw(st.sampled_from(likelihoods))
+    likelihood = draw(st.sampled_from(typing.get_args(Config.__annotations__["likelihood"])))
     posterior = draw(st.sampled_from(("gaussian", "delta")))
     gaussian = posterior == "gaussian"
     objective = draw(st.sampled_from(("elbo", "elbo", "iwae") if gaussian else ("elbo",)))
