@@ -1,13 +1,15 @@
-"""The state that worker 0 gives to the others arrives in every bit."""
+"""The state that worker 0 gives to the others, or to a checkpoint, is kept in every bit."""
 
 from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from shared.beyond.distributed.cluster import Cluster
 from shared.beyond.distributed.state import share_state
 from shared.run.schemas import MEANS
+from tf_vae.beyond.workers import Steps
 
 # Zeros of both signs, the smallest number, a NaN that holds a number, and two large numbers.
 BITS = np.array([0, 2**31, 1, 0x7FC00123, 0x7F7FFFFF, 0xFF7FFFFF], np.uint32)
@@ -36,3 +38,15 @@ def test_every_bit_of_worker_0_reaches_the_others():
         assert (bits, step) == (BITS.tolist(), 8)
         assert means.pop("seconds") == 0.5
         assert str(means) == str({name: [-0.0, 60.0] for name in MEANS})
+
+
+@pytest.mark.parametrize("cut", [1, 20, 54])
+def test_the_running_means_of_workers_do_not_depend_on_a_checkpoint(cut):
+    """An epoch of 55 steps, and the same after a checkpoint, which holds float32 numbers."""
+    rows = np.random.RandomState(0).uniform(90, 200, (55, len(MEANS))).astype(np.float32)
+    whole, first, then = (Steps(tf.distribute.get_strategy(), None, None) for _ in range(3))
+    whole._add(rows, 6)
+    first._add(rows[:cut], 6)
+    then.continue_from({name: np.float32(each) for name, each in first.running().items()})
+    then._add(rows[cut:], 6)
+    assert then.logs() == whole.logs()
