@@ -96,12 +96,15 @@ def _keep_loop_invariants():
 
     As inputs of the body they would no longer be constants, with which XLA simplifies the step, as
     it does in `fit` (docs/proof.md). XLA reads its flags when it compiles for the first time, so
-    the flag is set when this module is imported. A user's own list of disabled passes is kept.
+    the flag is set when this module is imported. A user's own list of disabled passes is extended.
     """
-    flags = os.environ.get("XLA_FLAGS", "")
-    if "xla_disable_hlo_passes" not in flags:
-        passes = "--xla_disable_hlo_passes=while-loop-invariant-code-motion"
-        os.environ["XLA_FLAGS"] = f"{flags} {passes}".strip()
+    option, name = "--xla_disable_hlo_passes=", "while-loop-invariant-code-motion"
+    flags = os.environ.get("XLA_FLAGS", "").split()
+    lists = [flag.removeprefix(option) for flag in flags if flag.startswith(option)]
+    passes = [each for text in lists for each in text.split(",") if each]
+    others = [flag for flag in flags if not flag.startswith(option)]
+    # One list, because of several XLA reads the last.
+    os.environ["XLA_FLAGS"] = " ".join([*others, option + ",".join(dict.fromkeys([*passes, name]))])
 
 
 _keep_loop_invariants()

@@ -23,6 +23,8 @@ from shared.weights import check_size, weight_shapes
 
 SMALL = ["train", "--data", "mnist-5k", "--hidden-dims", "4", "--epochs", "1"]
 
+INVARIANTS = "while-loop-invariant-code-motion"
+
 
 def refusal(capsys, arguments, status):
     """The one line of a refused command."""
@@ -216,6 +218,33 @@ def test_flags_of_xla_that_change_results_are_refused(flag, place, monkeypatch, 
     assert os.listdir(place) == ["keras"]
     monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=dump")
     check_backend("tf_vae")
+
+
+@pytest.mark.parametrize(
+    "given, passes",
+    [
+        ("", [INVARIANTS]),
+        ("--xla_dump_to=dump", [INVARIANTS]),
+        ("--xla_disable_hlo_passes=dce", ["dce", INVARIANTS]),
+        (f"--xla_disable_hlo_passes={INVARIANTS},dce", [INVARIANTS, "dce"]),
+        (
+            f"--xla_disable_hlo_passes={INVARIANTS} --xla_disable_hlo_passes=dce",
+            [INVARIANTS, "dce"],
+        ),
+    ],
+)
+def test_a_users_list_of_disabled_passes_is_extended(given, passes):
+    """XLA reads the last of several lists, so there must be one, with the pass of this project."""
+    code = "import os, shared.machine.backend as b; b._keep_loop_invariants()"  # and a second time
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; print(os.environ['XLA_FLAGS'])"],
+        env={**os.environ, "XLA_FLAGS": given},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    others = [flag for flag in given.split() if "disable" not in flag]
+    assert done.stdout.split() == [*others, f"--xla_disable_hlo_passes={','.join(passes)}"]
 
 
 def raising(error):
