@@ -146,6 +146,7 @@ end_process(130)
 """
 
 
+@pytest.mark.long
 def test_a_stopped_process_does_not_wait_for_the_threads_that_prepare_batches():
     process = subprocess.run(
         [sys.executable, "-c", PREPARING], capture_output=True, text=True, check=False, timeout=120

@@ -118,6 +118,7 @@ def test_both_implementations_have_equal_bits(config, uneven_data, implementatio
     assert rows[0] == rows[1]
 
 
+@pytest.mark.long
 def test_one_sample_of_either_objective_is_the_usual_training(data, implementations):
     implementation = implementations["tf_vae"]
     one = dataclasses.replace(CONFIG, objective="iwae", train_samples=1)

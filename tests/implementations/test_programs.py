@@ -126,7 +126,7 @@ def test_configs_that_once_differed(implementations, example):
     assert difference(implementations, *example) is None
 
 
-@pytest.mark.parametrize("stage", programs.STAGES)
+@pytest.mark.parametrize("stage", ["before", pytest.param("after", marks=pytest.mark.long)])
 @pytest.mark.parametrize(
     "config",
     [

@@ -65,7 +65,8 @@ def trained_grey(implementations, data, tmp_path_factory):
     return folder, implementation, model, data
 
 
-@pytest.mark.parametrize("binary", ["test", pytest.param("train", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("binary", ["train", "test"])
 def test_each_metric_says_what_the_pixels_are_on_which_it_was_measured(
     binary, trained_grey, monkeypatch
 ):

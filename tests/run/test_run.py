@@ -57,7 +57,8 @@ def begun(kind, data, directory):
 
 
 @pytest.mark.parametrize(
-    "kind", ["new", pytest.param("extended", marks=pytest.mark.long), "overwritten"]
+    "kind",
+    ["new", *(pytest.param(kind, marks=pytest.mark.long) for kind in ("extended", "overwritten"))],
 )
 @pytest.mark.parametrize(
     "implementation", ["keras_vae", pytest.param("tf_vae", marks=pytest.mark.long)]

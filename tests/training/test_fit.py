@@ -41,6 +41,7 @@ def test_predict_takes_one_batch_per_call_after_training(trained, uneven_data):
     assert model.steps_per_execution == 5  # `fit` still has its own number of steps per call
 
 
+@pytest.mark.long
 def test_an_evaluation_between_two_epochs_changes_no_bit(trained, implementations, data):
     implementation = implementations["keras_vae"]
     model = implementation.build(CONFIG, data.input_dim)

@@ -100,6 +100,7 @@ def test_the_optimizers_are_those_of_keras(data, name, epsilon):
         np.testing.assert_allclose(moved, rate * step[clear], rtol=2e-3, atol=1e-6, err_msg=weight)
 
 
+@pytest.mark.long
 def test_a_compiled_step_by_hand_is_that_of_train(data):
     """A user's own compiled step that calls the model has the same bits as `train`."""
     config = recipe("post-tf", steps=1, hidden_dims=(24,), latent_dim=5)
