@@ -66,7 +66,7 @@ parity: .venv/.ready-test   # compares every bit of both implementations on rand
 	$(SEARCH) tests/search/parity_search.py --count $(COUNT) --seed $(SEED)
 
 test-mnist: .venv/.ready-test   # needs all of MNIST: MNIST_NPZ=/absolute/path/mnist.npz make test-mnist
-	$(BIN)/python -m pytest -m "mnist $(SHORT)"
+	$(PYTEST) -m "mnist $(SHORT)"
 
 test-extras: .venv/.ready-extras   # tests ONNX and TensorBoard
 	$(PYTEST) -m "extras $(SHORT)"
@@ -79,10 +79,11 @@ test-backends: .venv/.ready-backends   # tests keras_vae on JAX and PyTorch, and
 notebooks: .venv/.ready-notebooks   # executes all notebooks, or some: make notebooks NAMES="01 03"
 	$(BIN)/python notebooks/execute.py $(NAMES)
 
-# Executes every notebook with short runs, and checks the answers to its exercises. A translation is
+ORIGINALS := $(filter-out %.zh-CN.ipynb,$(wildcard notebooks/*.ipynb))
+# Executes every notebook, or those of NAMES, with short runs, and checks the answers to its exercises. A translation is
 # not executed: it is built with the code and the outputs of the original, which `make test` checks.
 test-notebooks: .venv/.ready-notebooks
-	FAST=1 $(PYTEST) --nbmake --nbmake-kernel=python3 $(filter-out %.zh-CN.ipynb,$(wildcard notebooks/*.ipynb))
+	FAST=1 $(PYTEST) --nbmake --nbmake-kernel=python3 $(or $(foreach name,$(NAMES),$(filter notebooks/$(name)%,$(ORIGINALS))),$(ORIGINALS))
 	FAST=1 $(PYTEST) -m notebooks tests/project
 
 test-page: .venv/.ready-page    # tests the page in Chromium, and installs Chromium if possible
