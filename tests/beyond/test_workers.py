@@ -158,7 +158,7 @@ def test_the_progress_bar_shows_the_training_loss_as_loss(uneven_path, tmp_path)
     "package, killed",
     [
         (PACKAGES[0], 0),
-        (PACKAGES[1], 1),
+        pytest.param(PACKAGES[1], 1, marks=LONG),
         pytest.param(PACKAGES[0], 1, marks=LONG),
         pytest.param(PACKAGES[1], 0, marks=LONG),
     ],

@@ -138,7 +138,9 @@ def test_a_resumed_run_ends_with_the_same_bits(backend, runs, data_path, tmp_pat
     assert history(part) == history(whole)
 
 
-@pytest.mark.parametrize("backend", BACKENDS[1:])
+@pytest.mark.parametrize(
+    "backend", [BACKENDS[1], pytest.param(BACKENDS[2], marks=pytest.mark.long)]
+)
 def test_a_run_moves_to_another_backend_and_back(backend, runs, data_path, tmp_path):
     """Begun on one backend, continued by tf_vae, and finished on the first backend."""
     folder = tmp_path / "run"
