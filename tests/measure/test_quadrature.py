@@ -102,6 +102,7 @@ def test_quadrature_of_another_width_of_z_is_refused():
         )
 
 
+@pytest.mark.long
 @pytest.mark.mnist
 def test_the_identity_of_30_mnist_images(implementations):
     from shared.data import load_data
