@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from shared.data import evaluation_images
 from shared.objective import objective_loss
-from shared.run.schemas import MEANS
+from shared.run.schemas import LOGS, MEANS
 from shared.seeds import seed_of
 from shared.training.frame import Implementation, step_losses_with, train_with
 from shared.training.trackers import StepLosses, assign_means, running_means, track_terms
@@ -164,7 +164,7 @@ def run_epochs(steps, run, record, verbose=1, validated=True):
             losses = steps.run(stored, white_level, noise_seed)
             done += len(stored)
             record.add(done, losses, steps.running)
-            bar(done - start, steps.logs())
+            bar(done - start, steps.logs)
         values = steps.logs(reset=True)
 
         if validated:
@@ -172,17 +172,19 @@ def run_epochs(steps, run, record, verbose=1, validated=True):
             for number, x in enumerate(in_order(held_out)):
                 steps.validate(x, tf.constant([seed, number]))
             values |= {f"val_{name}": value for name, value in steps.logs(reset=True).items()}
+        bar(end - start, lambda values=values: values, finalize=True)
         record.finish(values)
-        bar(end - start, values, finalize=True)
 
 
 def progress_bar(target, verbose):
-    """Returns a function of (step, {name: value}) that draws Keras' progress bar, or nothing."""
+    """Returns a function of (step, logs) that draws Keras' progress bar, or nothing.
+
+    `logs` is a function, because reading the running means takes time.
+    """
     if not verbose:
         return lambda *_, **__: None
-    names = [*MEANS, *(f"val_{name}" for name in MEANS)]  # otherwise the bar averages them
-    bar = keras.utils.Progbar(target, stateful_metrics=names)
-    return lambda done, logs, finalize=False: bar.update(done, [*logs.items()], finalize)
+    bar = keras.utils.Progbar(target, stateful_metrics=LOGS)  # otherwise the bar averages them
+    return lambda done, logs, finalize=False: bar.update(done, [*logs().items()], finalize)
 
 
 def calls(orders, start, end, record):

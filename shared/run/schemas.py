@@ -14,6 +14,7 @@ from shared.machine.checks import UsageError
 
 __all__ = [
     "COLUMNS",
+    "LOGS",
     "MEANS",
     "DataEntry",
     "Description",
@@ -87,7 +88,8 @@ class StepRow(msgspec.Struct):
 
 
 COLUMNS = HistoryRow.__struct_fields__
-MEANS = COLUMNS[2:5]  # loss, log_likelihood and kl: the running means that training logs
+LOGS = COLUMNS[2:-1]  # what an epoch logs: the running means, and those of its validation
+MEANS = LOGS[:3]  # loss, log_likelihood and kl
 
 
 def checked(values, schema, strict=True):

@@ -25,7 +25,7 @@ from shared.run.checkpoints import CHECKPOINT, Checkpoint, write_checkpoint
 from shared.run.files import step_of, with_step, write_atomically, write_csv, write_json, write_npz
 from shared.run.folder import epoch_weights, locked
 from shared.run.resume import Progress, read_progress
-from shared.run.schemas import COLUMNS, MEANS, Description, StepRow, checked
+from shared.run.schemas import COLUMNS, LOGS, MEANS, Description, StepRow, checked
 from shared.run.stale import FINISHED, remove_stale_files
 from shared.weights import check_size
 
@@ -192,8 +192,6 @@ class Run:
     def save_inside_epoch(self, step, step_losses, means, seconds, variables):
         """Writes a checkpoint inside an epoch, from which a resumed run continues.
 
-        Without a folder, only the numbers are checked.
-
         Args:
             step: number of steps done.
             step_losses, variables: as for `finish_epoch`.
@@ -207,8 +205,6 @@ class Run:
         per_epoch = self.config.steps_per_epoch(self.data.n_train)
         row |= {"epoch": math.ceil(step / per_epoch), "step": step}
         self._check_finite(row, step_losses, variables)
-        if self.directory is None:
-            return
         losses = [*self.step_losses, *(float(loss) for loss in step_losses)]
         losses = losses if self.config.step_losses else []
         running = {name: np.asarray(means[name], np.float32) for name in MEANS}
@@ -226,7 +222,7 @@ class Run:
 
     def _check_finite(self, row, step_losses, weights):
         """Raises Stopped if an epoch has a loss or a weight that is NaN or infinite."""
-        values = {name: row[name] for name in COLUMNS[2:-1] if name in row} | weights
+        values = {name: row[name] for name in LOGS if name in row} | weights
         bad = [name for name, value in values.items() if not np.isfinite(value).all()]
         if not bad:
             return
@@ -280,5 +276,5 @@ def check_checkpoint_steps(steps, directory):
 
 def _formatted(row):
     """Formats a row of the history: 9 digits determine a float32; seconds are rounded to 1 ms."""
-    texts = [f"{row[column]:.9g}" for column in COLUMNS[2:-1]]
+    texts = [f"{row[column]:.9g}" for column in LOGS]
     return (row["epoch"], row["step"], *texts, f"{row['seconds']:.3f}")

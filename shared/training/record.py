@@ -43,8 +43,11 @@ class EpochRecord:
         return running
 
     def saves_after(self, step):
-        """Returns whether a checkpoint is written after `step` steps, inside the epoch."""
-        every = self.checkpoint_steps
+        """Returns whether a checkpoint is written after `step` steps, inside the epoch.
+
+        Only worker 0 has a folder; the others divide the epoch into the same calls.
+        """
+        every = self.checkpoint_steps if self.run.directory else None
         return bool(every) and step % every == 0 and step < self._end
 
     def add(self, step, losses, means):
