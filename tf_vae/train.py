@@ -7,7 +7,7 @@ import tensorflow as tf
 
 from shared.data import evaluation_images
 from shared.objective import objective_loss
-from shared.run.schemas import LOGS, MEANS
+from shared.run.schemas import LOGS, MEANS, PENALTY
 from shared.seeds import seed_of
 from shared.training.frame import Implementation, step_losses_with, train_with
 from shared.training.trackers import StepLosses, assign_means, running_means, track_terms
@@ -32,10 +32,12 @@ def train_step(model, optimizer, x, noise_seed):
         loss, terms: a scalar in nats per image, and shared.objective.Terms.
     """
     step = optimizer.iterations
-    weights = list(model.named_weights.values())
+    weights = model.trainable_variables
     with tf.GradientTape() as tape:
         seed = tf.stack([noise_seed, tf.cast(step, tf.int32)])
-        terms = model.terms(x, seed, samples=model.config.train_samples)
+        terms = model.terms(x, seed, samples=model.config.train_samples, training=True)
+        if model.penalty:  # of regularizers and `add_loss`
+            terms = terms._replace(penalty=model.penalty())
         loss = objective_loss(model.config, terms, step)
     gradients = tape.gradient(loss, weights)
     optimizer.apply(gradients, weights)
@@ -68,7 +70,8 @@ class Steps:
             optimizer: a Keras optimizer built on `model.trainable_variables`.
             dtype: type of the stored images, uint8 or float32.
         """
-        self.means = {name: keras.metrics.Mean(name) for name in MEANS}
+        names = [*MEANS, PENALTY] if model.penalty else MEANS
+        self.means = {name: keras.metrics.Mean(name) for name in names}
         self.losses = StepLosses() if model.config.step_losses else None
         # The batch size is unknown, as in `fit`; a known one would be a constant of the step.
         stored = tf.TensorSpec((None, None, model.input_dim), dtype)
@@ -108,7 +111,7 @@ class Steps:
 
     def _track(self, x, loss, terms):
         self.means["loss"].update_state(loss, sample_weight=tf.shape(x)[0])
-        track_terms(self.means, terms.log_likelihood, terms.kl)
+        track_terms(self.means, terms)
 
     def run(self, images, white_level, noise_seed):
         """Trains on each batch of `images`, and returns the losses if the config asks for them."""
@@ -171,7 +174,8 @@ def run_epochs(steps, run, record, verbose=1, validated=True):
             seed = seed_of(config.seed, "evaluation", 0)
             for number, x in enumerate(in_order(held_out)):
                 steps.validate(x, tf.constant([seed, number]))
-            values |= {f"val_{name}": value for name, value in steps.logs(reset=True).items()}
+            logs = steps.logs(reset=True)
+            values |= {f"val_{name}": logs[name] for name in MEANS}
         bar(end - start, lambda values=values: values, finalize=True)
         record.finish(values)
 

@@ -16,6 +16,7 @@ __all__ = [
     "COLUMNS",
     "LOGS",
     "MEANS",
+    "PENALTY",
     "DataEntry",
     "Description",
     "HistoryRow",
@@ -90,6 +91,7 @@ class StepRow(msgspec.Struct):
 COLUMNS = HistoryRow.__struct_fields__
 LOGS = COLUMNS[2:-1]  # what an epoch logs: the running means, and those of its validation
 MEANS = LOGS[:3]  # loss, log_likelihood and kl
+PENALTY = "penalty"  # a column more, of a network with regularizers; it is a part of the loss
 
 
 def checked(values, schema, strict=True):
