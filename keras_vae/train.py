@@ -7,7 +7,7 @@ import keras
 
 from keras_vae import backends
 from keras_vae.batches import evaluation_batches, training_batches
-from keras_vae.model import build
+from keras_vae.model import assemble, build
 from shared.run.schemas import LOGS, PENALTY
 from shared.training.frame import Implementation, step_losses_with, train_with
 from shared.training.trackers import StepLosses, assign_means, running_means
@@ -146,6 +146,8 @@ def prepare(model, optimizer, run, checkpoint_steps):
     return model
 
 
-IMPLEMENTATION = Implementation("keras_vae", build, prepare, run_epochs, save=keras.Model.save)
+IMPLEMENTATION = Implementation(
+    "keras_vae", build, assemble, prepare, run_epochs, save=keras.Model.save
+)
 train = train_with(IMPLEMENTATION)
 step_losses = step_losses_with(IMPLEMENTATION)

@@ -12,7 +12,7 @@ from shared.seeds import seed_of
 from shared.training.frame import Implementation, step_losses_with, train_with
 from shared.training.trackers import StepLosses, assign_means, running_means, track_terms
 from tf_vae.batches import gathered, in_order, stored_type, training_batches
-from tf_vae.model import build
+from tf_vae.model import assemble, build
 
 __all__ = ["step_losses", "train"]
 
@@ -217,6 +217,6 @@ def prepare(model, optimizer, run, checkpoint_steps):
     return Steps(model, optimizer, stored_type(run.data.train))
 
 
-IMPLEMENTATION = Implementation("tf_vae", build, prepare, run_epochs)
+IMPLEMENTATION = Implementation("tf_vae", build, assemble, prepare, run_epochs)
 train = train_with(IMPLEMENTATION)
 step_losses = step_losses_with(IMPLEMENTATION)

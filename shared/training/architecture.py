@@ -18,7 +18,7 @@ from shared.run.files import read_text
 from shared.run.network import KEPT, check_same
 from shared.seeds import seed_of
 
-__all__ = ["check_architecture", "kept_networks", "keep", "networks_of"]
+__all__ = ["check_architecture", "keep", "kept_networks", "networks_of"]
 
 # The modules whose classes a kept architecture may name, and classes in them that hold code or
 # read files.
@@ -27,7 +27,15 @@ MODULES = re.compile(
     r"|\.src\.(models\.(functional|sequential|model)|ops)(\.\w+)*)?"
 )
 REFUSED = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "function"}
-PLAIN = {"__tensor__", "__numpy__", "__tuple__", "__slice__", "__ellipsis__", "__complex__"}
+PLAIN = {
+    "__keras_tensor__",
+    "__tensor__",
+    "__numpy__",
+    "__tuple__",
+    "__slice__",
+    "__ellipsis__",
+    "__complex__",
+}
 
 
 def networks_of(network, config, image_shape):
@@ -157,7 +165,7 @@ def check_architecture(directory, kept, network, pair):
 
 
 def _architecture(pair):
-    """Returns {"encoder", "decoder"}: their configuration, or None if Keras alone cannot build them.
+    """Returns {part: configuration} of a pair, or None if Keras alone cannot build it.
 
     A model that was built by a class of the user, or that holds a Lambda, is such a network.
     """
