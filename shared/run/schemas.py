@@ -23,6 +23,7 @@ __all__ = [
     "Metric",
     "NetworkEntry",
     "StepRow",
+    "VariableEntry",
     "checked",
 ]
 

@@ -28,13 +28,7 @@ MODULES = re.compile(
 )
 REFUSED = {"Lambda", "TFSMLayer", "TorchModuleWrapper", "JaxLayer", "FlaxLayer", "function"}
 PLAIN = {
-    "__keras_tensor__",
-    "__tensor__",
-    "__numpy__",
-    "__tuple__",
-    "__slice__",
-    "__ellipsis__",
-    "__complex__",
+    f"__{name}__" for name in ("keras_tensor", "tensor", "numpy", "tuple", "slice", "ellipsis")
 }
 
 
