@@ -7,12 +7,24 @@ import keras
 
 from shared.machine.checks import UsageError
 
-__all__ = ["check_gradients", "has_xla", "runs_several_steps", "synchronize"]
+__all__ = ["check_gradients", "has_xla", "keep_arithmetic", "runs_several_steps", "synchronize"]
 
 
 def has_xla():
     """Returns whether the backend compiles with XLA, as TensorFlow and JAX do."""
     return keras.backend.backend() != "torch"
+
+
+def keep_arithmetic():
+    """Makes TensorFlow compute a step without XLA as it is written, in this process from now on.
+
+    Its arithmetic optimizer rewrites sums and products by what it sees around them, and around the
+    step of `fit` stands another loop than around that of tf_vae (docs/proof.md).
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
 def runs_several_steps():

@@ -10,7 +10,7 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_vae.backends import has_xla
+from keras_vae.backends import has_xla, keep_arithmetic
 from keras_vae.batches import in_order
 from shared.config import Config, from_dict
 from shared.data.arguments import checked_images, checked_latents
@@ -108,8 +108,8 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=None):
         config: shared.config.Config; the fields that describe the dense network are ignored.
         input_dim: pixels per image, times channels.
         jit_compile: whether to compile with XLA; None compiles all networks but those with
-            convolutions, which are slow in XLA on a CPU. Without XLA the two implementations agree
-            closely, but not in every bit.
+            convolutions, which are slow in XLA on a CPU and differ in their last bits. Without XLA,
+            TensorFlow's arithmetic optimizer is turned off for the process.
     Returns:
         VAE, as `build` returns it.
     Raises:
@@ -271,6 +271,8 @@ class Objective(keras.layers.Layer):
         self.config = config if isinstance(config, Config) else from_dict(config)
         # Of the whole model; kept here, because the settings of a layer are saved with the model.
         self.asked_to_compile = jit_compile
+        if not jit_compile:
+            keep_arithmetic()
         self.penalized = penalized  # whether the networks add something to the loss of a step
         names = *MEANS[1:], *([PENALTY] if penalized else [])
         self.trackers = {name: keras.metrics.Mean(name) for name in names}

@@ -94,8 +94,8 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=None):
         config: shared.config.Config; the fields that describe the dense network are ignored.
         input_dim: pixels per image, times channels.
         jit_compile: whether to compile with XLA; None compiles all networks but those with
-            convolutions, which are slow in XLA on a CPU. Without XLA the two implementations agree
-            closely, but not in every bit.
+            convolutions, which are slow in XLA on a CPU and differ in their last bits. Without XLA,
+            TensorFlow's arithmetic optimizer is turned off for the process.
     Returns:
         VAE, as `build` returns it.
     Raises:
@@ -139,6 +139,10 @@ class VAE(tf.Module):
         self.tracked = [
             v.value if isinstance(v, keras.Variable) else v for v in named_weights.values()
         ]
+        if not jit_compile:
+            # The optimizer rewrites sums by what it sees around a step, and around that of `fit`
+            # stands another loop (docs/proof.md).
+            tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
         # For calls from outside; a training step compiles the plain functions as a part of itself.
         x = tf.TensorSpec((None, input_dim), name="x")
         z = tf.TensorSpec((None, config.latent_dim), name="z")
