@@ -52,19 +52,17 @@ class Network:
         A function or a `tf.Module` does not list its variables, or others than those that it reads.
         So a step is traced, without being executed, and lists them.
         """
-        read, losses = [], []
+        read = []
 
         @tf.function
         def step(x):
             with tf.GradientTape() as tape:
                 self(x, training=True)
             read.extend(tape.watched_variables())
-            losses.extend(Held(self.layers).losses)
 
         function = step.get_concrete_function(x)
-        penalized = bool(losses)
         if self.layers == [self.network]:
-            return keras_variables(self.layers), penalized
+            return keras_variables(self.layers), bool(Held(self.layers).losses)
         read = list({id(v): v for v in (*read, *function.graph.variables)}.values())
         by_value = {id(v.value): v for _, v in keras_variables(self.layers)}
         used = {id(v) for v in read}
@@ -73,7 +71,8 @@ class Network:
             for layer in self.layers
             if not layer.variables or any(id(v.value) in used for v in layer.variables)
         ]
-        return [(v.name.removesuffix(":0"), by_value.get(id(v), v)) for v in read], penalized
+        variables = [(v.name.removesuffix(":0"), by_value.get(id(v), v)) for v in read]
+        return variables, bool(Held(self.layers).losses)
 
 
 def penalty_of(networks):
