@@ -107,6 +107,8 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=True):
 
     # sample
     q = encoder(x)
+    if config.posterior == "delta" and not isinstance(q, (list, tuple, dict)):
+        q = [q]  # the only output, without a list
     check_posterior(config, q)
     z = Sampling(config.seed, config.train_samples, name="sampling")(q)
 

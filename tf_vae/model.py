@@ -95,6 +95,8 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=True):
         model = assemble(encoder, decoder, recipe("post-keras", latent_dim=8), 28 * 28)
     """
     q, encoder_weights = _first_call("encoder", encoder, input_dim)
+    if config.posterior == "delta" and tf.is_tensor(q):
+        encoder, q = _listed(encoder), [q]
     check_posterior(config, q)
     heads, decoder_weights = _first_call("decoder", decoder, config.latent_dim)
     check_heads(config, input_dim, heads)
@@ -109,6 +111,11 @@ def _first_call(name, network, width):
         outputs = network(tf.zeros((1, width)))
     variables = tape.watched_variables()
     return outputs, [(v.name.removesuffix(":0").removeprefix(f"{name}/"), v) for v in variables]
+
+
+def _listed(network):
+    """Returns `network` with its output in a list: a Keras model returns its only output bare."""
+    return lambda x: [network(x)]
 
 
 class VAE(tf.Module):
