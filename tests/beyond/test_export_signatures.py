@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 from networks import Decoder, Encoder, images, keras_colour
 
+from examples import conv
 from shared.beyond import export, onnx_files
 from shared.command.implementation import import_beyond
 from shared.command.line import main
@@ -130,6 +131,26 @@ def test_own_networks_are_exported(implementations, tmp_path, name, pair):
     encode = onnx_files.load_onnx(tmp_path / "exported" / "encoder.onnx")
     # float32 sums over 192 pixels in another order
     np.testing.assert_allclose(encode(x)["z_mean"], implementation.encode(model, x)[0], atol=1e-5)
+
+
+@pytest.mark.extras
+@pytest.mark.parametrize(
+    "shape, changes",
+    [
+        ((7, 9), {"posterior": "delta", "likelihood": "gaussian"}),
+        ((6, 5, 3), {"likelihood": "gaussian", "fixed_sigma": 0.5}),
+        ((6, 5, 3), {"likelihood": "categorical", "levels": 3}),
+        ((7, 9), {"likelihood": "continuous-bernoulli"}),
+    ],
+)
+def test_convolutions_of_every_likelihood_are_exported(implementation, tmp_path, shape, changes):
+    config, input_dim = recipe("post-keras", latent_dim=3, **changes), int(np.prod(shape))
+    pair = conv.networks(config, shape)
+    model = implementation.assemble(*pair, config, input_dim, jit_compile=False)
+    exporter = import_beyond(implementation.name, "export")
+    differences, refusal = export.export_run(tmp_path, implementation, exporter, model, input_dim)
+    assert refusal is None and len(differences) == 4
+    assert max(differences.values()) < export.TOLERANCE
 
 
 def test_a_weight_that_is_not_trained_is_exported(implementations, tmp_path):
