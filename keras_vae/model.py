@@ -26,6 +26,7 @@ from shared.training.networks import (
     has_penalty,
     image_input,
     keras_variables,
+    listed,
 )
 from shared.training.optimizer import RMSpropOfKeras2  # noqa: F401 - saved models name it
 from shared.training.trackers import StepLosses, track_terms
@@ -119,7 +120,7 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=None):
         model = assemble(encoder, decoder, recipe("post-keras", latent_dim=8), 28 * 28)
     """
     encoder = _part("encoder", encoder, keras.Input((input_dim,), name="x"))
-    check_posterior(config, encoder(encoder.input))
+    check_posterior(config, listed(config, encoder(encoder.input)))
     decoder = _part("decoder", decoder, keras.Input((config.latent_dim,), name="z"))
     check_heads(config, input_dim, decoder(decoder.input))
     check_logits(config, lambda z: _arrays(decoder(ops.convert_to_tensor(z))))
@@ -135,7 +136,7 @@ def _joined(encoder, decoder, config, input_dim, jit_compile=True, penalized=Fal
     x = keras.Input((input_dim,), name="x")
 
     # sample
-    q = encoder(x)
+    q = listed(config, encoder(x))
     z = Sampling(config.seed, config.train_samples, name="sampling")(q)
 
     # objective

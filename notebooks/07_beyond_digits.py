@@ -35,21 +35,20 @@ if "google.colab" in sys.modules:
 from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
 
 # %%
+import inspect
 import math
 import tempfile
 from pathlib import Path
 
 import keras
 import numpy as np
-import tensorflow as tf
-from keras.layers import Conv2D, Conv2DTranspose, Dense, Flatten, Reshape
 from sklearn.metrics import roc_auc_score
 
-from shared import elbo
+sys.path.insert(0, str(Path.cwd().parent))  # the root of the project, for the folder examples
+from examples import conditional, conv
 from shared.config import recipe
 from shared.data import load_data
 from shared.measure import diagnostics
-from shared.seeds import epoch_order
 from shared.show.figures import lessons
 from tf_vae.evaluate import elbo_terms, evaluate
 from tf_vae.model import assemble, decode, encode
@@ -89,28 +88,19 @@ print(
 #
 # The encoder may be any network that returns $\mu$ and $\log\sigma^2$, and the decoder any network that returns the
 # logits of the pixels. `assemble` joins them with the objective and the noise of the project. We compare a small
-# convolutional pair with the dense network of the recipe, at eight latents each.
+# convolutional pair with the dense network of the recipe, at eight latents each. The pair is in `examples/conv.py`,
+# written for images of any size and for any likelihood; copy it for your own data.
+
+# %%
+print(inspect.getsource(conv.networks))
 
 # %%
 config = recipe("post-keras", optimizer="adam", latent_dim=8, epochs=fast(20, 1))
+keras.utils.set_random_seed(0)  # of the initial weights, which are not the recipe's
+pair = conv.networks(config, data.image_shape)
+convolutional = assemble(*pair, config, data.input_dim, jit_compile=False)
 
-
-def convolutional(config):
-    """Returns a VAE with two layers of convolutions in each network."""
-    keras.utils.set_random_seed(0)  # of the initial weights, which are not the recipe's
-    x, z = keras.Input((784,)), keras.Input((config.latent_dim,))
-    h = Reshape((28, 28, 1))(x)
-    for filters in (16, 32):
-        h = Conv2D(filters, 3, strides=2, padding="same", activation="relu")(h)
-    q = [Dense(config.latent_dim)(Flatten()(h)) for _ in range(2)]
-    h = Reshape((7, 7, 32))(Dense(7 * 7 * 32, activation="relu")(z))
-    h = Conv2DTranspose(16, 3, strides=2, padding="same", activation="relu")(h)
-    logits = Flatten()(Conv2DTranspose(1, 3, strides=2, padding="same")(h))
-    pair = keras.Model(x, q), keras.Model(z, {"logits": logits})
-    return assemble(*pair, config, 784, jit_compile=False)
-
-
-models = {"dense": None, "convolutional": convolutional(config)}
+models = {"dense": None, "convolutional": convolutional}
 runs = {}
 for name, model in models.items():
     models[name], runs[name] = train(config, data, model=model, verbose=0)
@@ -145,65 +135,26 @@ print(f"chosen: {chosen}; test loss {measured['loss']:.2f} nats, of which KL {me
 #
 # $$ \log p(x|y) \ge \mathbb E_{q(z|x,y)}\big[\log p(x|z,y)\big] - \mathrm{KL}\big(q(z|x,y)\,\|\,p(z)\big) $$
 #
-# Nothing else changes: the formulas are the same functions of `shared/elbo.py`. The loop is short enough to write here.
-# For comparison, the same loop trains a model whose label is always zero.
+# Nothing else changes: the formulas are the same functions of `shared/elbo.py`. Networks, terms and step are in
+# `examples/conditional.py`, in plain TensorFlow; `fit` there is the loop around the step. For comparison, the same loop
+# trains a model whose label is always zero.
+
+# %%
+for function in (conditional.networks, conditional.terms, conditional.training_step):
+    print(inspect.getsource(function))
 
 # %%
 labels_of = {
     part: np.eye(10, dtype=np.float32)[y]
     for part, y in (("train", data.y_train), ("test", data.y_test))
 }
-
-
-def conditional_networks():
-    """Returns an encoder and a decoder of two latents, which also get a label of ten classes."""
-    keras.utils.set_random_seed(1)
-    networks = [
-        keras.Sequential([Dense(256, activation="relu"), Dense(width)]) for width in (4, 784)
-    ]
-    for network, inputs in zip(networks, (784 + 10, 2 + 10), strict=True):
-        network.build((None, inputs))
-    return networks
-
-
-def conditional_terms(networks, x, y, seed):
-    """Returns the two terms of the bound on log p(x|y) of each image."""
-    encoder, decoder = networks
-    mean, log_var = tf.split(encoder(tf.concat([x, y], axis=1)), 2, axis=1)
-    z = elbo.reparameterize(mean, log_var, tf.random.stateless_normal(tf.shape(mean), seed))
-    logits = decoder(tf.concat([z, y], axis=1))
-    return elbo.bernoulli_log_likelihood(x, logits), elbo.kl_to_standard_normal(mean, log_var)
-
-
-def fit_conditional(networks, labels, epochs):
-    """Trains with Adam in batches of 100; returns nothing."""
-    weights = [weight for each in networks for weight in each.trainable_variables]
-    optimizer = keras.optimizers.Adam(2e-3)
-    optimizer.build(weights)
-
-    @tf.function(jit_compile=True)
-    def one_step(x, y, seed):
-        with tf.GradientTape() as tape:
-            loss = elbo.negative_elbo(*conditional_terms(networks, x, y, seed))
-        optimizer.apply(tape.gradient(loss, weights), weights)
-
-    number = 0
-    for epoch in range(1, epochs + 1):
-        for rows in epoch_order(0, epoch, len(labels)).reshape(-1, 100):
-            one_step(
-                tf.constant(data.x_train[rows]), tf.constant(labels[rows]), tf.constant([7, number])
-            )
-            number += 1
-
-
 bounds = {}
 for name in ("without the label", "with the label"):
     used = {part: each * (name == "with the label") for part, each in labels_of.items()}
-    conditional = conditional_networks()
-    fit_conditional(conditional, used["train"], fast(60, 2))
-    x, y = tf.constant(data.x_test), tf.constant(used["test"])
-    terms = conditional_terms(conditional, x, y, [8, 0])
-    bounds[name] = [float(tf.reduce_mean(each)) for each in terms]
+    keras.utils.set_random_seed(1)
+    networks = conditional.networks(data.input_dim, 2, 10)
+    conditional.fit(networks, data.x_train, used["train"], fast(60, 2), verbose=0)
+    bounds[name] = conditional.measure(networks, data.x_test, used["test"])
     print(
         f"{name:18} bound {bounds[name][0] - bounds[name][1]:8.2f} nats = {bounds[name][0]:8.2f} - KL {bounds[name][1]:.2f}"
     )
@@ -223,11 +174,9 @@ print(
 # This is visible. Each row below is one $z$, drawn from the prior, decoded with each of the ten labels:
 
 # %%
-styles = np.random.RandomState(4).normal(size=(5, 2)).astype(np.float32)
-rows = {}
-for number, z in enumerate(styles, start=1):
-    both = np.concatenate([np.tile(z, (10, 1)), np.eye(10, dtype=np.float32)], axis=1)
-    rows[f"z number {number}"] = tf.sigmoid(conditional[1](both)).numpy()
+styles = np.random.RandomState(4).normal(size=(5, 2))
+decoded = conditional.grid(networks, styles, 10)
+rows = {f"z number {number}": row for number, row in enumerate(decoded, start=1)}
 show(lessons.image_rows(rows, data.image_shape, "One z per row, one label per column"))
 
 # %% [markdown]

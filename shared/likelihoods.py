@@ -66,12 +66,13 @@ def mean_image(config, heads):
         return ops.sum(ops.multiply(probs, grey), axis=-1)
     if config.likelihood != "continuous-bernoulli":
         raise ValueError(f"the likelihood {config.likelihood!r} has no mean here")
-    # The mean of the density C · exp(x · l) on [0, 1] is 1 / (1 - exp(-l)) - 1 / l. Near 0, where
-    # this is a difference of infinities, its series 1/2 + l/12 - l³/720 is used.
+    # The mean of the density C · exp(x · l) on [0, 1] is 1 / (1 - exp(-l)) - 1 / l, written with
+    # tanh, because ONNX has no expm1. Near 0, where this is a difference of infinities, its series
+    # 1/2 + l/12 - l³/720 is used.
     small = ops.abs(logits) < 0.1
     safe = ops.where(small, ops.ones_like(logits), logits)
     near = 0.5 + logits / 12 - ops.power(logits, 3) / 720
-    return ops.where(small, near, -1 / ops.expm1(-safe) - 1 / safe)
+    return ops.where(small, near, 0.5 + 0.5 / ops.tanh(safe / 2) - 1 / safe)
 
 
 def _by_level(config, logits):

@@ -4,9 +4,9 @@ x → encoder → (z_mean, z_log_var) → sampling → z → decoder → heads �
 two terms of the ELBO. The seed of the noise is an argument, so the loop decides what is drawn.
 """
 
+import functools
 import math
 
-import keras
 import numpy as np
 import tensorflow as tf
 
@@ -15,7 +15,7 @@ from shared.elbo import reparameterize
 from shared.likelihoods import mean_image
 from shared.objective import repeated, terms_of
 from shared.seeds import seed_of
-from shared.training.networks import check_logits, convolves
+from shared.training.networks import check_logits, convolves, listed
 from shared.weights import (
     check_heads,
     check_posterior,
@@ -25,7 +25,7 @@ from shared.weights import (
     weight_shapes,
 )
 from tf_vae.batches import in_order
-from tf_vae.networks import Network, penalty_of
+from tf_vae.networks import Network, flat, penalty_of
 
 __all__ = ["VAE", "assemble", "build", "decode", "encode"]
 
@@ -104,9 +104,9 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=None):
     Example:
         model = assemble(encoder, decoder, recipe("post-keras", latent_dim=8), 28 * 28)
     """
-    encoder = Network("encoder", encoder, input_dim)
+    encoder = Network("encoder", encoder, input_dim, functools.partial(listed, config))
     check_posterior(config, encoder.outputs)
-    decoder = Network("decoder", decoder, config.latent_dim)
+    decoder = Network("decoder", decoder, config.latent_dim, flat)
     check_heads(config, input_dim, decoder.outputs)
     check_logits(config, lambda z: decoder(tf.constant(z)))
     parts = {"encoder": encoder.variables, "decoder": decoder.variables}
@@ -135,10 +135,6 @@ class VAE(tf.Module):
         self.named_weights = named_weights
         self.jit_compile = jit_compile
         self.penalty = penalty
-        # Of a Keras variable, the variable of TensorFlow in it, which a SavedModel can hold.
-        self.tracked = [
-            v.value if isinstance(v, keras.Variable) else v for v in named_weights.values()
-        ]
         if not jit_compile:
             # The optimizer rewrites sums by what it sees around a step, and around that of `fit`
             # stands another loop (docs/proof.md).

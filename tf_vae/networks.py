@@ -13,35 +13,37 @@ from shared.training.networks import (
     takes_training,
 )
 
-__all__ = ["Network", "penalty_of"]
+__all__ = ["Network", "flat", "penalty_of"]
 
 
 class Network:
     """Calls an encoder or a decoder that was given to `assemble`, and knows its variables."""
 
-    def __init__(self, name, network, width):
+    def __init__(self, name, network, width, form):
         """Calls the network for the first time, and finds its variables.
 
         Args:
             name: "encoder" or "decoder".
             network: a Keras model or layer, a `tf.Module`, or a function.
             width: numbers per row of its input.
+            form: function of its outputs that returns them as the model takes them.
         Raises:
             UsageError: it cannot be called on a row.
         """
         self.network = network
+        self.form = form
         self.image_shape = image_input(network, width)
         self._takes_training = takes_training(network)
         x = tf.zeros((1, width))
         # Before it is traced: a network may create its variables in its first call.
-        self.outputs = _flat(call_network(name, network, self._shaped(x)))
+        self.outputs = form(call_network(name, network, self._shaped(x)))
         self.layers = layers_in(network)
         self.variables, self.penalized = self._traced(x)
 
     def __call__(self, x, training=False):
-        """Computes the outputs for x (batch, width); each is (batch, …) and flat."""
+        """Computes the outputs for x (batch, width)."""
         mode = {"training": training} if self._takes_training else {}
-        return _flat(self.network(self._shaped(x), **mode))
+        return self.form(self.network(self._shaped(x), **mode))
 
     def _shaped(self, x):
         return tf.reshape(x, (-1, *self.image_shape)) if self.image_shape else x
@@ -86,7 +88,7 @@ def penalty_of(networks):
     return Held([layer for network in networks for layer in network.layers]).penalty
 
 
-def _flat(outputs):
+def flat(outputs):
     """Returns a decoder's heads as (batch, numbers); images of pixels become rows."""
     if not isinstance(outputs, dict):
         return outputs

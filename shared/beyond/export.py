@@ -1,37 +1,52 @@
 """Exports a run's encoder and decoder, and compares each exported file with the model."""
 
-import importlib.util
+import json
 import shutil
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
+from shared.beyond.onnx_files import BATCH, SIGNATURES, has_onnx, load_onnx
+from shared.machine.checks import UsageError
 from shared.run.folder import EXPORTED
 from shared.seeds import seed_of
 
-__all__ = ["export_run", "has_onnx"]
+__all__ = ["Exported", "export_run"]
 
-ONNX_PACKAGES = ("tf2onnx", "onnxruntime")  # to write, and to check what was written
+SIGNATURE_FILE = "signature.json"
 CHECKED = 100  # images and points
 # The exported graphs are not compiled by XLA, so their sums over 784 pixels are in another order.
 # Each float32 error is about 1e-7 of a sum of terms of that size.
 TOLERANCE = 1e-5
 
 
-def export_run(directory, implementation, exporter, model, input_dim):
+class Exported(NamedTuple):
+    """What an export has written."""
+
+    differences: dict
+    """{path: largest difference from the model} of each part: |a - b| / (1 + |b|), which is
+    relative for large values."""
+    refusal: str | None
+    """Why there are no ONNX files although their packages are installed."""
+
+
+def export_run(directory, implementation, exporter, model, input_dim, values=None):
     """Writes a model's encoder and decoder to `exported/` of its run, completely or not at all.
 
-    SavedModels are always written, ONNX files if ONNX_PACKAGES are installed.
+    SavedModels are always written, and ONNX files if their packages are installed and ONNX has
+    the operations of the model. `signature.json` says what each part takes and returns.
 
     Args:
         directory: folder of the run.
         implementation: functions of an implementation; `encode` and `decode` are used.
         exporter: its module `beyond.export`.
         model: the run's model.
-        input_dim: pixels per image.
+        input_dim: pixels per image, times channels.
+        values: what config.json of the run holds, for `signature.json`; None for a model without
+            a run.
     Returns:
-        {path: largest difference from the model} of each part: |a - b| / (1 + |b|), which is
-        relative for large values.
+        Exported
     Raises:
         ArithmeticError: the outputs of an exported file differ from those of the model.
     """
@@ -47,9 +62,8 @@ def export_run(directory, implementation, exporter, model, input_dim):
     }
     exporter.export(model, partial)
     parts = {name: exporter.load_exported(partial / name) for name in wanted}
-    if has_onnx():
-        exporter.export(model, partial, onnx=True)
-        parts |= {f"{name}.onnx": _onnx(partial / f"{name}.onnx") for name in wanted}
+    files, refusal = _onnx_parts(exporter, model, partial) if has_onnx() else ({}, None)
+    parts |= files
     differences = {}
     for part, function in parts.items():
         inputs, outputs = wanted[part.removesuffix(".onnx")]
@@ -60,21 +74,37 @@ def export_run(directory, implementation, exporter, model, input_dim):
         )
         if not differences[final / part] < TOLERANCE:
             raise ArithmeticError(f"{part} differs from the model by {differences[final / part]}")
+    text = json.dumps(_signature(model.config, input_dim, list(parts), values), indent=2)
+    (partial / SIGNATURE_FILE).write_text(text + "\n", encoding="utf-8")
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
-    return differences
+    return Exported(differences, refusal)
 
 
-def has_onnx():
-    """Returns whether the packages that write and check ONNX files are installed."""
-    return all(importlib.util.find_spec(name) for name in ONNX_PACKAGES)
+def _onnx_parts(exporter, model, directory):
+    """Returns {file: function} of the ONNX files, and None; or {}, and why there are none."""
+    paths = [directory / f"{name}.onnx" for name in SIGNATURES]
+    try:
+        exporter.export(model, directory, onnx=True)
+        return {path.name: load_onnx(path) for path in paths}, None
+    except UsageError as error:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        return {}, str(error)
 
 
-def _onnx(path):
-    """Loads an ONNX file as a function from an array to {output name: array}."""
-    import onnxruntime
+def _signature(config, input_dim, files, values):
+    """Returns the content of `signature.json`: what a program without this project must know."""
+    widths = {"x": input_dim, "z": config.latent_dim}
+    widths |= dict.fromkeys(("z_mean", "z_log_var"), config.latent_dim)
 
-    session = onnxruntime.InferenceSession(path)
-    names = [output.name for output in session.get_outputs()]
-    (given,) = session.get_inputs()
-    return lambda inputs: dict(zip(names, session.run(None, {given.name: inputs}), strict=True))
+    def tensors(names):
+        return [{"name": n, "shape": [BATCH, widths[n]], "dtype": "float32"} for n in names]
+
+    parts = {}
+    for part, (inputs, outputs) in SIGNATURES.items():
+        outputs = [n for n in outputs if n != "z_log_var" or config.posterior == "gaussian"]
+        parts[part] = {"inputs": tensors(inputs), "outputs": tensors(outputs)}
+    shape = None if values is None else values["data"]["image_shape"]
+    pixels = {"range": [0, 1], "image_shape": shape, "order": "row by row, channels last"}
+    return {"files": files, **parts, "pixels": pixels, "run": values}

@@ -7,6 +7,7 @@ folder from then on. Slow imports are inside the functions, so that bad input is
 import dataclasses
 import math
 import os
+import sys
 from pathlib import Path
 
 from shared.command.implementation import import_beyond, import_implementation
@@ -247,11 +248,12 @@ def export(package, command):
         package: "keras_vae" or "tf_vae".
         command: shared.command.line.Export.
     Returns:
-        int, the exit status 0.
+        int, the exit status: 1 if ONNX files were to be written and could not, otherwise 0.
     Raises:
         UsageError: there is no finished run, or Keras uses another backend than TensorFlow.
     """
-    from shared.beyond.export import export_run, has_onnx
+    from shared.beyond.export import export_run
+    from shared.beyond.onnx_files import has_onnx
     from shared.run.folder import locked, read_run_weights
 
     if (name := backend()) != BACKENDS[0]:
@@ -267,9 +269,13 @@ def export(package, command):
         model, _ = implementation.load(command.dir)
         input_dim = math.prod(values["data"]["image_shape"])
         exporter = import_beyond(package, "export")
-        parts = export_run(command.dir, implementation, exporter, model, input_dim)
-    for path, difference in parts.items():
+        exported = export_run(
+            command.dir, implementation, exporter, model, input_dim, values=values
+        )
+    for path, difference in exported.differences.items():
         print(f"{path}: loaded again, it differs from the model by at most {difference:.1e}")
     if not has_onnx():
         print("no ONNX files were written; to get them: pip install -r requirements/extras.txt")
-    return 0
+    if exported.refusal:
+        print(f"{exported.refusal}; only SavedModels were written", file=sys.stderr)
+    return 1 if exported.refusal else 0

@@ -24,6 +24,7 @@ __all__ = [
     "image_input",
     "keras_variables",
     "layers_in",
+    "listed",
     "takes_training",
 ]
 
@@ -149,6 +150,12 @@ def has_penalty(networks, inputs):
             network(x, training=True)
         found = found or bool(scope.losses) or bool(network.losses)
     return found
+
+
+def listed(config, q):
+    """Returns the outputs of an encoder in a list; a Keras model returns its only output bare."""
+    bare = config.posterior == "delta" and not isinstance(q, (list, tuple, dict))
+    return [q] if bare else q
 
 
 def convolves(variables):

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from shared.beyond import export
+from shared.beyond import export, onnx_files
 from shared.command.implementation import import_beyond
 from shared.config import recipe
 from shared.run.folder import read_config
@@ -29,7 +29,7 @@ def exported(request, implementation, tmp_path):
 
 
 def test_saved_models_are_the_model(exported):
-    differences = export.export_run(*exported)
+    differences = export.export_run(*exported).differences
     saved = [path for path in differences if path.suffix == ""]
     assert [path.name for path in saved] == ["encoder", "decoder"]
     assert all((path / "saved_model.pb").exists() for path in saved)
@@ -82,7 +82,7 @@ def test_training_on_removes_the_export_of_the_old_weights(implementations, data
 
 @pytest.mark.extras
 def test_onnx_files_are_the_model(exported):
-    differences = export.export_run(*exported)
+    differences = export.export_run(*exported).differences
     assert [path.name for path in differences] == [
         "encoder",
         "decoder",
@@ -96,7 +96,7 @@ def test_onnx_files_are_the_model(exported):
 def test_an_onnx_file_takes_any_number_of_images(exported):
     folder, implementation, _, model, input_dim = exported
     export.export_run(*exported)
-    encode = export._onnx(folder / "exported" / "encoder.onnx")
+    encode = onnx_files.load_onnx(folder / "exported" / "encoder.onnx")
     for n in (1, 7):
         x = np.full((n, input_dim), 0.5, np.float32)
         # float32 sums in another order than XLA's

@@ -142,6 +142,27 @@ def test_outputs_may_come_as_a_tuple_and_by_a_function(implementation, data):
     assert implementation.gather(model) == {}  # this network has no weights
 
 
+DELTA = {
+    "a function with a list": lambda x: [x[:, :2]],
+    "a function without a list": lambda x: x[:, :2],
+    # Keras returns the only output of a model without its list, but not of a symbolic call.
+    "a Keras model": keras.Sequential([keras.layers.Dense(2, kernel_initializer="ones")]),
+}
+
+
+@pytest.mark.parametrize("encoder", DELTA.values(), ids=DELTA.keys())
+def test_the_only_output_of_an_encoder_may_come_without_a_list(implementation, data, encoder):
+    config = recipe("post-keras", steps=2, posterior="delta")
+    decoder = keras.Sequential([keras.layers.Dense(36)])
+    model = implementation.assemble(encoder, lambda z: {"logits": decoder(z)}, config, 36)
+    z_mean, z_log_var = implementation.encode(model, data.x_test)
+    expected = keras.tree.flatten(encoder(data.x_test))[0]
+    np.testing.assert_allclose(z_mean, expected, rtol=1e-6)  # a float32 sum over 36 pixels
+    assert np.isneginf(z_log_var).all()
+    log_likelihood, kl = implementation.elbo_terms(model, data.x_test, config)
+    assert log_likelihood.shape == kl.shape == (len(data.x_test),) and not kl.any()
+
+
 @pytest.mark.parametrize(
     "encoder, decoder, changes, message",
     [

@@ -59,7 +59,7 @@ def test_the_top_of_shared_is_what_a_reader_of_the_core_needs():
 
 
 def test_imports_run_one_way():
-    upward = {"keras_vae", "tf_vae", "reproduce", "tests", "benchmarks"}
+    upward = {"keras_vae", "tf_vae", "reproduce", "tests", "benchmarks", "examples"}
     for path in (ROOT / "shared").rglob("*.py"):
         assert not imports(path) & upward, path
         # TensorFlow has the message types of XLA's programs.
@@ -176,6 +176,7 @@ def test_blocks_have_the_same_headings(name):
 def test_every_import_from_the_project_exists():
     """Also in benchmarks and notebooks, which no other test imports."""
     files = [*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "notebooks").glob("*.py")]
+    files += (ROOT / "examples").glob("*.py")
     for path in [*files, *(ROOT / "tests").rglob("*.py"), ROOT / "reproduce.py"]:
         for node in ast.walk(ast.parse(path.read_text())):
             ours = ("shared", "keras_vae", "tf_vae")

@@ -2,6 +2,7 @@
 
 import tensorflow as tf
 
+from shared.beyond.onnx_files import write_onnx
 from shared.likelihoods import mean_image
 
 __all__ = ["export", "load_exported"]
@@ -10,23 +11,30 @@ __all__ = ["export", "load_exported"]
 def export(model, directory, onnx=False):
     """Writes `encoder` (x to z_mean and z_log_var, without noise) and `decoder` (z to mean image).
 
+    Names and order of inputs and outputs are those of shared.beyond.onnx_files.SIGNATURES.
+
     Args:
-        model: VAE.
+        model: VAE, of `build` or of `assemble`.
         directory: pathlib.Path of a folder, in which each part is a folder or, with `onnx`, a file.
         onnx: whether to write .onnx files instead of SavedModels; needs the package tf2onnx.
+    Raises:
+        UsageError: ONNX lacks an operation of the model; then there is no .onnx file.
     """
-    for name, part in _parts(model).items():
-        if onnx:
-            import tf2onnx
-
-            path = directory / f"{name}.onnx"
-            tf2onnx.convert.from_function(part, part.input_signature, output_path=path)
-        else:
-            tf.saved_model.save(model, directory / name, signatures=part)
+    parts = _parts(model)
+    if onnx:
+        write_onnx(parts, directory, _convert)
+        return
+    for name, part in parts.items():
+        module = tf.Module()
+        module.serve = part  # as in the SavedModels of Keras
+        # A SavedModel holds what the module refers to: here all that the part reads.
+        module.read = part.get_concrete_function().graph.variables
+        signatures = {"serve": part, "serving_default": part}
+        tf.saved_model.save(module, directory / name, signatures=signatures)
 
 
 def _parts(model):
-    """Returns the two deterministic functions, with named outputs."""
+    """Returns the two deterministic functions, with named inputs and outputs."""
     config = model.config
 
     # encode
@@ -43,14 +51,16 @@ def _parts(model):
     return {"encoder": encoder, "decoder": decoder}
 
 
+def _convert(part, path):
+    """Writes a part as an ONNX file."""
+    import tf2onnx
+
+    tf2onnx.convert.from_function(part, part.input_signature, output_path=path)
+
+
 def load_exported(path):
     """Loads an exported SavedModel as a function from an array to {output name: array}."""
     module = tf.saved_model.load(path)
-    function = module.signatures["serving_default"]
-    (name,) = function.structured_input_signature[1]
-
-    def call(inputs, module=module):  # the default value keeps the module alive
-        outputs = function(**{name: tf.constant(inputs)})
-        return {key: output.numpy() for key, output in outputs.items()}
-
-    return call
+    return lambda inputs: {
+        name: output.numpy() for name, output in module.serve(tf.constant(inputs)).items()
+    }

@@ -1,0 +1,1 @@
+"""Networks and models of one's own; a notebook and the tests import them from here."""
