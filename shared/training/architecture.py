@@ -18,7 +18,7 @@ from shared.run.files import read_text
 from shared.run.network import KEPT, check_same
 from shared.seeds import seed_of
 
-__all__ = ["check_architecture", "keep", "kept_networks", "networks_of"]
+__all__ = ["check_architecture", "keep", "kept_networks", "kept_text", "networks_of"]
 
 # The modules whose classes a kept architecture may name, and classes in them that hold code or
 # read files.
@@ -150,12 +150,29 @@ def check_architecture(directory, kept, network, pair):
     """
     if kept["kept"] != "architecture":
         return
+    if kept_text(directory, kept) is None and network.sha256 == kept["sha256"]:
+        return  # the file is missing or damaged, and is written again
     found, wanted = (_plain(each) for each in (_architecture(pair), _read(directory)))
     if found != wanted:
         raise UsageError(
             f"the network {network.name} has changed since {directory} was trained:"
             f" {_difference(wanted, found)}; give the network of the run, or another --out"
         )
+
+
+def kept_text(directory, kept):
+    """Returns the text of the file in which a folder keeps a network; None if it is damaged.
+
+    Args:
+        directory: folder of the run.
+        kept: the entry "network" of its config.json.
+    """
+    name = KEPT[kept["kept"]]
+    try:
+        verify(directory, name)
+        return read_text(Path(directory) / name)
+    except (FileNotFoundError, UsageError):
+        return None
 
 
 def _architecture(pair):

@@ -11,10 +11,9 @@ from typing import NamedTuple
 import numpy as np
 
 from shared.machine.checks import UsageError
-from shared.run.files import read_text
-from shared.run.network import KEPT, network_of
+from shared.run.network import network_of
 from shared.run.state import Run, check_checkpoint_steps
-from shared.training.architecture import keep, kept_networks, networks_of
+from shared.training.architecture import keep, kept_networks, kept_text, networks_of
 from shared.training.optimizer import build_optimizer, reset_optimizer
 from shared.training.record import EpochRecord
 from shared.training.variables import assign, gather, restore, snapshot
@@ -138,10 +137,8 @@ def build_model(implementation, run):
         xla = kept["jit_compile"]
     model = implementation.assemble(*pair, config, data.input_dim, xla)
     if run.directory is not None:
-        if run.network is None:
-            run.keep_network(kept, read_text(run.directory / KEPT[kept["kept"]]))
-        else:
-            run.keep_network(*keep(run.network, pair, model))
+        text = kept and kept_text(run.directory, kept)
+        run.keep_network(*((kept, text) if text else keep(run.network, pair, model)))
     return model
 
 
