@@ -2,6 +2,8 @@
 
 Trained on the digits, with reconstructions in conv.png:
     python examples/conv.py
+A run with a folder, of your own images:
+    python -m keras_vae train --network examples/conv.py:networks --data photos
 """
 
 import sys
@@ -25,16 +27,14 @@ def networks(config, image_shape):
         config: shared.config.Config, with latent_dim, posterior and likelihood.
         image_shape: (rows, columns) or (rows, columns, channels) of an image.
     Returns:
-        encoder: keras.Model of x (batch, rows · columns · channels) that returns
+        encoder: keras.Model of x (batch, rows, columns, channels) that returns
             [z_mean, z_log_var], or [z_mean] for a delta posterior.
         decoder: keras.Model of z (batch, latent_dim) that returns a dict of the outputs that the
-            likelihood needs, such as {"logits": (batch, rows · columns · channels)}.
+            likelihood needs, such as {"logits": (batch, rows, columns, channels)}.
     """
     rows, columns, channels = (*image_shape, 1)[:3]
-    input_dim = rows * columns * channels
 
-    x = keras.Input((input_dim,), name="x")
-    h = layers.Reshape((rows, columns, channels))(x)
+    x = h = keras.Input((rows, columns, channels), name="x")
     for filters in (16, 32):
         h = layers.Conv2D(filters, activation="relu", **SAME)(h)
     down, across = h.shape[1:3]  # a quarter of the image, rounded up
@@ -48,10 +48,9 @@ def networks(config, image_shape):
     h = layers.Conv2DTranspose(16, activation="relu", **SAME)(h)
     extra = ((0, 4 * down - rows), (0, 4 * across - columns))  # what rounding up has added
     heads = {}
-    for name, width in head_widths(config, input_dim).items():
-        # One output per channel or, with a categorical likelihood, per channel and level.
-        head = layers.Conv2DTranspose(width // (rows * columns), name=name, **SAME)(h)
-        heads[name] = layers.Flatten()(layers.Cropping2D(extra)(head))
+    # One output per channel or, with a categorical likelihood, per channel and level.
+    for name, width in head_widths(config, channels).items():
+        heads[name] = layers.Cropping2D(extra)(layers.Conv2DTranspose(width, name=name, **SAME)(h))
     return encoder, keras.Model(z, heads)
 
 
@@ -82,10 +81,7 @@ def main(
     config = recipe("post-keras", optimizer="adam", latent_dim=latent_dim, epochs=epochs, seed=seed)
     images = load_data(data)
     vae = import_implementation(implementation)
-    keras.utils.set_random_seed(seed)
-    pair = networks(config, images.image_shape)
-    model = vae.assemble(*pair, config, images.input_dim, jit_compile=False)
-    model, _ = vae.train(config, images, model=model)
+    model, _ = vae.train(config, images, network=networks)
     measured = vae.evaluate(model, images.x_test, config)
     print(f"test loss {measured['loss']:.2f} nats, of which KL {measured['kl']:.2f}")
     x = images.x_test[:: max(1, images.n_test // 15)][:15]  # of all classes, if they are sorted

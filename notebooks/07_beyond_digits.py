@@ -118,8 +118,8 @@ show(lessons.image_rows(rows, data.image_shape, "Reconstructions from eight late
 
 # %% [markdown]
 # The convolutional pair has an eighth of the weights, and a lower loss: neighbouring pixels share what is learned about
-# them. (It is trained without XLA, whose convolutions on a CPU are slow; then the two implementations agree closely,
-# but not in every bit.) Which of the two would you choose? The *validation* loss decides.
+# them. (It is trained without XLA, whose convolutions on a CPU are slow; the two implementations have equal bits
+# without it, too.) Which of the two would you choose? The *validation* loss decides.
 # Only after the choice do we look at the test set, once, for the chosen model:
 
 # %%
