@@ -27,6 +27,7 @@ from shared.measure.parity import compare, parity_report
 from shared.measure.spread import read_seeds, train_seeds
 from shared.run.files import write_json
 from shared.run.folder import locked, read_run_weights
+from shared.run.network import network_of
 from shared.run.state import Run
 from shared.show.figures.animation import animate, read_frames
 from shared.show.figures.of_run import draw_figures
@@ -61,6 +62,8 @@ class Reproduce:
     quick: FlagCreatePairsOff[bool] = False
     """A first result in a minute: --data mnist-5k --epochs 5 --steps None --out runs/quick, where
     these are not given, without the relay and the range over seeds."""
+    network: str | None = None
+    """FILE.py:FUNCTION of your own networks, as for train; with it, only post-keras is trained."""
     animate: FlagCreatePairsOff[bool] = False
     """Train post-keras once more for latent.gif, the latent plane epoch by epoch, and for a slider
     through all epochs on the page."""
@@ -88,18 +91,23 @@ def reproduce(job):
             "post-keras", epochs=max(job.epochs), picture_epochs=job.epochs, seed=job.seed
         )
     }
-    if job.steps is not None:
+    network = network_of(job.network)
+    if network is not None and job.animate:
+        raise UsageError("--animate draws the dense network; leave it out, or leave out --network")
+    if job.steps is not None and network is None:
         configs["post-tf"] = recipe("post-tf", steps=job.steps, seed=job.seed)
     _check_folder(job)
     data = load_data(job.data)
     runs = [
-        Run(job.out / folder / name, config, data, package, job.resume, job.overwrite).check()
+        Run(
+            job.out / folder / name, config, data, package, job.resume, job.overwrite, network
+        ).check()
         for name, config in configs.items()
         for folder, package in IMPLEMENTATIONS.items()
     ]
-    relay_runs = [] if job.quick else _relay_runs(job, configs["post-keras"], data)
+    relay_runs = [] if job.quick else _relay_runs(job, configs["post-keras"], data, network)
     with locked(job.out):
-        return _reproduce(job, configs, data, runs, relay_runs)
+        return _reproduce(job, configs, data, runs, relay_runs, network)
 
 
 def _check_folder(job):
@@ -116,8 +124,8 @@ def _check_folder(job):
         raise UsageError(f"{job.out} already holds results; give --resume, --overwrite or --out")
 
 
-def _reproduce(job, configs, data, runs, relay_runs):
-    modules = {each: import_implementation(name) for each, name in IMPLEMENTATIONS.items()}
+def _reproduce(job, configs, data, runs, relay_runs, network):
+    modules = {e: import_implementation(name, network) for e, name in IMPLEMENTATIONS.items()}
     for path in (*job.out.glob(".*.partial"), *(job.out / name for name in FILES)):
         if job.overwrite or path.suffix == ".partial":  # from a process that was killed
             path.unlink(missing_ok=True)
@@ -160,7 +168,7 @@ def _train(run, implementation, job, advance, say):
     if run.complete:
         say(f"{name}: already complete")
         return
-    options = {"verbose": 0, "on_epoch": on_epoch_of(run, name, advance)}
+    options = {"verbose": 0, "on_epoch": on_epoch_of(run, name, advance), "network": run.network}
     with locked(run.directory):
         model, done = implementation.train(
             run.config, data, run.directory, job.resume, job.overwrite, **options
@@ -172,11 +180,13 @@ def _train(run, implementation, job, advance, say):
     say(f"{name}: test loss {metrics['test_loss']['value']:.2f}, {seconds:.0f} s of training")
 
 
-def _relay_runs(job, config, data):
+def _relay_runs(job, config, data, network):
     """Returns the short run that both implementations train, and the same run by tf_vae alone."""
     config = dataclasses.replace(config, epochs=RELAY_EPOCHS, picture_epochs=(RELAY_EPOCHS,))
     return [
-        Run(job.out / name, config, data, "tf_vae", not job.overwrite, job.overwrite).check()
+        Run(
+            job.out / name, config, data, "tf_vae", not job.overwrite, job.overwrite, network
+        ).check()
         for name in ("relay", "undisturbed")
     ]
 
@@ -186,6 +196,7 @@ def _relay(job, runs, modules, advance):
     relay, undisturbed = runs
     half = dataclasses.replace(relay.config, epochs=RELAY_EPOCHS // 2)
     new = {"overwrite": job.overwrite, "resume": not job.overwrite, "verbose": 0}
+    new["network"] = relay.network
     on_epoch = on_epoch_of(relay, "relay", advance)
     if relay.step < half.total_steps(relay.data.n_train):
         modules["keras"].train(half, relay.data, relay.directory, **new, on_epoch=on_epoch)

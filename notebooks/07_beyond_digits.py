@@ -51,7 +51,7 @@ from shared.data import load_data
 from shared.measure import diagnostics
 from shared.show.figures import lessons
 from tf_vae.evaluate import elbo_terms, evaluate
-from tf_vae.model import assemble, decode, encode
+from tf_vae.model import decode, encode
 from tf_vae.train import train
 
 whole = load_data("mnist-5k")
@@ -87,23 +87,18 @@ print(
 # ## 1. Convolutions
 #
 # The encoder may be any network that returns $\mu$ and $\log\sigma^2$, and the decoder any network that returns the
-# logits of the pixels. `assemble` joins them with the objective and the noise of the project. We compare a small
-# convolutional pair with the dense network of the recipe, at eight latents each. The pair is in `examples/conv.py`,
-# written for images of any size and for any likelihood; copy it for your own data.
+# logits of the pixels. `train` takes a function that returns both, and joins them with the objective and the noise of
+# the project. We compare a small convolutional pair with the dense network of the recipe, at eight latents each. The
+# pair is in `examples/conv.py`, written for images of any size and for any likelihood; copy it for your own data.
 
 # %%
 print(inspect.getsource(conv.networks))
 
 # %%
 config = recipe("post-keras", optimizer="adam", latent_dim=8, epochs=fast(20, 1))
-keras.utils.set_random_seed(0)  # of the initial weights, which are not the recipe's
-pair = conv.networks(config, data.image_shape)
-convolutional = assemble(*pair, config, data.input_dim, jit_compile=False)
-
-models = {"dense": None, "convolutional": convolutional}
-runs = {}
-for name, model in models.items():
-    models[name], runs[name] = train(config, data, model=model, verbose=0)
+models, runs = {}, {}
+for name, network in {"dense": None, "convolutional": conv.networks}.items():
+    models[name], runs[name] = train(config, data, network=network, verbose=0)
     count = sum(int(np.prod(v.shape)) for v in models[name].trainable_variables)
     last = runs[name].history[-1]
     print(

@@ -181,7 +181,8 @@ def write_page(out, configs, data, parity, implementation, seeds=None, frames=No
 
 def _recipe_section(out, name, config, data, same, implementation, frames):
     """Returns the section of a recipe: its explorer or its figures, and the loss of both runs."""
-    if explorable(config, data):
+    dense = read_config(out / "keras" / name).get("network") is None
+    if dense and explorable(config, data):
         text = f"{name}, {data.name}. {SAME if same else DIFFERENT}"
         contents = explorer_data(
             out / "keras" / name, data, implementation.load, implementation.encode, frames
