@@ -18,7 +18,7 @@ CHECKED = 100  # images and points
 TOLERANCE = 1e-5
 
 
-def export_run(directory, implementation, exporter, model, input_dim):
+def export_run(directory, implementation, exporter, model, input_dim, best=False):
     """Writes a model's encoder and decoder to `exported/` of its run, completely or not at all.
 
     SavedModels are always written, ONNX files if ONNX_PACKAGES are installed.
@@ -29,13 +29,15 @@ def export_run(directory, implementation, exporter, model, input_dim):
         exporter: its module `beyond.export`.
         model: the run's model.
         input_dim: pixels per image.
+        best: whether the model has the weights of the best epoch, which go to `exported_best/`.
     Returns:
         {path: largest difference from the model} of each part: |a - b| / (1 + |b|), which is
         relative for large values.
     Raises:
         ArithmeticError: the outputs of an exported file differ from those of the model.
     """
-    final, partial = (Path(directory) / folder for folder in EXPORTED)
+    folders = EXPORTED[2:] if best else EXPORTED[:2]
+    final, partial = (Path(directory) / folder for folder in folders)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     random = np.random.RandomState(seed_of(0, "export"))

@@ -8,7 +8,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcommand
@@ -64,6 +64,8 @@ class Evaluate:
     """Folder of the run."""
     data: str | None = None
     """Data to evaluate on, named as for train; the default is the data of the run."""
+    weights: Literal["last", "best"] = "last"
+    """Weights of the end of the run, or of its best epoch, which a run with --patience keeps."""
     samples: int = 10
     """Samples of q(z|x) per test image, for the ELBO and its standard error."""
     importance_samples: int | None = None
@@ -86,6 +88,8 @@ class Sample:
 
     dir: Positional[Path]
     """Folder of the run."""
+    weights: Literal["last", "best"] = "last"
+    """Weights of the end of the run, or of its best epoch, which a run with --patience keeps."""
     count: int = 150
     """Number of samples."""
     seed: int | None = None
@@ -98,6 +102,8 @@ class Export:
 
     dir: Positional[Path]
     """Folder of the run; the files are written to its subfolder exported."""
+    weights: Literal["last", "best"] = "last"
+    """Weights of the end of the run, or of its best epoch, which a run with --patience keeps."""
 
 
 def main(package, argv=None):

@@ -8,10 +8,10 @@ import math
 
 import numpy as np
 
-from shared.config import from_dict
-from shared.run.checkpoints import read_checkpoint
+from shared.run.checkpoints import LEARNING_RATE, read_checkpoint
 from shared.run.folder import read_run_weights
-from shared.training.optimizer import NO_SLOTS, optimizer_slots
+from shared.run.stopping import finished_config
+from shared.training.optimizer import NO_SLOTS, constant_rate, optimizer_slots
 
 __all__ = ["assign", "gather", "load_with", "named_variables", "restore", "snapshot"]
 
@@ -28,9 +28,14 @@ def assign(model, weights):
 
 
 def snapshot(model, optimizer):
-    """Returns the weights and the optimizer's slots, {name: array}."""
-    slots = optimizer_slots(model, optimizer)
-    return {**gather(model), **{name: np.array(variable) for name, variable in slots.items()}}
+    """Returns the weights and the optimizer's slots, {name: array}.
+
+    A constant learning rate is there, too, if a callback has changed it from that of the config.
+    """
+    variables, rate = optimizer_slots(model, optimizer), constant_rate(optimizer)
+    if rate is not None and np.array(rate) != np.float32(model.config.learning_rate):
+        variables[LEARNING_RATE] = rate
+    return {**gather(model), **{name: np.array(each) for name, each in variables.items()}}
 
 
 def restore(model, optimizer, path):
@@ -47,6 +52,9 @@ def restore(model, optimizer, path):
     checkpoint = read_checkpoint(path, {name: tuple(v.shape) for name, v in variables.items()})
     for name, variable in variables.items():
         variable.assign(checkpoint.variables[name])
+    rate = constant_rate(optimizer)
+    if LEARNING_RATE in checkpoint.variables and rate is not None:
+        rate.assign(checkpoint.variables[LEARNING_RATE])
     optimizer.iterations.assign(checkpoint.step)
 
 
@@ -73,14 +81,15 @@ def load_with(build):
 
         Args:
             directory: folder of the run.
-            epoch: a pictured epoch, or None for the end of the run.
+            epoch: a pictured epoch, "best" for the weights that a run with patience keeps of its
+                best epoch, or None for the end of the run.
         Returns:
-            model, config
+            model, config: of a run that stopped early, the config has the length at which it did.
         Raises:
             UsageError: the folder holds no run, or it has no such weights.
         """
         values, weights = read_run_weights(directory, epoch)
-        config = from_dict(values)
+        config = finished_config(values)
         model = build(config, math.prod(values["data"]["image_shape"]))
         assign(model, weights)
         return model, config

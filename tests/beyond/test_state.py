@@ -18,7 +18,14 @@ BITS = np.array([0, 2**31, 1, 0x7FC00123, 0x7F7FFFFF, 0xFF7FFFFF], np.uint32)
 def shared_by(index, values, step, running, sum_over_workers):
     """What a worker has after `share_state`: the bits of its variable, its step and means."""
     variable = tf.Variable(values)
-    run = SimpleNamespace(checkpoint=None, step=step, running=running, progress=SimpleNamespace())
+    run = SimpleNamespace(
+        checkpoint=None,
+        step=step,
+        running=running,
+        history=[],
+        stopped=None,
+        progress=SimpleNamespace(),
+    )
     share_state({"a": variable}, run, Cluster(count=2, index=index), sum_over_workers)
     means = getattr(run.progress, "running", {})
     bits = np.array(variable).view(np.uint32).tolist()
