@@ -41,7 +41,7 @@ def share_state(named, run, cluster, sum_over_workers):
     *values, numbers, (step,) = map(np.asarray, state)
     numbers, run.progress.step = numbers.view(np.float32), int(step)
     for variable, value in zip(named.values(), values, strict=True):
-        variable.assign(value.view(np.float32))
+        variable.assign(value.view(np.float32).reshape(variable.shape))  # of a scalar, (1,)
     *means, (seconds, inside), (val_loss, best_epoch), (stop, by_callback) = numbers
     if inside:
         run.progress.running = {**dict(zip(MEANS, means, strict=True)), "seconds": seconds}
