@@ -11,6 +11,7 @@ with a difference is located.
 import concurrent.futures
 import contextlib
 import dataclasses
+import io
 import multiprocessing
 import tempfile
 import traceback
@@ -123,7 +124,8 @@ def outcome(implementation, config, data):
     message, end = "", {}
     with tempfile.TemporaryDirectory() as folder:
         try:
-            implementation.train(config, data, folder, verbose=0)
+            with contextlib.redirect_stderr(io.StringIO()):  # without the note about patience
+                implementation.train(config, data, folder, verbose=0)
         except Stopped as error:
             message = str(error)
         if (Path(folder) / CHECKPOINT).exists():

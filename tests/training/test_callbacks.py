@@ -2,6 +2,7 @@
 
 import dataclasses
 import shutil
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -13,6 +14,7 @@ from shared.config import recipe
 from shared.machine.checks import UsageError
 from shared.run.checkpoints import LEARNING_RATE
 from shared.run.folder import BEST, read_config, read_history, read_run_weights
+from shared.run.stopping import stopping_epoch
 
 # Its validation loss falls for four epochs, and rises in the fifth by 0.7 nats.
 CONFIG = recipe(
@@ -245,6 +247,37 @@ def test_callbacks_of_another_kind_are_refused(
     with pytest.raises(UsageError, match=message) as refusal:
         implementations[name].train(config, data, tmp_path / "run", callbacks=callbacks)
     assert "\n" not in str(refusal.value) and not (tmp_path / "run").exists()
+
+
+def documented(number):
+    """The code of a block in the section of docs/commands.md."""
+    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    return text.split("## Stopping and watching")[1].split("```python\n")[number].split("```")[0]
+
+
+def test_the_documented_callbacks_of_keras(data, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    code = documented(1).replace('load_data("auto")', "data").replace("epochs=50", "epochs=2")
+    scope = {"data": data}
+    exec(code, scope)
+    assert Path("best.keras").exists() and len(read_history("runs/watched")) == 2
+    names = ["EarlyStopping", "ReduceLROnPlateau", "ModelCheckpoint"]
+    assert read_config("runs/watched")["callbacks"] == names
+    assert scope["run"].stopped is None
+
+
+def test_the_documented_functions():
+    """`early` is a patience of 3, and `slower` halves the rate after the tenth epoch."""
+    scope, optimizer = {}, keras.optimizers.SGD(0.5)
+    exec(documented(2), scope)
+    losses = np.random.RandomState(3).permutation(np.linspace(3, 2, 30))
+    rows = [{"epoch": epoch, "val_loss": loss} for epoch, loss in enumerate(losses, start=1)]
+    wanted = stopping_epoch(rows, 3)
+    assert wanted > 4
+    assert [scope["early"](None, optimizer, row) for row in rows].index(True) + 1 == wanted
+    for row in rows[:19]:
+        scope["slower"](None, optimizer, row)
+    assert float(optimizer.learning_rate) == 0.25
 
 
 @pytest.mark.extras
