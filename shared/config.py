@@ -22,6 +22,7 @@ ADDED = {
     "train_samples": 1,
     "order": "shuffle",
     "rmsprop_epsilon": "outside",
+    "patience": None,
 }
 # (least, most) of the numbers whose limits are not those of their type: integers from 1 to
 # INT32_MAX, and floats of at least FLOAT32_MIN.
@@ -74,6 +75,9 @@ class Config:
     """Length of the run in epochs; give either epochs or steps."""
     steps: int | None = None
     """Length of the run in steps; give either epochs or steps."""
+    patience: int | None = None
+    """Epochs without a better val_loss after which training stops; weights_best.npz keeps the best.
+    val_loss is of x_valid or, if the data have none, of the test images."""
     picture_epochs: tuple[int, ...] = (5, 50)
     """Epochs whose weights are saved and drawn; the last epoch is always included."""
     step_losses: bool = False

@@ -3,9 +3,11 @@
 import functools
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from shared.data import evaluation_images
+from shared.machine.checks import UsageError
 from shared.objective import objective_loss
 from shared.run.schemas import LOGS, MEANS, PENALTY
 from shared.seeds import seed_of
@@ -70,6 +72,7 @@ class Steps:
             optimizer: a Keras optimizer built on `model.trainable_variables`.
             dtype: type of the stored images, uint8 or float32.
         """
+        self.model, self.optimizer = model, optimizer
         names = [*MEANS, PENALTY] if model.penalty else MEANS
         self.means = {name: keras.metrics.Mean(name) for name in names}
         self.losses = StepLosses() if model.config.step_losses else None
@@ -140,7 +143,7 @@ class Steps:
 IMAGES = 12800  # at most so many are in memory for one call
 
 
-def run_epochs(steps, run, record, verbose=1, validated=True):
+def run_epochs(steps, run, record, verbose=1, validated=True, callbacks=()):
     """Trains the remaining epochs of a run.
 
     Args:
@@ -149,6 +152,7 @@ def run_epochs(steps, run, record, verbose=1, validated=True):
         record: shared.training.record.EpochRecord.
         verbose: 1 for a progress bar, 0 for no output.
         validated: whether the loss of the held-out images is computed after each epoch.
+        callbacks: functions of (model, optimizer, row), called before the epoch is recorded.
     """
     config, data = run.config, run.data
     noise_seed = tf.constant(seed_of(config.seed, "noise"))
@@ -156,6 +160,8 @@ def run_epochs(steps, run, record, verbose=1, validated=True):
     # As `evaluation_batches`, but the pixels are drawn once and read in every epoch.
     held_out = evaluation_images(data.held_out, config) if validated else ()
     for epoch, start, end in config.epoch_ends(data.n_train, run.step):
+        if run.stopped:
+            break
         if verbose:
             print(f"Epoch {epoch}/{config.total_epochs(data.n_train)}")
         bar = progress_bar(end - start, verbose)
@@ -177,7 +183,10 @@ def run_epochs(steps, run, record, verbose=1, validated=True):
             logs = steps.logs(reset=True)
             values |= {f"val_{name}": logs[name] for name in MEANS}
         bar(end - start, lambda values=values: values, finalize=True)
-        record.finish(values)
+        row = record.row(values)
+        answers = [each(steps.model, steps.optimizer, dict(row)) for each in callbacks]
+        # An answer may be anything, e.g. an assigned variable; True alone ends the training.
+        record.finish(values, any(isinstance(a, bool | np.bool_) and a for a in answers))
 
 
 def progress_bar(target, verbose):
@@ -217,6 +226,23 @@ def prepare(model, optimizer, run, checkpoint_steps):
     return Steps(model, optimizer, stored_type(run.data.train))
 
 
-IMPLEMENTATION = Implementation("tf_vae", build, assemble, prepare, run_epochs)
+def check_callbacks(callbacks, config):
+    """Checks that the loop can call the callbacks.
+
+    Args:
+        callbacks: list.
+        config: shared.config.Config, which excludes none.
+    Raises:
+        UsageError: one is no function.
+    """
+    for number, each in enumerate(callbacks):
+        if isinstance(each, type) or not callable(each):
+            raise UsageError(
+                f"callbacks[{number}] is {each!r}; tf_vae takes functions of"
+                " (model, optimizer, row), and callbacks of Keras only keras_vae"
+            )
+
+
+IMPLEMENTATION = Implementation("tf_vae", build, assemble, prepare, run_epochs, check_callbacks)
 train = train_with(IMPLEMENTATION)
 step_losses = step_losses_with(IMPLEMENTATION)

@@ -19,8 +19,9 @@ from shared.beyond.distributed.state import share_state
 from shared.beyond.distributed.supervisor import run_child
 from shared.machine.checks import UsageError
 from shared.machine.process import end_process
+from shared.run.checkpoints import LEARNING_RATE
 from shared.run.state import Run
-from shared.training.optimizer import build_optimizer, optimizer_slots
+from shared.training.optimizer import build_optimizer, constant_rate, optimizer_slots
 from shared.training.record import EpochRecord
 
 __all__ = ["train"]
@@ -44,6 +45,8 @@ def train(job):
 
         # restore
         named = {**model.named_weights, **optimizer_slots(model, optimizer)}
+        if (rate := constant_rate(optimizer)) is not None:
+            named[LEARNING_RATE] = rate
         share_state(named, run, cluster, _sum_over_workers)
         optimizer.iterations.assign(run.step)
         n, every = data.n_train, job.checkpoint_steps

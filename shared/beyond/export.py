@@ -31,7 +31,7 @@ class Exported(NamedTuple):
     """Why there are no ONNX files although their packages are installed."""
 
 
-def export_run(directory, implementation, exporter, model, input_dim, values=None):
+def export_run(directory, implementation, exporter, model, input_dim, values=None, best=False):
     """Writes a model's encoder and decoder to `exported/` of its run, completely or not at all.
 
     SavedModels are always written, and ONNX files if their packages are installed and ONNX has
@@ -45,12 +45,14 @@ def export_run(directory, implementation, exporter, model, input_dim, values=Non
         input_dim: pixels per image, times channels.
         values: what config.json of the run holds, for `signature.json`; None for a model without
             a run.
+        best: whether the model has the weights of the best epoch, which go to `exported_best/`.
     Returns:
         Exported
     Raises:
         ArithmeticError: the outputs of an exported file differ from those of the model.
     """
-    final, partial = (Path(directory) / folder for folder in EXPORTED)
+    folders = EXPORTED[2:] if best else EXPORTED[:2]
+    final, partial = (Path(directory) / folder for folder in folders)
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
     random = np.random.RandomState(seed_of(0, "export"))

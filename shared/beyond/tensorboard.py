@@ -19,11 +19,11 @@ __all__ = ["Board", "check_installed"]
 PROJECTED = 2000  # latents; with more, the projector's t-SNE takes minutes
 
 
-def check_installed():
-    """Raises UsageError if the package tensorboard is not installed."""
+def check_installed(name="--tensorboard"):
+    """Raises UsageError if the package tensorboard is not installed, which `name` needs."""
     if importlib.util.find_spec("tensorboard") is None:
         raise UsageError(
-            "--tensorboard needs the package tensorboard: pip install -r requirements/extras.txt"
+            f"{name} needs the package tensorboard: pip install -r requirements/extras.txt"
         )
 
 

@@ -11,7 +11,6 @@ import sys
 from pathlib import Path
 
 from shared.command.implementation import import_beyond, import_implementation
-from shared.config import from_dict
 from shared.machine.backend import BACKENDS, CLUSTER_VARIABLES, backend, check_backend
 from shared.machine.checks import UsageError
 
@@ -45,7 +44,7 @@ def train(package, command):
     network = network_of(command.network)
     run = Run(out, config, data, package, command.resume, command.overwrite, network)
     if run.complete:
-        print(f"{out}: already complete")
+        print(f"{out}: already complete{_stopped(run, advised=True)}")
         return 0
     check_backend(package)
     if (cluster := _cluster(package, command)) is not None:
@@ -82,8 +81,20 @@ def train(package, command):
             board.finish(run.step, figures, implementation.encode(model, x)[0], data.y_test)
         metrics = write_metrics(out, data, measure(out, implementation, model, data))
     _print_metrics(out, metrics)
-    print(f"{out}: finished")
+    print(f"{out}: finished{_stopped(run)}")
     return 0
+
+
+def _stopped(run, advised=False):
+    """Returns what is said of a run that stopped early, and how to continue it, or nothing."""
+    from shared.run.stopping import stop_text
+
+    if run.stopped is None:
+        return ""
+    other = "give a larger --patience or leave it out"
+    if run.stopped["by"] == "callback":
+        other = "give another length or --patience"
+    return f"; {stop_text(run.config, run.stopped)}{f'; {other}' if advised else ''}"
 
 
 def _cluster(package, command):
@@ -103,9 +114,10 @@ def _cluster(package, command):
 
 def _print_metrics(directory, metrics):
     from shared.run.folder import read_config
+    from shared.run.stopping import finished_config
     from shared.show.terminal import metrics_table, print_table
 
-    config = from_dict(values := read_config(directory))
+    config = finished_config(values := read_config(directory))
     step = config.total_steps(values["data"]["n_train"])
     print_table(metrics_table(metrics, f"{directory}: step {step:,}, seed {config.seed}"))
 
@@ -136,13 +148,15 @@ def evaluate(package, command):
     from shared.data import load_data
     from shared.measure import metrics
     from shared.run.folder import locked, read_metrics, read_run_weights, run_data
+    from shared.run.stopping import finished_config
 
     if command.samples < 1:
         raise UsageError(f"--samples is {command.samples}; expected an integer >= 1")
-    values, _ = read_run_weights(command.dir)
+    epoch, best = _chosen(command.weights)
+    values, _ = read_run_weights(command.dir, epoch)
     network = _named_network(command, values)
     read_metrics(command.dir)  # so that a damaged file is reported before the work
-    config = from_dict(values)
+    config = finished_config(values)
     if command.importance_samples is not None:
         metrics.check_bound(config, command.importance_samples)
     if command.exact_images is not None:
@@ -157,7 +171,7 @@ def evaluate(package, command):
         print("note: the mnist-5k digits are training images of mnist, so they are not held out")
     implementation = import_implementation(package, network)
     with locked(command.dir), Progress(console=Console(stderr=True)) as bar:
-        model, _ = implementation.load(command.dir)
+        model, _ = implementation.load(command.dir, epoch)
 
         def task(name):
             number = bar.add_task(name, total=None)
@@ -166,15 +180,20 @@ def evaluate(package, command):
         run = command.dir, implementation, model, data
         measured = [
             metrics.measure(*run, command.samples, task("ELBO")),
-            metrics.measure_z(command.dir, implementation, data, task("use of z")),
+            metrics.measure_z(command.dir, implementation, data, task("use of z"), best),
         ]
         if (k := command.importance_samples) is not None:
             measured += [metrics.measure_bound(*run, k, task(f"importance bound, K = {k}"))]
         if (count := command.exact_images) is not None:
             measured += [metrics.measure_exact(*run, count, task("log p(x) by quadrature"))]
-        written = metrics.write_metrics(command.dir, data, *measured)
+        written = metrics.write_metrics(command.dir, data, *measured, best=best)
     _print_metrics(command.dir, written)
     return 0
+
+
+def _chosen(weights):
+    """Returns the epoch for `load`, and whether it is the best one, from the flag --weights."""
+    return (None, False) if weights == "last" else ("best", True)
 
 
 def figures(package, command):
@@ -189,11 +208,12 @@ def figures(package, command):
         UsageError: there is no finished run, or its data are missing.
     """
     from shared.run.folder import locked, read_run_weights, run_data
+    from shared.run.stopping import finished_config
     from shared.show.figures.of_run import draw_figures
 
     values, _ = read_run_weights(command.dir)
     network = _named_network(command, values)
-    for epoch in from_dict(values).pictured(values["data"]["n_train"]):
+    for epoch in finished_config(values).pictured(values["data"]["n_train"]):
         read_run_weights(command.dir, epoch)
     data = run_data(command.dir)
     implementation = import_implementation(package, network)
@@ -224,20 +244,23 @@ def sample(package, command):
         raise UsageError(f"--count is {command.count}; expected an integer >= 1")
     if command.seed is not None and command.seed < 0:
         raise UsageError(f"--seed is {command.seed}; expected an integer >= 0")
-    values, _ = read_run_weights(command.dir)
+    epoch, best = _chosen(command.weights)
+    values, _ = read_run_weights(command.dir, epoch)
     network = _named_network(command, values)
     implementation = import_implementation(package, network)
+    name = "samples_best" if best else "samples"
     with locked(command.dir):
-        model, config = implementation.load(command.dir)
+        model, config = implementation.load(command.dir, epoch)
         z = prior_samples(config, command.count, command.seed)
         probs = implementation.decode(model, z)
         seed = config.seed if command.seed is None else command.seed
-        text = f"{caption(values)}\nsamples, z ~ N(0, I), seed {seed}"
+        weights = " of the best weights" if best else ""
+        text = f"{caption(values)}\nsamples{weights}, z ~ N(0, I), seed {seed}"
         columns = min(15, command.count)
         figure = plots.image_grid(probs, tuple(values["data"]["image_shape"]), text, columns)
-        save_figure(figure, command.dir, "samples.png")
-        write_product(command.dir, "samples.npz", npz_bytes({"z": z, "probs": probs}))
-    print(command.dir / "samples.png")
+        save_figure(figure, command.dir, f"{name}.png")
+        write_product(command.dir, f"{name}.npz", npz_bytes({"z": z, "probs": probs}))
+    print(command.dir / f"{name}.png")
     return 0
 
 
@@ -262,16 +285,15 @@ def export(package, command):
             " KERAS_BACKEND=tensorflow, which reads the runs of any backend"
         )
 
-    values, _ = read_run_weights(command.dir)
+    epoch, best = _chosen(command.weights)
+    values, _ = read_run_weights(command.dir, epoch)
     network = _named_network(command, values)
     implementation = import_implementation(package, network)
     with locked(command.dir):
-        model, _ = implementation.load(command.dir)
+        model, _ = implementation.load(command.dir, epoch)
         input_dim = math.prod(values["data"]["image_shape"])
         exporter = import_beyond(package, "export")
-        exported = export_run(
-            command.dir, implementation, exporter, model, input_dim, values=values
-        )
+        exported = export_run(command.dir, implementation, exporter, model, input_dim, values, best)
     for path, difference in exported.differences.items():
         print(f"{path}: loaded again, it differs from the model by at most {difference:.1e}")
     if not has_onnx():

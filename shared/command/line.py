@@ -8,7 +8,7 @@ import shlex
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import tyro
 from tyro.conf import FlagCreatePairsOff, OmitArgPrefixes, Positional, subcommand
@@ -67,6 +67,8 @@ class Evaluate:
     """Folder of the run."""
     data: str | None = None
     """Data to evaluate on, named as for train; the default is the data of the run."""
+    weights: Literal["last", "best"] = "last"
+    """Weights of the end of the run, or of its best epoch, which a run with --patience keeps."""
     samples: int = 10
     """Samples of q(z|x) per test image, for the ELBO and its standard error."""
     importance_samples: int | None = None
@@ -93,6 +95,8 @@ class Sample:
 
     dir: Positional[Path]
     """Folder of the run."""
+    weights: Literal["last", "best"] = "last"
+    """Weights of the end of the run, or of its best epoch, which a run with --patience keeps."""
     count: int = 150
     """Number of samples."""
     seed: int | None = None
@@ -109,6 +113,8 @@ class Export:
     """Folder of the run; the files are written to its subfolder exported."""
     network: str | None = None
     """FILE.py:FUNCTION of the run's own networks, if they are not of Keras' own layers."""
+    weights: Literal["last", "best"] = "last"
+    """Weights of the end of the run, or of its best epoch, which a run with --patience keeps."""
 
 
 def main(package, argv=None):

@@ -12,11 +12,11 @@ import time
 
 import numpy as np
 
-from shared.config import from_dict
 from shared.data import evaluation_images, pixels_of, training_images
 from shared.machine.checks import UsageError
 from shared.machine.versions import versions
-from shared.run.folder import read_config, read_metrics, store_metrics
+from shared.run.folder import read_config, read_history, read_metrics, store_metrics
+from shared.run.stopping import best_row, finished_config
 from shared.seeds import seed_of
 
 __all__ = [
@@ -38,7 +38,7 @@ def measure(directory, implementation, model, data, samples=1, on_progress=None)
     Args:
         directory: folder of the run.
         implementation: functions of an implementation; `elbo_terms` is used.
-        model: the run's model, at its end.
+        model: the run's model, at its end or with its best weights.
         data: shared.data.Data; that of the run, or another with images of the same size.
         samples: samples of q(z|x) per test image. A training image gets one: there are so many that
             the noise of z is far smaller than the standard error over images.
@@ -50,7 +50,7 @@ def measure(directory, implementation, model, data, samples=1, on_progress=None)
     from shared.measure.diagnostics import elbo_estimate
     from shared.measure.evaluation import mean_terms
 
-    config = from_dict(read_config(directory))
+    config = finished_config(read_config(directory))
     measured, done = {}, 0
     parts = ("test", data.test, samples), ("train", _trained_on(data, config), 1)
     total = sum(len(x) * count for _, x, count in parts)
@@ -99,26 +99,28 @@ def _bits_unit(config, pixels):
     return "bits per pixel"
 
 
-def measure_z(directory, implementation, data, on_progress=None):
+def measure_z(directory, implementation, data, on_progress=None, best=False):
     """Measures the use of z: KL and activity of its dimensions, dead units, clusters by label.
 
     Args:
         directory, data: as for `measure`.
         implementation: functions of an implementation; `load`, `encode` and `gather` are used.
         on_progress: called with (pictured epochs done, total pictured epochs).
+        best: whether to measure the weights of the best epoch, and not those of pictured epochs.
     Returns:
         {name: metric}, as `measure` returns them.
     """
     from shared.measure import diagnostics
 
     values = read_config(directory)
-    config = from_dict(values)
+    config = finished_config(values)
     x_test, x_train = (
         evaluation_images(x, config) for x in (data.x_test, _trained_on(data, config))
     )
     common = {"n": len(x_test), "samples": 0, "x": pixels_of(data, config, "test")}
-    measured, epochs = {}, config.pictured(values["data"]["n_train"])
-    for done, epoch in enumerate(epochs, start=1):
+    epochs = {epoch: f"_epoch_{epoch:03d}" for epoch in config.pictured(values["data"]["n_train"])}
+    measured, epochs = {}, {"best": ""} if best else epochs
+    for done, (epoch, suffix) in enumerate(epochs.items(), start=1):
         started = time.perf_counter()
         model = implementation.load(directory, epoch)[0]
         z_mean, z_log_var = implementation.encode(model, x_test)
@@ -126,13 +128,13 @@ def measure_z(directory, implementation, data, on_progress=None):
         if 1 < len(np.unique(data.y_test)) < min(len(x_test), len(data.y_train)) / 2:
             z_train = implementation.encode(model, x_train)[0]
             accuracy = diagnostics.knn_accuracy(z_train, data.y_train, z_mean, data.y_test)
-            measured[f"test_knn_accuracy_epoch_{epoch:03d}"] = {
+            measured[f"test_knn_accuracy{suffix}"] = {
                 "value": accuracy,
                 "unit": "share of test images, by 5 nearest training latents",
             }
             silhouette = diagnostics.silhouette(z_mean, data.y_test, config.seed)
             if not math.isnan(silhouette):  # it is not defined for every sample
-                measured[f"test_silhouette_epoch_{epoch:03d}"] = {
+                measured[f"test_silhouette{suffix}"] = {
                     "value": silhouette,
                     "unit": "-1 to 1",
                 }
@@ -186,7 +188,7 @@ def measure_bound(directory, implementation, model, data, samples, on_progress=N
     """
     from shared.measure.diagnostics import importance_bounds
 
-    config, started = from_dict(read_config(directory)), time.perf_counter()
+    config, started = finished_config(read_config(directory)), time.perf_counter()
     check_bound(config, samples)
     weigh = functools.partial(implementation.log_weights, model)
     x = evaluation_images(data.x_test, config)
@@ -245,7 +247,7 @@ def measure_exact(directory, implementation, model, data, count, on_progress=Non
     """
     from shared.measure.quadrature import bernoulli_on_grid, decoder64, posterior_identity
 
-    config, started = from_dict(read_config(directory)), time.perf_counter()
+    config, started = finished_config(read_config(directory)), time.perf_counter()
     check_exact(config, count)
     x = evaluation_images(data.x_test, config)[:count]
     decode = decoder64(implementation.gather(model), config.activation)
@@ -276,23 +278,34 @@ def _standard_error(values):
     return values.std(ddof=1) / math.sqrt(len(values)) if len(values) > 1 else math.nan
 
 
-def write_metrics(directory, data, *measured):
+def write_metrics(directory, data, *measured, best=False):
     """Adds the metrics of one command to metrics.json, in a single write.
 
-    Old metrics from before the run was extended are removed.
+    Old metrics from before the run was extended are removed. Those of the best weights have names
+    of their own, which end in `_best`.
 
     Args:
         directory: folder of the run.
         data: shared.data.Data that was measured.
         measured: results of the `measure` functions.
+        best: whether the weights of the best epoch were measured.
     Returns:
         the dict in metrics.json.
     """
     values = read_config(directory)
-    config = from_dict(values)
-    step = config.total_steps(values["data"]["n_train"])
+    config = finished_config(values)
+    steps = {None: config.total_steps(values["data"]["n_train"])}
+    if config.patience is not None:
+        steps["best"] = best_row(read_history(directory))["step"]
     own = data.sha256 == values["data"]["sha256"]
-    metrics = {name: m for name, m in read_metrics(directory).items() if m["step"] == step}
+    weights = {"weights": "best"} if best else {}
+    # A number that was chosen by the test set has to say so.
+    watched = {"watched": values["watched"]} if own and "watched" in values else {}
+    metrics = {
+        name: metric
+        for name, metric in read_metrics(directory).items()
+        if metric["step"] == steps.get(metric.get("weights"))
+    }
     for name, metric in (pair for each in measured for pair in each.items()):
         # JSON has neither NumPy's numbers nor NaN, which is the standard error of one value.
         metric = {
@@ -301,11 +314,14 @@ def write_metrics(directory, data, *measured):
         }
         if not isinstance(metric["value"], (int, list)):
             metric["value"] = float(metric["value"])
+        name = f"{name}_best" if best else name
         metrics[name if own else f"{name}_on_{data.name}"] = {
             **metric,
+            **weights,
+            **watched,
             "data": data.name,
             "seed": config.seed,
-            "step": step,
+            "step": steps[weights.get("weights")],
             "versions": versions(),
             "seconds": round(metric["seconds"], 3),
         }

@@ -15,10 +15,19 @@ from shared.machine.npz import read_headers
 from shared.run.files import npz_bytes, read_npz, step_of, write_atomically
 from shared.run.schemas import COLUMNS, MEANS, PENALTY
 
-__all__ = ["CHECKPOINT", "PREVIOUS", "Checkpoint", "read_checkpoint", "write_checkpoint"]
+__all__ = [
+    "CHECKPOINT",
+    "LEARNING_RATE",
+    "PREVIOUS",
+    "Checkpoint",
+    "read_checkpoint",
+    "write_checkpoint",
+]
 
 CHECKPOINT = Path("checkpoints") / "last.npz"
 PREVIOUS = Path("checkpoints") / "previous.npz"
+# The constant learning rate, if it is no longer that of the config: a callback has changed it.
+LEARNING_RATE = "optimizer/learning_rate"
 # Inside an epoch: total and count of each running mean, and the seconds so far.
 INSIDE = {f"running/{name}": (2,) for name in MEANS} | {"running/seconds": ()}
 
@@ -27,7 +36,8 @@ INSIDE = {f"running/{name}": (2,) for name in MEANS} | {"running/seconds": ()}
 class Checkpoint:
     """Holds what a checkpoint file holds.
 
-    `variables` are the weights and the optimizer's slots by name. `history` are the rows of the
+    `variables` are the weights and the optimizer's slots by name, and LEARNING_RATE if it differs
+    from the config's. `history` are the rows of the
     finished epochs without their seconds. `running` is empty at the end of an epoch; inside one it
     holds total and count of each running mean as (2,) float32, and the seconds so far.
     """
@@ -61,7 +71,7 @@ def read_checkpoint(path, shapes, dtypes=None):
 
     Args:
         path: path of the file.
-        shapes: {name: shape} of the weights and the optimizer's slots.
+        shapes: {name: shape} of the weights and the optimizer's slots. LEARNING_RATE may be there.
         dtypes: {name: dtype} of those that are not float32.
     Returns:
         Checkpoint
@@ -76,6 +86,7 @@ def read_checkpoint(path, shapes, dtypes=None):
     inside = INSIDE if "running/loss" in headers else {}
     if (name := f"running/{PENALTY}") in headers:
         inside = {**inside, name: (2,)}
+    shapes = {**shapes, **({LEARNING_RATE: ()} if LEARNING_RATE in headers else {})}
     arrays = read_npz(path, {**shapes, **state, **inside}, dtypes)
     running = {name.removeprefix("running/"): arrays[name] for name in inside}
     rows = [dict(zip(columns, row, strict=True)) for row in arrays["history"].tolist()]

@@ -10,7 +10,6 @@ from pathlib import Path
 import filelock
 import numpy as np
 
-from shared.config import from_dict
 from shared.data import load_data
 from shared.machine.checks import UsageError
 from shared.machine.npz import reason
@@ -27,9 +26,11 @@ from shared.run.schemas import (
     StepRow,
     checked,
 )
+from shared.run.stopping import best_row, finished_config
 from shared.weights import weight_shapes
 
 __all__ = [
+    "BEST",
     "COLUMNS",
     "EXPORTED",
     "epoch_weights",
@@ -48,7 +49,8 @@ __all__ = [
     "write_product",
 ]
 
-EXPORTED = ("exported", "exported.partial")
+BEST = "weights_best.npz"  # the weights of the best epoch, kept by a run with patience
+EXPORTED = ("exported", "exported.partial", "exported_best", "exported_best.partial")
 SUBFOLDERS = ("checkpoints", "figures", *EXPORTED)
 
 
@@ -101,7 +103,7 @@ def missing_products(directory, config, n):
 
     Args:
         directory: folder of the run.
-        config: shared.config.Config of the run.
+        config: shared.config.Config of the run, with the length at which it ended.
         n: number of training examples.
     Returns:
         list of names within the folder, also of files that are damaged; empty for a complete run.
@@ -109,6 +111,8 @@ def missing_products(directory, config, n):
     folder, total = Path(directory), config.total_steps(n)
     steps = {epoch_weights(e): config.end_of_epoch(e, n) for e in config.pictured(n)}
     steps["weights.npz"] = total
+    if config.patience is not None:
+        steps[BEST] = _best_step(folder)
     figures = [f"figures/{name}" for name in figure_names(config, n)]
     tables = ["history.csv", *(["steps.csv"] if config.step_losses else [])]
     required = ["config.json", *tables, str(CHECKPOINT), *steps, *figures, *kept_files(folder)]
@@ -131,6 +135,15 @@ def kept_files(directory):
     """
     kept = read_config(directory, verified=False).get("network")
     return [] if kept is None else [KEPT[kept["kept"]]]
+
+
+def _best_step(directory):
+    """Returns the step at the end of the best epoch; None without a history that can be read."""
+    try:
+        history = read_history(directory)
+    except UsageError:
+        return None
+    return best_row(history)["step"] if history else None
 
 
 def write_product(directory, name, content):
@@ -158,7 +171,7 @@ def read_config(directory, verified=True):
     try:
         values = json.loads(read_text(path), parse_constant=_no_constant)
         checked(values, Description)
-        from_dict(values)
+        finished_config(values)
     except FileNotFoundError:
         raise UsageError(f"{directory} holds no run (no config.json)") from None
     except (UsageError, OSError, ValueError, RecursionError) as error:
@@ -194,16 +207,22 @@ def read_run_weights(directory, epoch=None):
 
     Args:
         directory: folder of the run.
-        epoch: a pictured epoch, or None for the end of the run.
+        epoch: a pictured epoch, "best" for the best one, or None for the end of the run.
     Returns:
         the dict in config.json, {canonical name: float32 array}
     Raises:
         UsageError: the folder holds no run, or the weights are missing, damaged or of another step.
     """
     values = read_config(directory)
-    config, n = from_dict(values), values["data"]["n_train"]
-    name = "weights.npz" if epoch is None else epoch_weights(epoch)
-    step = config.total_steps(n) if epoch is None else config.end_of_epoch(epoch, n)
+    config, n = finished_config(values), values["data"]["n_train"]
+    if epoch == "best":
+        if config.patience is None:
+            raise UsageError(f"{directory} has no {BEST}; only a run with --patience keeps it")
+        name, step = BEST, _best_step(directory)
+    elif epoch is None:
+        name, step = "weights.npz", config.total_steps(n)
+    else:
+        name, step = epoch_weights(epoch), config.end_of_epoch(epoch, n)
     path = Path(directory) / name
     if not os.path.lexists(path):
         raise UsageError(f"{directory} has no {name}; finish the run with --resume")

@@ -16,13 +16,14 @@ from shared.machine.npz import DAMAGE
 from shared.run import checksums
 from shared.run.checkpoints import CHECKPOINT, PREVIOUS, read_checkpoint
 from shared.run.files import step_of
-from shared.run.folder import epoch_weights, missing_products, read_config, read_history
+from shared.run.folder import BEST, epoch_weights, missing_products, read_config, read_history
 from shared.run.network import check_same, variable_dtypes, variable_shapes
+from shared.run.stopping import best_row, shortened, stopping_epoch
 from shared.weights import slot_shapes, weight_shapes
 
 __all__ = ["Progress", "read_progress"]
 
-LENGTH = {"epochs", "steps"}  # the fields that may change when a run is resumed
+LENGTH = {"epochs", "steps", "patience"}  # the fields that may change when a run is resumed
 # The fields that may change when a run is resumed after it diverged. No other weight, slot or
 # example depends on them.
 CURES = {"learning_rate", "learning_rate_decay", "optimizer_epsilon", "beta", "fixed_sigma"}
@@ -38,6 +39,9 @@ class Progress:
     step_losses: list = field(default_factory=list)  # of each step, if the config asks for them
     running: dict = field(default_factory=dict)  # the running means inside an epoch, or empty
     changes: list = field(default_factory=list)  # of settings, after the training diverged
+    stopped: dict | None = None  # the entry `stopped_after` of config.json, if it stopped early
+    callbacks: list = field(default_factory=list)  # names of those that were called
+    best: dict | None = None  # the weights of the best epoch, if their file has to be written again
     checkpoint: os.PathLike | None = None  # from which training continues; None at step 0
     network: dict | None = None  # the entry of its config.json, if the run brings its own network
     complete: bool = False  # whether the folder has everything: weights, figures and metrics
@@ -97,10 +101,12 @@ def _resumed(folder, written, wanted, data, implementation):
     changes = _changes(folder, written, begun, wanted)
     kept = written.get("network")
     checkpoint, path, note = _last_checkpoint(folder, damaged, begun, data, kept)
-    step, total, trained_by = checkpoint.step, wanted.total_steps(n), written["trained_by"]
     _check_length(folder, begun, wanted, n, checkpoint)
-    for epoch in wanted.pictured(n)[:-1]:
-        end, name = wanted.end_of_epoch(epoch, n), epoch_weights(epoch)
+    stopped = _stopped(folder, written, begun, wanted, n, checkpoint)
+    finished = shortened(wanted, stopped)
+    step, total, trained_by = checkpoint.step, finished.total_steps(n), written["trained_by"]
+    for epoch in finished.pictured(n)[:-1]:
+        end, name = finished.end_of_epoch(epoch, n), epoch_weights(epoch)
         if end <= step and (name in damaged or not _intact(folder / name, end)):
             raise UsageError(
                 f"{folder / name} is missing or damaged, and only a new training can restore it;"
@@ -115,9 +121,12 @@ def _resumed(folder, written, wanted, data, implementation):
         step_losses=checkpoint.step_losses,
         running=checkpoint.running,
         changes=[*written.get("changes", []), *([{"step": step, **changes}] if changes else [])],
+        stopped=stopped,
+        callbacks=written.get("callbacks", []),
+        best=_best_weights(folder, damaged, changes, begun, finished, n, checkpoint),
         checkpoint=path,
         network=kept,
-        complete=step == total and not damaged and not missing_products(folder, wanted, n),
+        complete=step == total and not damaged and not missing_products(folder, finished, n),
         notes=[*notes, *note],
     )
 
@@ -172,6 +181,60 @@ def _check_rows(path, checkpoint, config, n):
             raise UsageError(f"{path} has epoch {row['epoch']} end at step {row['step']}")
     if bool(checkpoint.step_losses) != config.step_losses:
         raise UsageError(f"{path} does not have the losses of the steps that its run asks for")
+
+
+def _stopped(folder, written, begun, wanted, n, checkpoint):
+    """Returns the entry `stopped_after` of a run that does not continue, or None.
+
+    Raises:
+        UsageError: with the patience of `wanted` the run would have stopped earlier.
+    """
+    step, history, entry = checkpoint.step, checkpoint.history, written.get("stopped_after")
+    epoch = stopping_epoch(history, wanted.patience)
+    if epoch is not None and history[epoch - 1]["step"] < step:
+        raise UsageError(
+            f"{folder} has run {step} steps, and with patience {wanted.patience} it would have"
+            f" stopped after epoch {epoch}; give a larger --patience or leave it out"
+        )
+    if step == wanted.total_steps(n):
+        return None
+    if epoch is not None:
+        return {"epoch": epoch, "step": step, "by": "patience"}
+    # A callback has ended it, and nothing says that it should be longer.
+    same = all(getattr(begun, name) == getattr(wanted, name) for name in LENGTH)
+    by_callback = entry is not None and entry["by"] == "callback" and entry["step"] == step
+    return entry if same and by_callback else None
+
+
+def _best_weights(folder, damaged, changes, begun, finished, n, checkpoint):
+    """Returns the weights for weights_best.npz if it has to be written again, or None.
+
+    Raises:
+        UsageError: the weights of the best epoch are neither there nor in the checkpoint.
+    """
+    if finished.patience is None or not checkpoint.history:
+        return None
+    best, path = best_row(checkpoint.history), folder / BEST
+    if BEST not in damaged and _intact(path, best["step"]):
+        return None
+    if best["step"] == checkpoint.step:  # the process ended before it wrote the file
+        variables = checkpoint.variables.items()
+        return {name: v for name, v in variables if not name.startswith("optimizer/")}
+    if begun.patience is None:
+        raise UsageError(
+            f"{folder} was trained without --patience, so the weights of its best epoch,"
+            f" {best['epoch']}, were not kept; leave out --patience, or give --overwrite or another"
+            " --out"
+        )
+    # After the loss of the last checkpoint, the file can be of an epoch that is trained again.
+    later = step_of(path) or 0
+    again = checkpoint.step < later <= finished.total_steps(n) and _intact(path, later)
+    if not again or changes or BEST in damaged or finished.patience < begun.patience:
+        raise UsageError(
+            f"{path} is missing or damaged, and only a new training can restore it; leave out"
+            " --patience, or give --overwrite or another --out"
+        )
+    return None
 
 
 def _with_seconds(folder, history):

@@ -23,6 +23,7 @@ __all__ = [
     "Metric",
     "NetworkEntry",
     "StepRow",
+    "Stop",
     "VariableEntry",
     "checked",
 ]
@@ -63,6 +64,14 @@ class NetworkEntry(msgspec.Struct):
     variables: dict[str, VariableEntry]
 
 
+class Stop(msgspec.Struct):
+    """Where a run stopped before its length: at the end of an epoch."""
+
+    epoch: AtLeast1
+    step: AtLeast1
+    by: Literal["patience", "callback"]
+
+
 class Description(msgspec.Struct):
     """What config.json holds beside the fields of shared.config.Config."""
 
@@ -72,6 +81,9 @@ class Description(msgspec.Struct):
     diverged_after: int | None = None  # the step after which the training diverged and stopped
     changes: list[dict[str, Any]] = []  # settings changed then: {"step": 600, "beta": [9.0, 1.0]}
     network: NetworkEntry | None = None
+    stopped_after: Stop | None = None  # if the run is finished before its length
+    watched: Literal["test", "validation"] | None = None  # the images by which patience chooses
+    callbacks: list[str] = []  # names of the callbacks that were called during the training
 
 
 class Metric(msgspec.Struct):
@@ -87,6 +99,8 @@ class Metric(msgspec.Struct):
     seed: int | None = None
     versions: dict[str, str] | None = None
     seconds: float | None = None
+    weights: Literal["best"] | None = None  # those of weights_best.npz; otherwise of the end
+    watched: Literal["test", "validation"] | None = None  # as in config.json
 
 
 class HistoryRow(msgspec.Struct):

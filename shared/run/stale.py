@@ -8,7 +8,7 @@ import shutil
 from shared.machine.checks import UsageError
 from shared.run import checksums
 from shared.run.checkpoints import CHECKPOINT, PREVIOUS
-from shared.run.folder import EXPORTED, epoch_weights, read_metrics
+from shared.run.folder import BEST, EXPORTED, epoch_weights, read_metrics
 from shared.run.network import KEPT
 
 __all__ = ["FINISHED", "remove_stale_files"]
@@ -19,13 +19,22 @@ FINISHED = (
     "history.csv",
     "steps.csv",
     "weights.npz",
+    BEST,
     "model.keras",
     str(CHECKPOINT),
     str(PREVIOUS),
     *KEPT.values(),
 )
 # The files that the end of a run writes, beside `figures/` and the weights of pictured epochs.
-PRODUCTS = ("weights.npz", "model.keras", "metrics.json", "samples.png", "samples.npz")
+PRODUCTS = (
+    "weights.npz",
+    "model.keras",
+    "metrics.json",
+    "samples.png",
+    "samples.npz",
+    "samples_best.png",
+    "samples_best.npz",
+)
 
 
 def remove_stale_files(directory, config, n, progress):
@@ -33,7 +42,7 @@ def remove_stale_files(directory, config, n, progress):
 
     Args:
         directory: folder of the run.
-        config: shared.config.Config of the run.
+        config: shared.config.Config of the run; if it has stopped, with the length at which it did.
         n: number of training examples.
         progress: shared.run.resume.Progress.
     Raises:
@@ -63,6 +72,8 @@ def _stale(directory, config, n, progress):
         names += [str(PREVIOUS), str(CHECKPOINT), "history.csv", "steps.csv", *KEPT.values()]
     elif progress.checkpoint == directory / PREVIOUS:
         names.append(str(CHECKPOINT))  # it is damaged, and must not replace the previous one
+    if progress.step == 0 or config.patience is None:
+        names.append(BEST)
     if progress.step < config.total_steps(n):
         done = [e for e in config.pictured(n) if config.end_of_epoch(e, n) <= progress.step]
         kept = [epoch_weights(epoch) for epoch in done]

@@ -23,11 +23,12 @@ from shared.machine.versions import versions
 from shared.run import checksums
 from shared.run.checkpoints import CHECKPOINT, Checkpoint, write_checkpoint
 from shared.run.files import step_of, with_step, write_atomically, write_csv, write_json, write_npz
-from shared.run.folder import epoch_weights, locked
+from shared.run.folder import BEST, epoch_weights, locked
 from shared.run.network import KEPT
 from shared.run.resume import Progress, read_progress
 from shared.run.schemas import COLUMNS, LOGS, PENALTY, Description, StepRow, checked
 from shared.run.stale import FINISHED, remove_stale_files
+from shared.run.stopping import best_row, shortened, stopping_epoch
 from shared.weights import check_size
 
 __all__ = ["Run", "check_checkpoint_steps"]
@@ -46,7 +47,7 @@ class Run:
         directory: path of the folder, or None.
         progress: shared.run.resume.Progress, what has been done so far, read from the folder when
             it is first asked for. Its `step`, `history`, `step_losses`, `running`, `checkpoint`,
-            `complete` and `trained_by` can be read from the run.
+            `complete`, `stopped` and `trained_by` can be read from the run.
     Raises:
         UsageError: the arguments contradict each other, or the run cannot be computed.
     """
@@ -125,6 +126,16 @@ class Run:
         """Whether the folder holds the whole run: weights, figures and metrics."""
         return self.progress.complete
 
+    @property
+    def stopped(self):
+        """The entry `stopped_after` of config.json if the run stopped early, or None."""
+        return self.progress.stopped
+
+    @property
+    def finished_config(self):
+        """The config, with the length at which the run stopped if it did so early."""
+        return shortened(self.config, self.stopped)
+
     # ---- writing
 
     def __enter__(self):
@@ -149,47 +160,65 @@ class Run:
         """
         self._kept = entry, text
 
-    def begin(self):
+    def begin(self, callbacks=()):
         """Writes config.json, and removes the files that further training makes stale.
 
         Until this is called, the folder is unchanged; call it after everything that training needs
         has been read. With `overwrite`, the checkpoints are removed first and config.json is
         replaced last, so that a folder in which this was interrupted is a run at step 0.
+
+        Args:
+            callbacks: those that the training will call; config.json lists their names.
         """
+        if self.config.patience is not None and self.data.held_out_name == "test":
+            say(
+                "note: the data have no x_valid, so --patience chooses by the test set, whose loss"
+                " is then no longer that of unseen images"
+            )
         if self.directory is None:
             return
         for note in self.progress.notes:
             say(note)
-        remove_stale_files(self.directory, self.config, self.data.n_train, self.progress)
+        if self.step < self.finished_config.total_steps(self.data.n_train):
+            names = [getattr(each, "__name__", type(each).__name__) for each in callbacks]
+            self.progress.callbacks = list(dict.fromkeys([*self.progress.callbacks, *names]))
+        remove_stale_files(self.directory, self.finished_config, self.data.n_train, self.progress)
         if self._kept is not None:
             entry, text = self._kept
             write_atomically(self.directory / KEPT[entry["kept"]], text.encode())
         write_json(self.directory / "config.json", self.describe())
+        if self.progress.best:
+            write_npz(self.directory / BEST, self.progress.best, self.step)
         if self.step:
             self._write_tables(self.step_losses)
 
     def describe(self, **more):
         """Returns the contents of config.json: config, data, implementations and versions."""
+        watched = self.data.held_out_name
         description = {
             "data": self.data.describe(),
             "trained_by": self.trained_by,
             "versions": versions(),
             **({"changes": changes} if (changes := self.progress.changes) else {}),
             **({"network": self._kept[0]} if self._kept else {}),
+            **({"stopped_after": stopped} if (stopped := self.stopped) else {}),
+            **({"watched": watched} if self.config.patience is not None else {}),
+            **({"callbacks": callbacks} if (callbacks := self.progress.callbacks) else {}),
             **more,
         }
         checked(description, Description)
         return {**dataclasses.asdict(self.config), **description}
 
-    def finish_epoch(self, row, step_losses, variables):
-        """Records one finished epoch.
+    def finish_epoch(self, row, step_losses, variables, stops=False):
+        """Records one finished epoch, and sets `stopped` if the run ends with it.
 
         Args:
             row: dict with the keys of COLUMNS.
             step_losses: the loss of each step since the last call or resume; kept if the config
                 asks for them.
             variables: {name: array}: weights and optimizer slots; the weights are also written to
-                a file of their own if the epoch is pictured.
+                a file of their own if the epoch is pictured, and to another if it is the best.
+            stops: whether a callback ends the run after this epoch.
         Raises:
             Stopped: a loss or a weight is not finite; the epoch is not recorded.
             KeyboardInterrupt: Ctrl-C was pressed, and something has caught the exception.
@@ -200,13 +229,27 @@ class Run:
         self.history.append(row)
         if self.config.step_losses:
             self.step_losses.extend(float(loss) for loss in step_losses)
+        self.progress.stopped = self._stop(row, stops)
         if self.directory is not None:
-            if row["epoch"] in self.config.pictured(self.data.n_train):
+            if self.stopped:  # before the checkpoint: without this entry, the run would continue
+                write_json(self.directory / "config.json", self.describe())
+            if row["epoch"] in self.finished_config.pictured(self.data.n_train):
                 write_npz(self.directory / epoch_weights(row["epoch"]), weights, self.step)
             self._write_tables(self.step_losses)
             state = Checkpoint(self.step, variables, self.history, self.step_losses)
             write_checkpoint(self.directory, state)
+            # After the checkpoint, from which it is written again if the process ends in between.
+            if self.config.patience is not None and best_row(self.history) is row:
+                write_npz(self.directory / BEST, weights, self.step)
         check_interrupted()
+
+    def _stop(self, row, stops):
+        """Returns the entry `stopped_after` if the run ends early with the epoch of `row`."""
+        exhausted = stopping_epoch(self.history, self.config.patience) is not None
+        if self.step == self.config.total_steps(self.data.n_train) or not (exhausted or stops):
+            return None
+        by = "patience" if exhausted else "callback"
+        return {"epoch": row["epoch"], "step": row["step"], "by": by}
 
     def save_inside_epoch(self, step, step_losses, means, seconds, variables):
         """Writes a checkpoint inside an epoch, from which a resumed run continues.
@@ -270,7 +313,8 @@ class Run:
         """
         if self.directory is None:
             return
-        last = epoch_weights(self.config.pictured(self.data.n_train)[-1])
+        pictured = [epoch_weights(e) for e in self.finished_config.pictured(self.data.n_train)]
+        last = pictured[-1]
         if step_of(self.directory / last) != self.step:  # removed after the epoch was recorded
             write_npz(self.directory / last, weights, self.step)
         write_npz(self.directory / "weights.npz", weights, self.step)
@@ -281,8 +325,7 @@ class Run:
             write_atomically(self.directory / "model.keras", with_step(content, self.step))
         elif step_of(self.directory / "model.keras") != self.step:
             (self.directory / "model.keras").unlink(missing_ok=True)
-        epochs = map(epoch_weights, self.config.pictured(self.data.n_train))
-        checksums.seal(self.directory, [*FINISHED, *epochs])
+        checksums.seal(self.directory, [*FINISHED, *pictured])
 
 
 def check_checkpoint_steps(steps, directory):

@@ -34,7 +34,10 @@ class Implementation(NamedTuple):
     """Compiles the step, from (model, optimizer, run, checkpoint_steps), and returns what
     `run_epochs` takes first."""
     run_epochs: Callable
-    """Trains the remaining epochs of a run, from (prepared, run, record, verbose, validated)."""
+    """Trains the remaining epochs of a run, from (prepared, run, record, verbose, validated,
+    callbacks); returns None, or what is called after the run's files have been written."""
+    check_callbacks: Callable
+    """Raises UsageError, from (callbacks, config), for callbacks that `run_epochs` cannot call."""
     save: Callable | None = None
     """Writes the whole model, from (model, path ending in .keras), if the framework can."""
 
@@ -53,6 +56,7 @@ def train_with(implementation):
         model=None,
         checkpoint_steps=None,
         network=None,
+        callbacks=(),
     ):
         """Trains a VAE, or continues an interrupted training.
 
@@ -72,11 +76,18 @@ def train_with(implementation):
             network: "FILE.py:FUNCTION", or a function of (config, image_shape) that returns an
                 encoder and a decoder, as `assemble` takes them; the folder keeps what it takes to
                 build them again.
+            callbacks: for keras_vae, a list of keras.callbacks.Callback, which `fit` calls; for
+                tf_vae, a list of functions of (model, optimizer, row), called after each epoch with
+                its row of the history, which end the training if they return True. They may assign
+                `optimizer.learning_rate`, which checkpoints then hold. A checkpoint has no other
+                state of them: a resumed training begins with new callbacks.
         Returns:
-            model, run: the trained VAE, and its shared.run.state.Run, which holds the history.
+            model, run: the trained VAE, and its shared.run.state.Run, which holds the history. The
+            run's weights are those of its last epoch, also if a callback of Keras has given the
+            model its best weights back.
         Raises:
-            UsageError: the folder cannot be used as requested, or the model does not fit the other
-                arguments.
+            UsageError: the folder cannot be used as requested, the model does not fit the other
+                arguments, or a callback is none of this implementation.
             shared.machine.process.Stopped: a loss or a weight is not finite.
         Example:
             model, run = train(recipe("post-keras", epochs=1), load_data("mnist-5k"))
@@ -84,6 +95,8 @@ def train_with(implementation):
         if model is not None:
             check_model(model, config, data, out, network)
         check_checkpoint_steps(checkpoint_steps, out)
+        check_list(callbacks)
+        implementation.check_callbacks(callbacks, config)
         network = network_of(network)
         with Run(out, config, data, implementation.name, resume, overwrite, network) as run:
             # build
@@ -95,17 +108,19 @@ def train_with(implementation):
             # restore
             if run.checkpoint:
                 restore(model, optimizer, run.checkpoint)
-            run.begin()
+            run.begin(callbacks)
 
             # loop
             record = EpochRecord(
                 run, lambda: snapshot(model, optimizer), on_epoch, checkpoint_steps
             )
-            implementation.run_epochs(prepared, run, record, verbose)
+            end = implementation.run_epochs(prepared, run, record, verbose, callbacks=callbacks)
 
             # finish
             save = implementation.save and functools.partial(implementation.save, model)
             run.finish(gather(model), save)
+            if end:
+                end()
         return model, run
 
     return train
@@ -158,7 +173,7 @@ def step_losses_with(implementation):
         Raises:
             shared.machine.process.Stopped: a loss or a weight is not finite.
         """
-        config = dataclasses.replace(config, step_losses=True)
+        config = dataclasses.replace(config, step_losses=True, patience=None)  # no validation
         model = implementation.build(config, data.input_dim, data.train)
         optimizer = build_optimizer(config, data.n_train, model.trainable_variables)
         prepared = implementation.prepare(
@@ -177,6 +192,12 @@ def step_losses_with(implementation):
         return np.array(losses, dtype=np.float32)
 
     return step_losses
+
+
+def check_list(callbacks):
+    """Raises UsageError unless the callbacks are a list or tuple."""
+    if not isinstance(callbacks, list | tuple):
+        raise UsageError(f"callbacks is {callbacks!r}; expected a list of callbacks")
 
 
 def check_model(model, config, data, out, network=None):

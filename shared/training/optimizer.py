@@ -4,7 +4,13 @@ import keras
 import numpy as np
 from keras import ops
 
-__all__ = ["RMSpropOfKeras2", "build_optimizer", "optimizer_slots", "reset_optimizer"]
+__all__ = [
+    "RMSpropOfKeras2",
+    "build_optimizer",
+    "constant_rate",
+    "optimizer_slots",
+    "reset_optimizer",
+]
 
 # The step counter and the learning rate are not slots, because they do not belong to a weight.
 NO_SLOTS = ("iteration", "learning_rate")
@@ -56,6 +62,11 @@ def build_optimizer(config, n, variables):
     optimizer = kinds[config.optimizer](learning_rate=rate, **options)
     optimizer.build(list(variables))
     return optimizer
+
+
+def constant_rate(optimizer):
+    """Returns the variable of a constant learning rate, or None if the rate falls by a schedule."""
+    return next((v for v in optimizer.variables if v.name == "learning_rate"), None)
 
 
 def optimizer_slots(model, optimizer):

@@ -65,14 +65,23 @@ class EpochRecord:
             self.run.save_inside_epoch(step, self._losses, means(), self._seconds, variables)
             self._started = time.perf_counter() - self._seconds
 
-    def finish(self, values):
-        """Finishes the epoch.
+    def row(self, values):
+        """Returns the row of the epoch, {column: number}.
+
+        Args:
+            values: as for `finish`.
+        """
+        return {"epoch": self._epoch, "step": self._end, **values, "seconds": self._seconds}
+
+    def finish(self, values, stops=False):
+        """Finishes the epoch; `run.stopped` then says whether the training ends with it.
 
         Args:
             values: {column: number} of the running means at the end of the epoch and, if there was
                 a validation, of those with val_ before their name.
+            stops: whether a callback ends the training.
         """
-        row = {"epoch": self._epoch, "step": self._end, **values, "seconds": self._seconds}
-        self.run.finish_epoch(row, self._losses, self._snapshot())
+        row = self.row(values)
+        self.run.finish_epoch(row, self._losses, self._snapshot(), stops)
         if self._on_epoch:
             self._on_epoch(row)

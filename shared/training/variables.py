@@ -9,13 +9,13 @@ import math
 import keras
 import numpy as np
 
-from shared.config import from_dict
 from shared.machine.checks import UsageError
-from shared.run.checkpoints import read_checkpoint
+from shared.run.checkpoints import LEARNING_RATE, read_checkpoint
 from shared.run.folder import read_run_weights
 from shared.run.network import check_same, network_of
+from shared.run.stopping import finished_config
 from shared.training.architecture import kept_networks
-from shared.training.optimizer import NO_SLOTS, optimizer_slots
+from shared.training.optimizer import NO_SLOTS, constant_rate, optimizer_slots
 
 __all__ = ["assign", "gather", "load_with", "named_variables", "restore", "snapshot"]
 
@@ -53,9 +53,14 @@ def assign(model, weights):
 
 
 def snapshot(model, optimizer):
-    """Returns the weights and the optimizer's slots, {name: array}."""
-    slots = optimizer_slots(model, optimizer)
-    return {**gather(model), **{name: np.array(variable) for name, variable in slots.items()}}
+    """Returns the weights and the optimizer's slots, {name: array}.
+
+    A constant learning rate is there, too, if a callback has changed it from that of the config.
+    """
+    variables, rate = optimizer_slots(model, optimizer), constant_rate(optimizer)
+    if rate is not None and np.array(rate) != np.float32(model.config.learning_rate):
+        variables[LEARNING_RATE] = rate
+    return {**gather(model), **{name: np.array(each) for name, each in variables.items()}}
 
 
 def restore(model, optimizer, path):
@@ -74,6 +79,9 @@ def restore(model, optimizer, path):
     checkpoint = read_checkpoint(path, shapes, kinds)
     for name, variable in variables.items():
         variable.assign(checkpoint.variables[name])
+    rate = constant_rate(optimizer)
+    if LEARNING_RATE in checkpoint.variables and rate is not None:
+        rate.assign(checkpoint.variables[LEARNING_RATE])
     optimizer.iterations.assign(checkpoint.step)
 
 
@@ -100,17 +108,19 @@ def load_with(build, assemble):
 
         Args:
             directory: folder of the run.
+            epoch: a pictured epoch, "best" for the weights that a run with patience keeps of its
+                best epoch, or None for the end of the run.
             epoch: a pictured epoch, or None for the end of the run.
             network: "FILE.py:FUNCTION", or the function of the run's own networks, which is needed
                 if they are not of Keras' own layers; None never executes code of the folder.
         Returns:
-            model, config
+            model, config: of a run that stopped early, the config has the length at which it did.
         Raises:
             UsageError: the folder holds no run, or it has no such weights, or the network is
                 another one.
         """
         values, weights = read_run_weights(directory, epoch)
-        config = from_dict(values)
+        config = finished_config(values)
         shape, kept = values["data"]["image_shape"], values.get("network")
         network = network_of(network)
         check_same(directory, kept, network)

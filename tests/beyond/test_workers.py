@@ -192,6 +192,24 @@ def test_a_killed_worker_ends_the_other_and_the_run_resumes(package, killed, une
     assert read_run_weights(run)[0]["trained_by"] == read_config(whole)["trained_by"]
 
 
+@pytest.mark.parametrize("package", [PACKAGES[0], pytest.param(PACKAGES[1], marks=LONG)])
+def test_patience_stops_all_workers_after_the_same_epoch(package, uneven_path, tmp_path):
+    """Also after a resume, at which the second worker knows the history by worker 0 alone."""
+    run, whole = tmp_path / "run", tmp_path / "whole"
+    arguments = ["--data", uneven_path, "--learning-rate", 0.05, "--epochs", 9]
+    ended(start_both(package, run, *arguments, "--patience", 1), [0, 0])
+    stopped = read_config(run)["stopped_after"]
+    assert stopped["epoch"] == len(read_history(run)) < 9 and stopped["by"] == "patience"
+    (run / "figures" / "loss.png").unlink()  # nothing is left but to draw it
+    ended(start_both(package, run, *arguments, "--patience", 1, "--resume"), [0, 0])
+    assert (run / "figures" / "loss.png").exists() and read_config(run)["stopped_after"] == stopped
+    ended(start_both(package, run, *arguments, "--patience", 2, "--resume"), [0, 0])
+    ended(start_both(package, whole, *arguments, "--patience", 2), [0, 0])
+    for name in ("weights.npz", "weights_best.npz", "steps.csv"):
+        assert (run / name).read_bytes() == (whole / name).read_bytes(), name
+    assert history(run) == history(whole) and len(history(run)) > stopped["epoch"]
+
+
 def test_a_late_worker_is_waited_for_and_a_missing_one_is_not(uneven_path, tmp_path):
     arguments = ["--epochs", 1, "--data", uneven_path, "--connect-timeout"]
     where = ["--workers", addresses(), "--worker"]

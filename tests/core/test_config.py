@@ -10,7 +10,8 @@ from shared.config import ADDED, RECIPES, Config, from_dict, recipe
 from shared.machine.checks import FLOAT32_MAX, FLOAT32_MIN, UsageError
 
 HUGE = 10**400  # too large for a float, so converting it would raise OverflowError
-INTEGERS = dict.fromkeys(("latent_dim", "batch_size", "epochs", "steps", "train_samples"), 1)
+NAMES = ("latent_dim", "batch_size", "epochs", "steps", "train_samples", "patience")
+INTEGERS = dict.fromkeys(NAMES, 1)
 INTEGERS["kl_warmup_steps"] = 0
 POSITIVE = (
     "initializer_stddev",
@@ -19,7 +20,7 @@ POSITIVE = (
     "optimizer_epsilon",
     "fixed_sigma",
 )
-OPTIONAL = ("epochs", "steps", "optimizer_epsilon", "fixed_sigma")
+OPTIONAL = ("epochs", "steps", "patience", "optimizer_epsilon", "fixed_sigma")
 CHOICES = {
     "recipe": "post-keras, post-tf, nats",
     "activation": "relu, tanh",
@@ -244,6 +245,7 @@ def test_the_recipes_are_those_that_the_readme_describes():
         "order": "shuffle",
         "epochs": 50,
         "steps": None,
+        "patience": None,
         "picture_epochs": (5, 50),
         "step_losses": False,
         "likelihood": "bernoulli",

@@ -62,6 +62,8 @@ def train(
             assert (restored["optimizer/velocity/encoder/z_mean/bias"] == -run.step).all()
         run.begin()
         for epoch, start, end in config.epoch_ends(data.n_train, run.step):
+            if run.stopped:
+                break
             losses = np.float32(100) / np.arange(start + 1, end + 1, dtype=np.float32)
             row = dict.fromkeys(folder.COLUMNS, float(epoch)) | {"epoch": epoch, "step": end}
             weights = weights_at(end, config)

@@ -6,7 +6,10 @@ import pytest
 
 CORE = ("config", "elbo", "likelihoods", "objective", "seeds", "weights")
 MACHINE = ("backend", "checks", "memory", "npz", "process", "text", "versions")
-RUN = ("checkpoints", "checksums", "files", "folder", "network", "resume", "schemas", "state")
+RUN = (
+    *("checkpoints", "checksums", "files", "folder", "network", "resume", "schemas", "state"),
+    "stopping",
+)
 MODULES = [*CORE, *(f"machine.{name}" for name in MACHINE), *(f"run.{name}" for name in RUN)]
 
 

@@ -39,6 +39,9 @@ BASE = ["--hidden-dims", "5", "--batch-size", "60", "--picture-epochs", "1", "3"
 CASES = {  # the arguments of `train`; 330 images, so six steps per epoch
     "bernoulli": [*BASE, "--epochs", "3"],
     "steps inside epochs": [*BASE, "--steps", "14", "--step-losses"],
+    "stopped by patience": [
+        *BASE, "--epochs", "5", "--patience", "1", "--learning-rate", "0.1", "--optimizer", "adam",
+    ],
     "checkpoints inside epochs": [
         *BASE, "--epochs", "2", "--checkpoint-steps", "4", "--optimizer", "adam", "--latent-dim",
         "3", "--likelihood", "gaussian", "--binarization", "dynamic",

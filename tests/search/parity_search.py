@@ -11,6 +11,7 @@ with a difference is located.
 import concurrent.futures
 import contextlib
 import dataclasses
+import io
 import multiprocessing
 import tempfile
 import traceback
@@ -32,7 +33,7 @@ from shared.data import Data, load_data
 from shared.machine.backend import IMPLEMENTATIONS
 from shared.machine.checks import UsageError
 from shared.machine.process import Stopped, end_process
-from shared.run.folder import CHECKPOINT, COLUMNS, read_history, read_step_losses
+from shared.run.folder import BEST, CHECKPOINT, COLUMNS, read_history, read_step_losses
 from shared.seeds import seed_of
 
 CHUNK = 50  # configs per process, because compiled programs stay in its memory
@@ -101,6 +102,7 @@ def examples(draw):
         batch_size=batch_size,
         epochs=draw(st.integers(1, 3)) if steps is None else None,
         steps=steps,
+        patience=draw(st.sampled_from((None, None, 1, 2))),
         picture_epochs=tuple(draw(st.lists(st.integers(1, 3), max_size=2))),
         step_losses=draw(st.booleans()),
         likelihood=likelihood,
@@ -122,12 +124,16 @@ def outcome(implementation, config, data):
     message, end = "", {}
     with tempfile.TemporaryDirectory() as folder:
         try:
-            implementation.train(config, data, folder, verbose=0)
+            with contextlib.redirect_stderr(io.StringIO()):  # without the note about patience
+                implementation.train(config, data, folder, verbose=0)
         except Stopped as error:
             message = str(error)
         if (Path(folder) / CHECKPOINT).exists():
             with np.load(Path(folder) / CHECKPOINT) as checkpoint:
                 end = {name: checkpoint[name] for name in checkpoint.files}
+        if (Path(folder) / BEST).exists():
+            with np.load(Path(folder) / BEST) as best:
+                end |= {f"best/{name}": best[name] for name in best.files}
         history = read_history(folder)
         end["step losses"] = np.array(read_step_losses(folder))
     for name in COLUMNS[:-1]:  # without the seconds

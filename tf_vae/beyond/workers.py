@@ -15,9 +15,10 @@ from shared.beyond.distributed.supervisor import run_child
 from shared.elbo import warmed_up
 from shared.machine.process import end_process
 from shared.objective import objective_per_image
+from shared.run.checkpoints import LEARNING_RATE
 from shared.run.schemas import MEANS
 from shared.run.state import Run
-from shared.training.optimizer import build_optimizer, optimizer_slots
+from shared.training.optimizer import build_optimizer, constant_rate, optimizer_slots
 from shared.training.record import EpochRecord
 from tf_vae.checkpoint import gather, snapshot
 from tf_vae.model import build
@@ -44,6 +45,8 @@ def train(job):
 
         # restore
         named = {**model.named_weights, **optimizer_slots(model, optimizer)}
+        if (rate := constant_rate(optimizer)) is not None:
+            named[LEARNING_RATE] = rate
         share_state(named, run, cluster, lambda arrays: _sum_over_workers(strategy, arrays))
         optimizer.iterations.assign(run.step)
         run.begin()

@@ -20,6 +20,7 @@ from shared.run.folder import (
     read_step_losses,
     write_product,
 )
+from shared.run.stopping import finished_config
 from shared.seeds import seed_of
 from shared.show.figures import plots
 
@@ -32,7 +33,7 @@ __all__ = [
 
 CAPTION_WIDTH = 88  # characters, as many as the narrowest figure holds
 NO_BREAK = "\N{NO-BREAK SPACE}"
-NOT_IN_CAPTION = {"recipe", "seed", "epochs", "steps", "picture_epochs", "step_losses"}
+NOT_IN_CAPTION = {"recipe", "seed", "epochs", "steps", "patience", "picture_epochs", "step_losses"}
 
 
 def caption(values, epoch=None):
@@ -63,6 +64,10 @@ def caption(values, epoch=None):
         parts.append(f"network {file}:{network['function']}".replace(" ", NO_BREAK))
     sizes = f"({data['n_train']:,} + {data['n_test']:,})"
     rest = [] if epoch is None else [f"epoch {epoch}"]
+    if stopped := values.get("stopped_after"):
+        by = f" by {values['watched']} loss" if stopped["by"] == "patience" else ""
+        whole = config.total_epochs(data["n_train"])
+        rest.append(f"stopped{by} after epoch {stopped['epoch']} of {whole}")
     rest += [f"{data['name']} {sizes}", f"seed {config.seed}"]
     parts += [part.replace(" ", NO_BREAK) for part in rest]
     # The remaining spaces are after a comma or a dot, where a line may end.
@@ -84,7 +89,7 @@ def draw_figures(directory, data, implementation):
         list of the paths of the files.
     """
     values = read_config(directory)
-    config = from_dict(values)
+    config = finished_config(values)
     folder = Path(directory) / "figures"
     epochs = config.pictured(data.n_train)
     models = {epoch: implementation.load(directory, epoch)[0] for epoch in epochs}

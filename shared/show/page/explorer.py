@@ -8,8 +8,8 @@ import base64
 
 import numpy as np
 
-from shared.config import from_dict
 from shared.run.folder import read_config, read_run_weights
+from shared.run.stopping import finished_config
 from shared.show.figures import plots
 from shared.show.figures.canvas import CLASS_COLOURS
 
@@ -51,7 +51,7 @@ def explorer_data(directory, data, load, encode, frames=None):
     # In random order: drawn class by class, the last class would hide the others.
     shown = np.random.RandomState(0).permutation(len(data.y_test))[:MAX_POINTS]
     classes, labels = np.unique(data.y_test[shown], return_inverse=True)
-    config = from_dict(read_config(directory))
+    config = finished_config(read_config(directory))
     models = {e: load(directory, e)[0] for e in config.pictured(data.n_train)}
     z_means = {epoch: encode(model, data.test[shown])[0] for epoch, model in models.items()}
     z_step = _step(z_means.values())
