@@ -193,7 +193,7 @@ def load_data(
     """
     options = checked_options(image_size, scale, label_column)
     if isinstance(scaling, dict):
-        scaling = Scaling(**{k: v if k == "scale" else tuple(v) for k, v in scaling.items()})
+        scaling = Scaling.from_entry(scaling)
     if name not in ("auto", "mnist", "mnist-5k"):
         return _from_path(Path(name), False, say, options, scaling)
     if options:
@@ -272,15 +272,19 @@ def evaluation_images(x, config):
 def pixels_of(data, config, part):
     """Returns "binary" if a run of `config` sees only 0 and 1 in a part of the data, or "grey".
 
-    The pixels are binary if they are drawn as 0 or 1, or if all of them are 0 or 1 already. Only
-    then the Bernoulli likelihood is normalised. Reports and captions have this word after `x:`.
+    It is "numbers" if they are a table's or were scaled to another range than [0, 1]. The pixels
+    are binary if they are drawn as 0 or 1, or if all of them are 0 or 1 already. Only then the
+    Bernoulli likelihood is normalised. Reports and captions have this word after `x:`.
 
     Args:
         data: Data.
         config: shared.config.Config.
         part: "train", "test" or, if the data have such images, "validation".
     """
-    return "binary" if config.binarization != "none" or data.binary[part] else "grey"
+    if config.binarization != "none" or data.binary[part]:
+        return "binary"
+    table, scale = len(data.image_shape) == 1, config.scale
+    return "numbers" if table or scale in ("standard", "none") else "grey"
 
 
 def _from_path(path, mnist, say, options=None, scaling=None):

@@ -12,7 +12,7 @@ from shared.data.tables import read_table
 from shared.machine.checks import INT32_MAX, UsageError, integer
 from shared.machine.text import printable
 
-__all__ = ["checked_options", "described", "read_own"]
+__all__ = ["checked_options", "described", "form_of", "read_own"]
 
 TABLES = (".csv", ".tsv", ".txt")
 FORMS = (
@@ -73,7 +73,7 @@ def read_own(path, options, scaling=None, say=lambda line: None):
         UsageError: the data are missing, damaged or of a wrong shape, type or range, or an option
             is for data of another form.
     """
-    form = _form(path)
+    form = form_of(path)
     allowed = {"image_size": "images", "label_column": "csv"}
     for name, wanted in allowed.items():
         if name in options and form != wanted:
@@ -103,8 +103,16 @@ def read_own(path, options, scaling=None, say=lambda line: None):
     return {**fields, "understood": described(fields, found)}, hashes, form
 
 
-def _form(path):
-    """Returns of what form the data at a path are, by its name and, for a folder, its files."""
+def form_of(path):
+    """Returns of what form the data at a path are, by its name and, for a folder, its files.
+
+    Args:
+        path: pathlib.Path.
+    Returns:
+        "npz", "npy", "csv", "images" or "shards".
+    Raises:
+        UsageError: there is nothing, or a single image.
+    """
     if not os.path.exists(path):
         raise UsageError(f"no data at {path}; {FORMS}")
     suffix = path.suffix.lower()

@@ -35,6 +35,13 @@ class Scaling:
     high: tuple[float, ...]
     """The largest value of the training part."""
 
+    @classmethod
+    def from_entry(cls, entry):
+        """Returns the Scaling of the dict that `describe` returns, or None for None."""
+        if entry is None:
+            return None
+        return cls(**{k: v if k == "scale" else tuple(v) for k, v in entry.items()})
+
     def scaled(self, x):
         """Returns (n, input_dim) numbers in the units of the data as the model sees them."""
         x = np.asarray(x, np.float64)

@@ -23,7 +23,14 @@ FINISHED = (
     str(PREVIOUS),
 )
 # The files that the end of a run writes, beside `figures/` and the weights of pictured epochs.
-PRODUCTS = ("weights.npz", "model.keras", "metrics.json", "samples.png", "samples.npz")
+PRODUCTS = (
+    "weights.npz",
+    "model.keras",
+    "metrics.json",
+    "samples.png",
+    "samples.npz",
+    "samples.csv",
+)
 
 
 def remove_stale_files(directory, config, n, progress):
