@@ -139,7 +139,9 @@ def _image_side(columns, x, headed, scale):
 
 
 def _check_unit_range(path, x, columns):
-    bad = np.argwhere((x < 0) | (x > 1))
+    """Raises UsageError that names the first number that is neither in [0, 1] nor a pixel."""
+    pixels = all(PIXEL.fullmatch(name) for name in columns) and (x == np.floor(x)).all()
+    bad = np.argwhere((x < 0) | (x > (255 if pixels else 1)))
     if len(bad):
         row, column = bad[0]
         raise UsageError(

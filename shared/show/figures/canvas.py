@@ -119,10 +119,16 @@ def class_legend(figure, names):
         Line2D([], [], marker="o", linestyle="", color=colour, label=text)
         for colour, text in zip(colours, texts, strict=False)
     ]
-    width, height = figure.get_size_inches()
-    figure.set_size_inches(width, height + 0.2 + 0.18 * -(-len(texts) // across))
+    (width, height), rows = figure.get_size_inches(), -(-len(texts) // across)
+    figure.set_size_inches(width, height + 0.2 + 0.18 * rows)
     legend = figure.legend(
-        handles=marks, loc="outside lower center", ncols=across, frameon=False, fontsize=8.5
+        handles=marks,
+        loc="outside lower center",
+        ncols=across,
+        frameon=False,
+        fontsize=8.5,
+        # The layout reserves a little less than a legend of many rows needs.
+        borderaxespad=0.5 + 0.08 * rows,
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
