@@ -127,8 +127,7 @@ def class_legend(figure, names):
         ncols=across,
         frameon=False,
         fontsize=8.5,
-        # The layout reserves a little less than a legend of many rows needs.
-        borderaxespad=0.5 + 0.08 * rows,
+        borderaxespad=0,  # the layout makes room for the legend without this
     )
     for text in legend.get_texts():
         text.set_parse_math(False)
