@@ -68,7 +68,7 @@ def split_arrays(arrays, where):
     arrays |= {"x_train": [x[train]], "x_test": [x[test]]}
     if y is not None:
         arrays |= {"y_train": [y[train]], "y_test": [y[test]]}
-    return "80/20 split by seed 0" if len(x) > 4 else "the last one of them for testing, by seed 0"
+    return "80/20 split by seed 0" if len(x) > 4 else "one of them for testing, chosen by seed 0"
 
 
 def coded_labels(labels, shapes, where):

@@ -20,6 +20,8 @@ __all__ = [
     "Description",
     "HistoryRow",
     "Metric",
+    "Reading",
+    "ScalingEntry",
     "StepRow",
     "checked",
 ]

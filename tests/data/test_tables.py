@@ -68,6 +68,12 @@ def test_lines_are_read_in_parts_with_the_numbers_of_one(tmp_path, monkeypatch):
     monkeypatch.setattr(tables, "LINES", 7)
     second = load_data(path, scale="standard")
     assert first.sha256 == second.sha256 and first.describe() == second.describe()
+    # Integers, as they are read in another way, have the same values with a space among them.
+    path = write(tmp_path / "p.csv", [f"pixel{n}" for n in range(9)], PIXELS)
+    expected = load_data(path).sha256
+    text = (tmp_path / "p.csv").read_text()
+    (tmp_path / "q.csv").write_text(text.replace(",", ", "))
+    assert load_data(str(tmp_path / "q.csv")).sha256 == expected
     # Integers in the first parts and other numbers in the last one are numbers.
     mixed = PIXELS[:, :4].astype(object)
     mixed[29, 3] = 0.5
@@ -149,6 +155,20 @@ def test_a_bad_value_is_named_by_row_and_column(tmp_path, monkeypatch, cell, mes
     assert f"{path}: {message}" in refusal(path, **options)
 
 
+@pytest.mark.parametrize("lines", [4096, 5])
+@pytest.mark.parametrize("cell", ["", " ", "-", "2 3", "0x1", "1_0", "1e999", "٣x"])
+@pytest.mark.parametrize("place", [(0, 0), (16, 1), (29, 8)])
+def test_a_bad_pixel_is_named(tmp_path, monkeypatch, cell, lines, place):
+    """Integers are read in another way than other numbers."""
+    monkeypatch.setattr(tables, "LINES", lines)
+    rows = PIXELS.astype(object)
+    rows[place] = cell
+    path = write(tmp_path / "p.csv", [f"pixel{n}" for n in range(9)], rows)
+    message = refusal(path)
+    assert f"{path}: row {place[0] + 1}, column 'pixel{place[1]}' " in message
+    assert ("is missing" in message) == (not cell.strip())
+
+
 def test_a_bad_label_is_named(tmp_path):
     for bad, values, message in (
         ("", KIND.astype(object), "is missing; expected a label"),
@@ -162,9 +182,10 @@ def test_a_bad_label_is_named(tmp_path):
         assert f"row 9, column 'class' {message}" in refusal(path, scale="none")
 
 
-def test_a_row_of_another_length_is_named(tmp_path):
+@pytest.mark.parametrize("values", [NUMBERS, PIXELS[:, :4]], ids=["numbers", "pixels"])
+def test_a_row_of_another_length_is_named(tmp_path, values):
     for change in (lambda row: row[:3], lambda row: [*row, 1]):
-        rows = NUMBERS.tolist()
+        rows = values.tolist()
         rows[4] = change(rows[4])
         path = write(tmp_path / "t.csv", COLUMNS, rows)
         assert f"row 5 has {len(rows[4])} values; expected 4" in refusal(path, scale="none")
