@@ -60,8 +60,8 @@ def split_arrays(arrays, where):
     [x], [y] = arrays["x_train"], arrays.get("y_train", [None])
     if np.ndim(x) < 1 or len(x) < 2:
         raise UsageError(
-            f"{where} holds no test set and {len(x) if np.ndim(x) else 0} images; expected at least"
-            " 2 images, of which a fifth is split off for testing"
+            f"{where} holds no test set and {len(x) if np.ndim(x) else 0} image(s); expected at"
+            " least 2, of which a fifth is split off for testing"
         )
     labels = None if y is None else coded_labels({"y_train": [y]}, {"x_train": x.shape}, where)[0]
     train, test = split_rows(len(x), None if labels is None else labels["y_train"])

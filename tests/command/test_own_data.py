@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from shared.command.line import main
 from shared.config import from_dict, recipe
 from shared.data import load_data
 from shared.machine.checks import UsageError
-from shared.run.folder import read_config, read_run_weights, run_data
+from shared.run.folder import read_config, read_run_weights, run_data, write_product
 
 RANDOM = np.random.RandomState(0)
 COLUMNS = ["age", "income", "a, b"]
@@ -74,6 +75,19 @@ def test_a_run_remembers_how_its_data_were_read(trained):
     np.testing.assert_allclose(
         np.sort(data.scaling.original(x), axis=0), np.sort(NUMBERS, axis=0), rtol=1e-5, atol=1e-9
     )
+
+
+def test_the_statistics_of_a_run_are_those_that_it_wrote(trained, tmp_path):
+    """On another machine their sums may end in another digit."""
+    run = tmp_path / "run"
+    shutil.copytree(trained / "tf_vae", run)
+    config = json.loads((run / "config.json").read_text())
+    config["data"]["scaling"]["shift"][0] += 1
+    write_product(run, "config.json", json.dumps(config).encode())
+    before, after = run_data(trained / "tf_vae"), run_data(run)
+    step = np.float32(1 / config["data"]["scaling"]["width"][0])
+    np.testing.assert_allclose(before.x_train[:, 0] - after.x_train[:, 0], step, rtol=1e-5)
+    assert (before.x_train[:, 1:] == after.x_train[:, 1:]).all()
 
 
 def test_changed_data_are_not_those_of_the_run(trained, tmp_path):

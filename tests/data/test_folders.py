@@ -212,7 +212,7 @@ def test_a_folder_that_is_arranged_otherwise_is_refused(tmp_path):
     write(tmp_path / "extra" / "other")
     assert "holds other beside train and test" in refusal(tmp_path / "extra")
     save(tmp_path / "single" / "a.png", GREY[0])
-    assert "no test set and 1 images" in refusal(tmp_path / "single")
+    assert "no test set and 1 image(s)" in refusal(tmp_path / "single")
     assert "is a single image" in refusal(tmp_path / "single" / "a.png")
     (tmp_path / "empty").mkdir()
     assert "lacks x_train-00000.npy" in refusal(tmp_path / "empty")

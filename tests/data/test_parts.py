@@ -93,6 +93,10 @@ def test_names_are_classes_in_their_order(tmp_path, convert):
     assert (data.names_of(data.y_test) == y_test).all()
     assert data.y_train.dtype == np.int64
     assert data.describe()["classes"] == sorted(NAMES)
+    # In an array that holds longer names, too, they are the same labels.
+    wider = write(tmp_path / "w.npz", y_train=y_train.astype("U60"), y_test=y_test.astype("U60"))
+    if convert(y_train).dtype.kind == "U":
+        assert load_data(wider).sha256 == data.sha256
     # Other names are other data, even if their order is the same.
     renamed = np.char.replace(y_train, "dog", "ram"), np.char.replace(y_test, "dog", "ram")
     path = write(tmp_path / "r.npz", y_train=convert(renamed[0]), y_test=convert(renamed[1]))
@@ -135,9 +139,9 @@ def test_sixteen_bits_are_divided_by_their_white(tmp_path):
 
 def test_one_image_cannot_be_split(tmp_path):
     np.save(tmp_path / "x.npy", IMAGES[:1])
-    assert "no test set and 1 images" in refusal(tmp_path / "x.npy")
+    assert "no test set and 1 image(s)" in refusal(tmp_path / "x.npy")
     np.save(tmp_path / "x.npy", IMAGES[0, 0, 0])
-    assert "no test set and 0 images" in refusal(tmp_path / "x.npy")
+    assert "no test set and 0 image(s)" in refusal(tmp_path / "x.npy")
 
 
 def test_arrays_of_other_names_are_told(tmp_path):

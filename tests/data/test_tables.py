@@ -169,6 +169,16 @@ def test_a_bad_pixel_is_named(tmp_path, monkeypatch, cell, lines, place):
     assert ("is missing" in message) == (not cell.strip())
 
 
+def test_labels_are_names_if_one_is_no_number(tmp_path):
+    labels = np.array(["7", "7b", "12"])[np.arange(30) % 3]
+    rows = np.insert(NUMBERS.astype(object), 0, labels, axis=1)
+    data = load_data(write(tmp_path / "t.csv", ["class", *COLUMNS], rows), scale="none")
+    assert data.classes == ("12", "7", "7b")
+    rows[:, 0] = np.arange(30) % 3
+    data = load_data(write(tmp_path / "u.csv", ["class", *COLUMNS], rows), scale="none")
+    assert data.classes is None and set(data.y_train) == {0, 1, 2}
+
+
 def test_a_bad_label_is_named(tmp_path):
     for bad, values, message in (
         ("", KIND.astype(object), "is missing; expected a label"),
