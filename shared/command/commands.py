@@ -42,14 +42,15 @@ def train(package, command):
     check_checkpoint_steps(command.checkpoint_steps, out)
     reading = {"image_size": command.image_size, "label_column": command.label_column}
     data = load_data(command.data, scale=config.scale, **reading)
-    if data.understood:
-        say(data.understood)
     run = Run(out, config, data, package, command.resume, command.overwrite)
     if run.complete:
         print(f"{out}: already complete")
         return 0
     check_backend(package)
-    if (cluster := _cluster(package, command)) is not None:
+    cluster = _cluster(package, command)
+    if data.understood:
+        print(data.understood)
+    if cluster is not None:
         from shared.beyond.distributed.supervisor import supervise
 
         supervise(package, command, cluster, out, data)
@@ -140,6 +141,8 @@ def evaluate(package, command):
         raise UsageError(
             f"{data.name} has {data.input_dim} pixels; {command.dir} was trained on {input_dim}"
         )
+    if command.data is not None and data.understood:
+        print(data.understood)
     if data.name == "mnist-5k" and values["data"]["name"] == "mnist":
         print("note: the mnist-5k digits are training images of mnist, so they are not held out")
     implementation = import_implementation(package)
@@ -193,8 +196,6 @@ def _other_data(command, values):
                     f" trained on {wanted!r}; expected the same columns in the same order"
                 )
     check_scale(config, data)
-    if data.understood:
-        say(data.understood)
     return data
 
 
