@@ -46,7 +46,7 @@ class Reproduce:
     """Train both implementations on both recipes; write figures, table, proof and page."""
 
     data: str = "auto"
-    """auto, mnist, mnist-5k, or the path of an .npz with x_train, y_train, x_test, y_test."""
+    """auto, mnist, mnist-5k, or a path, as for train; numbers need to be pixels, or in [0, 1]."""
     epochs: tuple[int, ...] = (5, 50)
     """Epochs of post-keras whose figures are drawn; the last is the length of the run."""
     steps: int | None = 1000

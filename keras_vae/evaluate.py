@@ -25,7 +25,7 @@ def elbo_terms(model, x, config, sample=0):
     Returns:
         log_likelihood, kl: (n,) float32 arrays, nats.
     """
-    x = checked_images(x, model.input_dim)
+    x = checked_images(x, model.input_dim, scale=model.config.scale)
     model.sampling.start_evaluation_noise(config.seed, sample)
     model.jit_compile = model.objective.jit_compile
     terms = model.predict(evaluation_batches(x, config), verbose=0)
@@ -48,7 +48,7 @@ def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
         (count, batch) float32 array, nats.
     Source: Burda et al., arXiv:1509.00519, section 3.
     """
-    x = checked_images(x, model.input_dim)
+    x = checked_images(x, model.input_dim, scale=model.config.scale)
     # Drawn outside the compiled part: XLA draws other numbers, and takes ten times as long.
     epsilon = keras.random.normal((count * len(x), z_mean.shape[1]), seed=noise_seed)
     epsilon = ops.convert_to_numpy(epsilon)  # Keras does not mix arrays and tensors of PyTorch

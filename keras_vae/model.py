@@ -318,7 +318,7 @@ def encode(model, x):
     Example:
         z_mean, z_log_var = encode(model, data.x_test)
     """
-    q = _predict(model, model.encoder, checked_images(x, model.input_dim))
+    q = _predict(model, model.encoder, checked_images(x, model.input_dim, scale=model.config.scale))
     if isinstance(q, (list, tuple)) and len(q) == 2:
         return tuple(q)
     z_mean = q[0] if isinstance(q, (list, tuple)) else q  # a single output is not in a list

@@ -23,6 +23,7 @@ ADDED = {
     "order": "shuffle",
     "rmsprop_epsilon": "outside",
     "patience": None,
+    "scale": None,
 }
 # (least, most) of the numbers whose limits are not those of their type: integers from 1 to
 # INT32_MAX, and floats of at least FLOAT32_MIN.
@@ -104,6 +105,9 @@ class Config:
     """What training maximizes: the ELBO, or the importance bound of --train-samples samples."""
     train_samples: int = 1
     """Samples of q(z|x) per image in each training step; an evaluation has samples of its own."""
+    scale: Literal["minmax", "standard", "none"] | None = None
+    """How own numbers that are no pixels are scaled: to [0, 1], to mean 0 and deviation 1, or not;
+    statistics of the training part, of each column of a table. Not given: pixels in [0, 1]."""
 
     def __post_init__(self):
         for each in dataclasses.fields(self):
@@ -143,6 +147,13 @@ class Config:
                     f"{name} is {getattr(self, name)} but {field} is {getattr(self, field)};"
                     f" only {owner} takes it: leave it out"
                 )
+        if self.scale in ("standard", "none"):
+            for name, wanted in (("likelihood", "gaussian"), ("binarization", "none")):
+                if (value := getattr(self, name)) != wanted:
+                    raise UsageError(
+                        f"scale is {self.scale} and {name} is {value}, which needs [0, 1]; give"
+                        f" --{name} {wanted}, or --scale minmax"
+                    )
         if self.optimizer_epsilon is not None and self.optimizer == "sgd":
             raise UsageError("optimizer_epsilon is given but optimizer is sgd, which takes none")
 
@@ -191,6 +202,7 @@ def _checked(name, kind, value):
         if value is None:
             return None  # it is not given
         kind = choices[0]
+        choices = typing.get_args(kind)
     if kind is int:
         integer(name, value, *LIMITS.get(name, (1, INT32_MAX)))
     elif kind is float:

@@ -24,7 +24,7 @@ def elbo_terms(model, x, config, sample=0):
     Returns:
         log_likelihood, kl: (n,) float32 arrays, nats.
     """
-    x = checked_images(x, model.input_dim)
+    x = checked_images(x, model.input_dim, scale=model.config.scale)
     noise_seed = seed_of(config.seed, "evaluation", sample)
     terms = [
         model(batch, tf.constant([noise_seed, number]))
@@ -50,7 +50,7 @@ def log_weights(model, x, z_mean, z_log_var, noise_seed, count):
         (count, batch) float32 array, nats.
     Source: Burda et al., arXiv:1509.00519, section 3.
     """
-    x = checked_images(x, model.input_dim)
+    x = checked_images(x, model.input_dim, scale=model.config.scale)
     # Drawn outside the compiled part: XLA draws other numbers, and takes ten times as long.
     epsilon = tf.random.stateless_normal((count * len(x), z_mean.shape[1]), [noise_seed, 0])
     inputs = [tf.convert_to_tensor(each) for each in (x, z_mean, z_log_var)]

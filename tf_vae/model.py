@@ -221,7 +221,9 @@ def encode(model, x):
     Example:
         z_mean, z_log_var = encode(model, data.x_test)
     """
-    q = _predict(model.compiled["encoder"], checked_images(x, model.input_dim))
+    q = _predict(
+        model.compiled["encoder"], checked_images(x, model.input_dim, scale=model.config.scale)
+    )
     return tuple(q) if len(q) == 2 else (q[0], np.full_like(q[0], -np.inf))  # or a delta posterior
 
 

@@ -56,7 +56,7 @@ class Board:
             step: number of steps of the run.
             figures: list of paths of PNG files.
             z_mean: (n, latent_dim), latent means of test images.
-            labels: (n,), labels of the same images.
+            labels: (n,), labels of the same images or the names of their classes, or None.
         """
         from tensorboard.compat.proto.summary_pb2 import Summary
 
@@ -76,11 +76,14 @@ class Board:
         shown = np.random.RandomState(0).permutation(len(z_mean))[:PROJECTED]
         latents = "".join("\t".join(map(str, row)) + "\n" for row in z_mean[shown].tolist())
         write_atomically(self.directory / "latents.tsv", latents.encode())
-        names = "".join(f"{label}\n" for label in labels[shown])
-        write_atomically(self.directory / "labels.tsv", names.encode())
+        metadata = ""
+        if labels is not None:
+            names = "".join(f"{label}\n" for label in labels[shown])
+            write_atomically(self.directory / "labels.tsv", names.encode())
+            metadata = ' metadata_path: "labels.tsv"'
         config = (
             'embeddings { tensor_name: "z_mean of test images"'
-            ' tensor_path: "latents.tsv" metadata_path: "labels.tsv" }\n'
+            f' tensor_path: "latents.tsv"{metadata} }}\n'
         )
         write_atomically(self.directory / "projector_config.pbtxt", config.encode())
 

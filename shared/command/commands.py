@@ -13,6 +13,7 @@ from pathlib import Path
 from shared.command.implementation import import_beyond, import_implementation
 from shared.machine.backend import BACKENDS, CLUSTER_VARIABLES, backend, check_backend
 from shared.machine.checks import UsageError
+from shared.machine.process import say
 
 __all__ = ["evaluate", "export", "figures", "sample", "train"]
 
@@ -40,14 +41,18 @@ def train(package, command):
         check_installed()
     out = command.out or Path("runs") / f"{package}-{config.recipe}-seed{config.seed}"
     check_checkpoint_steps(command.checkpoint_steps, out)
-    data = load_data(command.data)
+    reading = {"image_size": command.image_size, "label_column": command.label_column}
+    data = load_data(command.data, scale=config.scale, **reading)
     network = network_of(command.network)
     run = Run(out, config, data, package, command.resume, command.overwrite, network)
     if run.complete:
         print(f"{out}: already complete{_stopped(run, advised=True)}")
         return 0
     check_backend(package)
-    if (cluster := _cluster(package, command)) is not None:
+    cluster = _cluster(package, command)
+    if data.understood:
+        print(data.understood)
+    if cluster is not None:
         if network is not None or run.progress.network is not None:
             raise UsageError("--workers train the dense network only; leave out --network")
         from shared.beyond.distributed.supervisor import supervise
@@ -77,8 +82,8 @@ def train(package, command):
 
         figures = draw_figures(out, data, implementation)
         if board:
-            x = evaluation_images(data.x_test, config)
-            board.finish(run.step, figures, implementation.encode(model, x)[0], data.y_test)
+            x, labels = evaluation_images(data.x_test, config), data.names_of(data.y_test)
+            board.finish(run.step, figures, implementation.encode(model, x)[0], labels)
         metrics = write_metrics(out, data, measure(out, implementation, model, data))
     _print_metrics(out, metrics)
     print(f"{out}: finished{_stopped(run)}")
@@ -145,7 +150,6 @@ def evaluate(package, command):
     from rich.console import Console
     from rich.progress import Progress
 
-    from shared.data import load_data
     from shared.measure import metrics
     from shared.run.folder import locked, read_metrics, read_run_weights, run_data
     from shared.run.stopping import finished_config
@@ -162,11 +166,13 @@ def evaluate(package, command):
     if command.exact_images is not None:
         metrics.check_exact(config, command.exact_images, values.get("network"))
     input_dim = math.prod(values["data"]["image_shape"])
-    data = run_data(command.dir) if command.data is None else load_data(command.data)
+    data = run_data(command.dir) if command.data is None else _other_data(command, values, config)
     if data.input_dim != input_dim:
         raise UsageError(
             f"{data.name} has {data.input_dim} pixels; {command.dir} was trained on {input_dim}"
         )
+    if command.data is not None and data.understood:
+        print(data.understood)
     if data.name == "mnist-5k" and values["data"]["name"] == "mnist":
         print("note: the mnist-5k digits are training images of mnist, so they are not held out")
     implementation = import_implementation(package, network)
@@ -194,6 +200,39 @@ def evaluate(package, command):
 def _chosen(weights):
     """Returns the epoch for `load`, and whether it is the best one, from the flag --weights."""
     return (None, False) if weights == "last" else ("best", True)
+
+
+def _other_data(command, values, config):
+    """Loads other data for an evaluation, scaled by the statistics of the run.
+
+    Args:
+        command: shared.command.line.Evaluate.
+        values: the dict in the run's config.json.
+        config: shared.config.Config of the run.
+    """
+    from shared.data import check_scale, load_data
+    from shared.data.own import form_of
+
+    entry, size = values["data"], command.image_size
+    named = command.data in ("auto", "mnist", "mnist-5k")
+    if size is None and not named and form_of(Path(command.data)) == "images":
+        size = entry["image_shape"][:2]
+    data = load_data(
+        command.data,
+        image_size=size,
+        scale=config.scale,
+        label_column=command.label_column,
+        scaling=entry.get("scaling"),
+    )
+    if data.columns and entry.get("columns"):
+        for number, (name, wanted) in enumerate(zip(data.columns, entry["columns"], strict=False)):
+            if name != wanted:
+                raise UsageError(
+                    f"{command.data}: column {number + 1} is {name!r}, and {command.dir} was"
+                    f" trained on {wanted!r}; expected the same columns in the same order"
+                )
+    check_scale(config, data)
+    return data
 
 
 def figures(package, command):
@@ -227,6 +266,8 @@ def figures(package, command):
 def sample(package, command):
     """Decodes samples from the prior, and writes samples.png and samples.npz.
 
+    Numbers that were scaled are written in the units of the data; of a table, also samples.csv.
+
     Args:
         package: "keras_vae" or "tf_vae".
         command: shared.command.line.Sample.
@@ -235,10 +276,9 @@ def sample(package, command):
     Raises:
         UsageError: there is no finished run, or a number is out of range.
     """
-    from shared.run.files import npz_bytes
+    from shared.run.files import csv_bytes, npz_bytes
     from shared.run.folder import locked, read_run_weights, write_product
-    from shared.show.figures import plots
-    from shared.show.figures.of_run import caption, prior_samples, save_figure
+    from shared.show.figures.of_run import Pictures, caption, prior_samples, save_figure
 
     if command.count < 1:
         raise UsageError(f"--count is {command.count}; expected an integer >= 1")
@@ -247,6 +287,8 @@ def sample(package, command):
     epoch, best = _chosen(command.weights)
     values, _ = read_run_weights(command.dir, epoch)
     network = _named_network(command, values)
+    pictures = Pictures(values["data"])
+    x = _test_rows(command.dir) if pictures.table else None
     implementation = import_implementation(package, network)
     name = "samples_best" if best else "samples"
     with locked(command.dir):
@@ -256,12 +298,26 @@ def sample(package, command):
         seed = config.seed if command.seed is None else command.seed
         weights = " of the best weights" if best else ""
         text = f"{caption(values)}\nsamples{weights}, z ~ N(0, I), seed {seed}"
-        columns = min(15, command.count)
-        figure = plots.image_grid(probs, tuple(values["data"]["image_shape"]), text, columns)
+        figure = pictures.samples(probs, text, min(15, command.count), x)
         save_figure(figure, command.dir, f"{name}.png")
+        probs = pictures.original(probs)
         write_product(command.dir, f"{name}.npz", npz_bytes({"z": z, "probs": probs}))
+        if pictures.table:
+            rows = ([f"{number:.9g}" for number in row] for row in probs.tolist())
+            write_product(command.dir, f"{name}.csv", csv_bytes(pictures.columns, rows))
     print(command.dir / f"{name}.png")
     return 0
+
+
+def _test_rows(directory):
+    """Returns the test rows of a run on a table, or None if its data are gone."""
+    from shared.run.folder import run_data
+
+    try:
+        return run_data(directory).x_test
+    except UsageError as error:
+        say(f"samples without the data beside them: {error}")
+        return None
 
 
 def export(package, command):

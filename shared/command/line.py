@@ -33,9 +33,13 @@ class Train:
 
     config: OmitArgPrefixes[Config]
     data: str = "auto"
-    """auto, mnist, mnist-5k, or the path of an .npz with x_train, y_train, x_test, y_test and, if
-    you like, x_valid; or of a folder with these arrays in .npy files: python -m
-    shared.beyond.shards."""
+    """auto, mnist, mnist-5k, or the path of your own data: an .npz (x_train and, if there are any,
+    y_train, x_test, y_test, x_valid), an .npy, a CSV, a folder of PNG or JPEG files, or a folder of
+    .npy files (python -m shared.beyond.shards)."""
+    image_size: tuple[int, ...] | None = None
+    """Resize the images of a folder: to a square of this side, or to these rows and columns."""
+    label_column: str | None = None
+    """Name of a CSV's column of labels, or none; by default label, class, target or y."""
     out: Path | None = None
     """Folder of the run; the default is runs/IMPLEMENTATION-RECIPE-seedS."""
     network: str | None = None
@@ -66,7 +70,12 @@ class Evaluate:
     dir: Positional[Path]
     """Folder of the run."""
     data: str | None = None
-    """Data to evaluate on, named as for train; the default is the data of the run."""
+    """Data to evaluate on, named as for train; the default is the data of the run. Numbers are
+    scaled by the statistics of the run."""
+    image_size: tuple[int, ...] | None = None
+    """As for train; for a folder of images, the default is the size of the run's images."""
+    label_column: str | None = None
+    """As for train."""
     weights: Literal["last", "best"] = "last"
     """Weights of the end of the run, or of its best epoch, which a run with --patience keeps."""
     samples: int = 10

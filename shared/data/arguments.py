@@ -8,19 +8,26 @@ from shared.machine.checks import UsageError
 __all__ = ["checked_images", "checked_latents", "checked_samples"]
 
 
-def checked_images(x, input_dim, name="x"):
+def checked_images(x, input_dim, name="x", scale=None):
     """Returns images as the model computes with them.
 
     Args:
         x: (n, input_dim) booleans or floats in [0, 1]: an array, a tensor or nested lists.
         input_dim: pixels per image, times channels.
         name: what the message calls the images.
+        scale: the config's field; if it is given, x is numbers that were scaled, of any size.
     Returns:
         (n, input_dim) float32 array, or x itself if it is shared.data.pixels.Pixels.
     Raises:
-        UsageError: x has another shape, integers, or a value outside [0, 1].
+        UsageError: x has another shape, integers, or a value outside [0, 1]; or, with a scale, one
+            that is not finite.
     """
     if isinstance(x, Pixels) and x.shape[1] == input_dim:
+        return x
+    if scale is not None:
+        x = _floats(name, x, input_dim, "numbers that were scaled as in training")
+        if not np.isfinite(x).all():
+            raise UsageError(f"{name} holds NaN or infinity; expected finite numbers")
         return x
     x = _floats(name, x, input_dim, "images in [0, 1]: divide grey values of 0 to 255 by 255")
     # The comparison is False for NaN.

@@ -91,8 +91,10 @@ def _trained_on(data, config):
 
 def _bits_unit(config, pixels):
     """Returns the unit of a loss in bits, or None if it bounds no code length or log density."""
-    if config.posterior == "delta" or (config.likelihood == "bernoulli" and pixels == "grey"):
+    if config.posterior == "delta" or (config.likelihood == "bernoulli" and pixels != "binary"):
         return None
+    if config.scale is not None and config.likelihood in ("gaussian", "continuous-bernoulli"):
+        return "bits per number, of a density of the scaled numbers"
     if config.likelihood in ("gaussian", "continuous-bernoulli"):
         # For grey values in 256 levels, with uniform noise within a level, it is 8 bits more.
         return "bits per pixel, of a density over [0, 1]"
@@ -125,7 +127,8 @@ def measure_z(directory, implementation, data, on_progress=None, best=False):
         model = implementation.load(directory, epoch)[0]
         z_mean, z_log_var = implementation.encode(model, x_test)
         # If all labels are equal, or almost all are different, there are no clusters by label.
-        if 1 < len(np.unique(data.y_test)) < min(len(x_test), len(data.y_train)) / 2:
+        labelled = data.y_train is not None and data.y_test is not None
+        if labelled and 1 < len(np.unique(data.y_test)) < min(len(x_test), len(data.y_train)) / 2:
             z_train = implementation.encode(model, x_train)[0]
             accuracy = diagnostics.knn_accuracy(z_train, data.y_train, z_mean, data.y_test)
             measured[f"test_knn_accuracy{suffix}"] = {

@@ -18,6 +18,7 @@ from shared.machine.checks import UsageError
 from shared.machine.npz import DAMAGE, read_headers, reason
 
 __all__ = [
+    "csv_bytes",
     "npz_bytes",
     "read_npz",
     "read_text",
@@ -176,10 +177,15 @@ def write_json(path, values):
     write_atomically(path, (json.dumps(values, indent=2) + "\n").encode())
 
 
-def write_csv(path, header, rows):
-    """Writes a header and rows as CSV, atomically."""
+def csv_bytes(header, rows):
+    """Returns a header and rows as the bytes of a CSV."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
     writer.writerows(rows)
-    write_atomically(path, text.getvalue().encode())
+    return text.getvalue().encode()
+
+
+def write_csv(path, header, rows):
+    """Writes a header and rows as CSV, atomically."""
+    write_atomically(path, csv_bytes(header, rows))

@@ -196,7 +196,8 @@ def run_data(directory):
         UsageError: the data are missing, or are not those of the training.
     """
     written = read_config(directory)["data"]
-    data = load_data(written["source"])
+    options = {**written.get("reading", {}), "scaling": written.get("scaling")}
+    data = load_data(written["source"], **options)
     if data.sha256 != written["sha256"]:
         raise UsageError(f"{written['source']} is not the data that {directory} was trained on")
     return data

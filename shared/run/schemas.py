@@ -22,6 +22,8 @@ __all__ = [
     "HistoryRow",
     "Metric",
     "NetworkEntry",
+    "Reading",
+    "ScalingEntry",
     "StepRow",
     "Stop",
     "VariableEntry",
@@ -31,6 +33,24 @@ __all__ = [
 AtLeast1 = Annotated[int, Meta(ge=1)]
 # The implementations, and the first of them on the other backends of Keras.
 Trainer = Literal["keras_vae", "tf_vae", "keras_vae on jax", "keras_vae on torch"]
+
+
+class Reading(msgspec.Struct):
+    """The options with which the data were read, as shared.data.own.checked_options has them."""
+
+    image_size: Annotated[list[AtLeast1], Meta(min_length=2, max_length=2)] | None = None
+    scale: Literal["minmax", "standard", "none"] | None = None
+    label_column: str | None = None
+
+
+class ScalingEntry(msgspec.Struct):
+    """Statistics of the training part, as shared.data.scale.Scaling.describe returns them."""
+
+    scale: Literal["minmax", "standard", "none"]
+    shift: list[float]
+    width: list[float]
+    low: list[float]
+    high: list[float]
 
 
 class DataEntry(msgspec.Struct):
@@ -43,6 +63,11 @@ class DataEntry(msgspec.Struct):
     image_shape: Annotated[list[AtLeast1], Meta(min_length=1, max_length=3)]
     sha256: dict[str, str]
     n_valid: AtLeast1 | None = None  # if val_loss is measured on images of its own
+    understood: str | None = None  # what was found at the path, in one line
+    reading: Reading | None = None
+    classes: list[str] | None = None  # names of the labels 0, 1, …
+    columns: list[str] | None = None  # of a table
+    scaling: ScalingEntry | None = None
 
 
 class VariableEntry(msgspec.Struct):
@@ -95,7 +120,7 @@ class Metric(msgspec.Struct):
     n: AtLeast1 | None = None
     samples: int | None = None
     data: str | None = None
-    x: Literal["grey", "binary"] | None = None
+    x: Literal["grey", "binary", "numbers"] | None = None
     seed: int | None = None
     versions: dict[str, str] | None = None
     seconds: float | None = None

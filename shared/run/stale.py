@@ -32,8 +32,10 @@ PRODUCTS = (
     "metrics.json",
     "samples.png",
     "samples.npz",
+    "samples.csv",
     "samples_best.png",
     "samples_best.npz",
+    "samples_best.csv",
 )
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.data import check_order
+from shared.data import check_order, check_scale
 from shared.machine.backend import BACKENDS, backend
 from shared.machine.checks import UsageError
 from shared.machine.process import Stopped, check_interrupted, say
@@ -69,6 +69,7 @@ class Run:
         self._lock = contextlib.ExitStack()
         check_size(config, data.input_dim, data.n_train, dense=network is None)
         check_order(config, data)
+        check_scale(config, data)
 
     # ---- reading
 

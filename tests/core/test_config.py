@@ -20,7 +20,7 @@ POSITIVE = (
     "optimizer_epsilon",
     "fixed_sigma",
 )
-OPTIONAL = ("epochs", "steps", "patience", "optimizer_epsilon", "fixed_sigma")
+OPTIONAL = ("epochs", "steps", "patience", "optimizer_epsilon", "fixed_sigma", "scale")
 CHOICES = {
     "recipe": "post-keras, post-tf, nats",
     "activation": "relu, tanh",
@@ -33,6 +33,7 @@ CHOICES = {
     "posterior": "gaussian, delta",
     "output_bias": "zero, mean-image",
     "objective": "elbo, iwae",
+    "scale": "minmax, standard, none",
 }
 
 
@@ -103,9 +104,10 @@ def test_a_number_field_takes_what_float32_holds_and_nothing_else(name):
 @pytest.mark.parametrize("name", CHOICES)
 def test_a_choice_field_takes_its_choices_and_nothing_else(name):
     for value in CHOICES[name].split(", "):
-        others = {"posterior": "gaussian"}
+        others = {"posterior": "gaussian"} | ({"likelihood": "gaussian"} if name == "scale" else {})
         assert getattr(recipe("post-keras", **{**others, name: value}), name) == value
-    for value in ("", "magic", CHOICES[name].upper().split(", ")[0], None, 1, ["relu"]):
+    absent = [] if name in OPTIONAL else [None]
+    for value in ("", "magic", CHOICES[name].upper().split(", ")[0], 1, ["relu"], *absent):
         assert refusal(**{name: value}) == f"{name} is {value!r}; expected one of {CHOICES[name]}"
     assert f"{name} is array" in refusal(**{name: np.zeros(2)})
 
@@ -258,6 +260,7 @@ def test_the_recipes_are_those_that_the_readme_describes():
         "kl_warmup_steps": 0,
         "objective": "elbo",
         "train_samples": 1,
+        "scale": None,
     }
     post_tf = {"recipe": "post-tf", "hidden_dims": (400,), "latent_dim": 20}
     post_tf |= {"initializer": "truncated_normal", "optimizer": "adam", "learning_rate": 0.01}

@@ -32,13 +32,29 @@ def test_other_shapes_are_refused(shape):
     refused({**DATA, "image_shape": shape}, DataEntry, "image_shape")
 
 
-@pytest.mark.parametrize("x", ["grey", "binary"])
-def test_pixels_are_grey_or_binary(x):
+@pytest.mark.parametrize("x", ["grey", "binary", "numbers"])
+def test_pixels_are_grey_or_binary_or_numbers(x):
     assert checked({**METRIC, "x": x}, Metric).x == x
 
 
 def test_other_pixels_are_refused():
     refused({**METRIC, "x": "BINARY"}, Metric, "Invalid enum value 'BINARY'")
+
+
+def test_what_is_said_about_own_data_may_be_missing_and_is_checked():
+    scaling = {"scale": "minmax", "shift": [0.0], "width": [1.5], "low": [0.0], "high": [1.5]}
+    more = {"understood": "own: …", "classes": ["a"], "columns": ["b"], "scaling": scaling}
+    reading = {"image_size": [4, 4], "scale": "minmax", "label_column": "y"}
+    checked({**DATA, **more, "reading": reading}, DataEntry)
+    checked({**DATA, "reading": {}}, DataEntry)
+    for name, bad in (
+        ("reading", {"image_size": [4]}),
+        ("classes", [1]),
+        ("columns", "b"),
+        ("scaling", {**scaling, "scale": "max"}),
+        ("scaling", {"scale": "none"}),
+    ):
+        refused({**DATA, name: bad}, DataEntry, f"$.{name}")
 
 
 @pytest.mark.parametrize(("schema", "values"), [(DataEntry, DATA), (Metric, METRIC)])

@@ -30,6 +30,7 @@ from shared.command.implementation import import_implementation
 from shared.command.line import exit_status
 from shared.config import Config
 from shared.data import Data, load_data
+from shared.data.scale import scaling_of
 from shared.machine.backend import IMPLEMENTATIONS
 from shared.machine.checks import UsageError
 from shared.machine.process import Stopped, end_process
@@ -49,8 +50,8 @@ class Images:
     shape: tuple[int, int]
     seed: int
 
-    def data(self):
-        """The images as `shared.data.Data`."""
+    def data(self, scale=None):
+        """The images as `shared.data.Data`; with a scale, of values up to 30."""
         n, random = self.n_train + self.n_test, np.random.RandomState(self.seed)
         if self.kind == "digits":
             digits = load_data("mnist-5k").x_train
@@ -60,7 +61,13 @@ class Images:
             x = np.round(x) if self.kind == "binary" else x
         y = np.zeros(n, np.int64)
         train, test = slice(self.n_train), slice(self.n_train, None)
-        return Data(self.kind, x[train], y[train], x[test], y[test], self.shape, "", {})
+        data = Data(self.kind, x[train], y[train], x[test], y[test], self.shape, "", {})
+        if scale is None:
+            return data
+        scaling = scaling_of([30 * x[train]], scale, per_column=False)
+        parts = {f"x_{name}": scaling.scaled(30 * x[each]) for name, each in
+                 (("train", train), ("test", test))}  # fmt: skip
+        return dataclasses.replace(data, **parts, scaling=scaling)
 
 
 @st.composite
@@ -82,6 +89,8 @@ def examples(draw):
     likelihood = draw(st.sampled_from(typing.get_args(Config.__annotations__["likelihood"])))
     posterior = draw(st.sampled_from(("gaussian", "delta")))
     gaussian = posterior == "gaussian"
+    binarization = draw(st.sampled_from(("none", "fixed", "dynamic")))
+    unbounded = likelihood == "gaussian" and binarization == "none"
     objective = draw(st.sampled_from(("elbo", "elbo", "iwae") if gaussian else ("elbo",)))
     weighted = gaussian and objective == "elbo"  # only then the KL has a weight
     rates = st.sampled_from((1e-4, 1e-3, 3e-3, 0.01, 0.1))
@@ -108,13 +117,14 @@ def examples(draw):
         likelihood=likelihood,
         fixed_sigma=draw(st.sampled_from((None, 0.1, 1.0))) if likelihood == "gaussian" else None,
         levels=draw(st.integers(2, 6)) if likelihood == "categorical" else None,
-        binarization=draw(st.sampled_from(("none", "fixed", "dynamic"))),
+        binarization=binarization,
         posterior=posterior,
         output_bias="mean-image" if likelihood == "bernoulli" and draw(st.booleans()) else "zero",
         beta=draw(st.sampled_from((1.0, 0.0, 0.3, 4.0))) if weighted else 1.0,
         kl_warmup_steps=draw(st.sampled_from((0, 1, 7))) if weighted else 0,
         objective=objective,
         train_samples=draw(st.sampled_from((1, 1, 2, 5))) if gaussian else 1,
+        scale=draw(st.sampled_from((None, "minmax", "standard"))) if unbounded else None,
     )
     return config, images
 
@@ -144,7 +154,7 @@ def outcome(implementation, config, data):
 
 def difference(implementations, config, images):
     """None if both implementations agree in every bit, otherwise one line that says where not."""
-    data, ends = images.data(), []
+    data, ends = images.data(config.scale), []
     for implementation in implementations.values():
         try:
             ends.append(outcome(implementation, config, data))

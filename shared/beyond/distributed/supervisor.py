@@ -48,11 +48,13 @@ class Job:
     checkpoint_steps: int | None
     cluster: dict
     message: str
+    reading: dict = dataclasses.field(default_factory=dict)  # the options of load_data
 
     @property
     def arguments(self):
         """The config, the data and the cluster, as objects."""
-        return from_dict(self.config), load_data(self.data, say=lambda line: None), self._cluster
+        data = load_data(self.data, say=lambda line: None, **self.reading)
+        return from_dict(self.config), data, self._cluster
 
     @property
     def _cluster(self):
@@ -96,6 +98,7 @@ def supervise(package, command, cluster, out, data):
             command.checkpoint_steps,
             dataclasses.asdict(cluster),
             str(message),
+            data.reading,
         )
         (Path(folder) / "job.json").write_text(json.dumps(dataclasses.asdict(job)))
         log = Path(folder) / "log"

@@ -36,7 +36,8 @@ def animate(path, config, data, implementation, on_epoch=None):
     last, epochs = config.total_epochs(data.n_train), _epochs(config, data)
     config = dataclasses.replace(config, picture_epochs=epochs)
     shown = np.random.RandomState(0).permutation(data.n_test)[:POINTS]
-    x, labels = evaluation_images(data.x_test, config)[shown], data.y_test[shown]
+    x = evaluation_images(data.x_test, config)[shown]
+    labels = np.zeros(len(shown), np.int64) if data.y_test is None else data.y_test[shown]
     with tempfile.TemporaryDirectory() as folder:
         run = Path(folder) / "run"
         implementation.train(config, data, run, verbose=0, on_epoch=on_epoch)
@@ -45,8 +46,9 @@ def animate(path, config, data, implementation, on_epoch=None):
     # In the first epochs some points can be so far out that all later clusters would look tiny, so
     # the axes are chosen for the epochs after the first fifth.
     limit = plots.latent_limit(*(z for epoch, z in z_means.items() if epoch > last / 5))
+    names = None if data.y_test is None else data.names_of(labels)
     figures = (
-        plots.latent_scatter(z_mean, labels, limit, caption(values, epoch), POINT)
+        plots.latent_scatter(z_mean, names, limit, caption(values, epoch), POINT)
         for epoch, z_mean in z_means.items()
     )
     plots.save_animation(figures, path)

@@ -1,9 +1,10 @@
 """The elements of every figure: captions, colours, points, tiles of images."""
 
 import numpy as np
-from matplotlib import color_sequences
+from matplotlib import color_sequences, colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 __all__ = [
@@ -12,6 +13,7 @@ __all__ = [
     "LINE_COLOURS",
     "TEST",
     "TRAIN",
+    "class_legend",
     "draw_images",
     "drawn_ratio",
     "ellipse",
@@ -24,6 +26,7 @@ __all__ = [
 ]
 
 INK = "#222222"
+LEGEND = 30  # names of classes in a legend
 # Petroff's ten colours, which colour-blind people can distinguish (arXiv:2107.02270).
 PALETTE = [to_hex(colour) for colour in color_sequences["petroff10"]]
 # Cyan is the sixth line instead of brown, which is hard to tell from the red of the third.
@@ -62,19 +65,28 @@ def write_caption(figure, caption, **place):
 
 
 def scatter(axes, z_mean, labels, limit, point=None):
-    """Draws points in the plane, one colour per class, and each label at its class' median."""
-    colours = CLASS_COLOURS
-    classes = np.unique(labels)
+    """Draws points in the plane, one colour per class, and each label at its class' median.
+
+    Names of classes are not written into the plane, as they would cover it: `class_legend` has
+    them. Without labels (None) all points have one colour.
+    """
     # In random order: drawn class by class, the last class would hide the others.
     order = np.random.RandomState(0).permutation(len(z_mean))
-    index = np.searchsorted(classes, labels) % len(colours)
+    colour = TRAIN
+    if labels is not None:
+        classes, index = np.unique(labels, return_inverse=True)
+        named = classes.dtype.kind == "U"
+        colours = _class_colours(len(classes)) if named else CLASS_COLOURS
+        colour = np.array(colours, dtype=object)[index % len(colours)][order].tolist()
     axes.scatter(
         *z_mean[order].T,
-        c=np.array(colours, dtype=object)[index][order].tolist(),
+        c=colour,
         s=point or max(3.0, 9e3 / (len(z_mean) + 1000)),
         alpha=0.65,
         linewidths=0,
     )
+    if labels is None or named:
+        return
     for number, label in enumerate(classes):
         centre = np.median(z_mean[labels == label], axis=0)
         axes.annotate(
@@ -87,6 +99,51 @@ def scatter(axes, z_mean, labels, limit, point=None):
             color=colours[number % len(colours)],
             path_effects=[withStroke(linewidth=3.5, foreground="white")],
         )
+
+
+def class_legend(figure, names):
+    """Writes the names of classes below a figure, each with its colour; of many, the first.
+
+    Args:
+        figure: a figure with a `scatter` of these names, whose height grows by that of the legend.
+        names: (n,) the name of each point's class.
+    """
+    classes = np.unique(names)
+    shown = classes[:LEGEND] if len(classes) > LEGEND else classes
+    texts = [_shortened(str(name), 28) for name in shown]
+    across = max(1, min(5, len(shown), 88 // (max(map(len, texts)) + 6)))
+    if len(shown) < len(classes):
+        texts.append(f"… and {len(classes) - len(shown)} more")
+    colours = [*_class_colours(len(classes))[: len(shown)], "none"]
+    marks = [
+        Line2D([], [], marker="o", linestyle="", color=colour, label=text)
+        for colour, text in zip(colours, texts, strict=False)
+    ]
+    (width, height), rows = figure.get_size_inches(), -(-len(texts) // across)
+    figure.set_size_inches(width, height + 0.2 + 0.18 * rows)
+    legend = figure.legend(
+        handles=marks,
+        loc="outside lower center",
+        ncols=across,
+        frameon=False,
+        fontsize=8.5,
+        borderaxespad=0,  # the layout makes room for the legend without this
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)
+
+
+def _class_colours(count):
+    """Returns a colour for each of `count` classes that have names: ten, or those of a map."""
+    if count <= len(LINE_COLOURS):
+        return LINE_COLOURS
+    return [to_hex(colour) for colour in colormaps["turbo"](np.linspace(0.03, 0.97, count))]
+
+
+def _shortened(text, width):
+    """Returns a name without its middle, if it is long: its end often tells it from others."""
+    half = (width - 1) // 2
+    return text if len(text) <= width else f"{text[:half]}…{text[-half:]}"
 
 
 def ellipse(radius, centre=(0, 0), sigma=(1, 1)):

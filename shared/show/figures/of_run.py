@@ -12,6 +12,7 @@ import numpy as np
 
 from shared.config import RECIPES, from_dict
 from shared.data import evaluation_images
+from shared.data.scale import Scaling
 from shared.machine.text import printable
 from shared.run.folder import (
     figure_name,
@@ -22,9 +23,10 @@ from shared.run.folder import (
 )
 from shared.run.stopping import finished_config
 from shared.seeds import seed_of
-from shared.show.figures import plots
+from shared.show.figures import plots, tables
 
 __all__ = [
+    "Pictures",
     "caption",
     "draw_figures",
     "prior_samples",
@@ -80,6 +82,7 @@ def draw_figures(directory, data, implementation):
 
     For each pictured epoch these are the latent scatter, on the same axes in all epochs, and the
     manifold, if z is 2-D, and otherwise samples and reconstructions. The last figure is the loss.
+    Of a table, the manifold is a map of each column over the latent plane.
 
     Args:
         directory: folder of the run.
@@ -95,7 +98,7 @@ def draw_figures(directory, data, implementation):
     models = {epoch: implementation.load(directory, epoch)[0] for epoch in epochs}
     paths = []
 
-    history = read_history(directory)
+    history, pictures = read_history(directory), Pictures(values["data"])
 
     def keep(name, figure):
         paths.append(folder / name)
@@ -107,21 +110,21 @@ def draw_figures(directory, data, implementation):
         limit = plots.latent_limit(*z_means.values())
         for epoch, z_mean in z_means.items():
             text = caption(values, epoch)
-            figure = plots.latent_scatter(z_mean, data.y_test, limit, f"{text}\ntest set")
+            labels = data.names_of(data.y_test)
+            figure = plots.latent_scatter(z_mean, labels, limit, f"{text}\ntest set")
             keep(figure_name("latent", epoch), figure)
             images = implementation.decode(models[epoch], plots.manifold_z())
-            keep(figure_name("manifold", epoch), plots.manifold(images, data.image_shape, text))
+            keep(figure_name("manifold", epoch), pictures.manifold(images, text))
     else:
         for epoch, model in models.items():
             text = caption(values, epoch)
-            images = implementation.decode(model, prior_samples(config, 150))
-            figure = plots.image_grid(images, data.image_shape, f"{text}\nsamples, z ~ N(0, I)")
+            images = implementation.decode(model, prior_samples(config, pictures.samples_count))
+            x_test = data.test[: tables.POINTS]
+            figure = pictures.samples(images, f"{text}\nsamples, z ~ N(0, I)", x=x_test)
             keep(figure_name("samples", epoch), figure)
-            x = evaluation_images(data.test[:75], config)
+            x = evaluation_images(data.test[: pictures.rows_count], config)
             probs = implementation.decode(model, implementation.encode(model, x)[0])
-            text += "\ntest images, and below each its reconstruction from z_mean"
-            figure = plots.reconstructions(x, probs, data.image_shape, text)
-            keep(figure_name("reconstructions", epoch), figure)
+            keep(figure_name("reconstructions", epoch), pictures.reconstructions(x, probs, text))
     if config.step_losses:
         losses = np.array(read_step_losses(directory))
         label = f"loss of each step, batches of {config.batch_size}"
@@ -129,6 +132,54 @@ def draw_figures(directory, data, implementation):
     else:
         keep("loss.png", plots.loss_by_epoch(history, caption(values), data.held_out_name))
     return paths
+
+
+class Pictures:
+    """Draws what a model returns: images as images, and the rows of a table column by column.
+
+    Args:
+        entry: the entry `data` of a run's config.json, which has the shape of an image, and of
+            numbers that are not pixels the statistics by which they were scaled.
+    """
+
+    def __init__(self, entry):
+        self.shape = tuple(entry["image_shape"])
+        self.scaling = Scaling.from_entry(entry.get("scaling"))
+        self.columns = entry.get("columns")
+        self.table = len(self.shape) == 1
+        self.samples_count = 2000 if self.table else 150  # a distribution needs more than a grid
+        self.rows_count = tables.POINTS if self.table else 75
+
+    def original(self, x):
+        """Returns numbers of the model in the units of the data."""
+        return x if self.scaling is None else self.scaling.original(x)
+
+    def manifold(self, images, caption):
+        """Draws what is decoded on the grid of `plots.manifold_z`."""
+        if self.table:
+            text = f"{caption}\nmean of p(x|z) over the latent plane"
+            return tables.column_maps(self.original(images), self.columns, text)
+        return plots.manifold(self._drawn(images), self.shape, caption)
+
+    def samples(self, images, caption, columns=15, x=None):
+        """Draws samples; of a table beside the rows x of the data, if they are given."""
+        if self.table:
+            x = None if x is None else self.original(x)
+            return tables.column_samples(self.original(images), self.columns, caption, x)
+        return plots.image_grid(self._drawn(images), self.shape, caption, columns)
+
+    def reconstructions(self, x, means, caption):
+        """Draws test images or rows, and their reconstructions from z_mean."""
+        if self.table:
+            text = f"{caption}\ntest rows: value, and its reconstruction from z_mean"
+            return tables.column_reconstructions(
+                self.original(x), self.original(means), self.columns, text
+            )
+        text = f"{caption}\ntest images, and below each its reconstruction from z_mean"
+        return plots.reconstructions(self._drawn(x), self._drawn(means), self.shape, text)
+
+    def _drawn(self, images):
+        return images if self.scaling is None else self.scaling.drawn(images)
 
 
 def prior_samples(config, count, seed=None):

@@ -14,6 +14,7 @@ from shared.show.figures.canvas import (
     LINE_COLOURS,
     TEST,
     TRAIN,
+    class_legend,
     draw_images,
     drawn_ratio,
     filled_up,
@@ -61,7 +62,8 @@ def latent_scatter(z_mean, labels, limit, caption, point=None):
 
     Args:
         z_mean: (n, 2).
-        labels: (n,) integers.
+        labels: (n,) integers, which are written at their places; or names of classes, for which
+            there is a legend; or None for one colour.
         limit: both axes are from -limit to limit, so that figures of two epochs can be compared.
         caption: implementation, recipe, epoch, data, seed.
         point: area of a point in square points; None chooses it by the number of points.
@@ -71,6 +73,8 @@ def latent_scatter(z_mean, labels, limit, caption, point=None):
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
     axes.set(xlabel="z[0], mean of q(z|x)", ylabel="z[1], mean of q(z|x)")
     axes.grid(alpha=0.25)
+    if labels is not None and np.asarray(labels).dtype.kind == "U":
+        class_legend(figure, labels)
     return figure
 
 

@@ -24,10 +24,11 @@ MAX_FRAME_POINTS = 440  # test images of each epoch of the animation: 120 kB for
 def explorable(config, data):
     """Returns whether a page can run the models of a run: 2-D z, and at most MAX_NUMBERS weights.
 
-    The explorer supports grey images, relu, the Bernoulli likelihood and the Gaussian posterior, as
-    in post-keras. If this is False, the page shows the figures of the run instead.
+    The explorer supports grey images with labels, relu, the Bernoulli likelihood and the Gaussian
+    posterior, as in post-keras. If this is False, the page shows the figures of the run instead.
     """
-    grey = len(data.image_shape) == 2  # without channels
+    grey = len(data.image_shape) == 2 and config.scale is None  # without channels, no table
+    grey &= data.y_test is not None
     numbers = 2 * data.input_dim * config.hidden_dims[0] * len(config.pictured(data.n_train))
     known = (config.activation, config.likelihood, config.posterior)
     plane = config.latent_dim == 2 and numbers <= MAX_NUMBERS
@@ -79,7 +80,7 @@ def explorer_data(directory, data, load, encode, frames=None):
         "limit": plots.latent_limit(*z_means.values()),
         "ticks": plots.manifold_z()[: plots.MANIFOLD_SIDE, 0].tolist(),
         "colours": CLASS_COLOURS,
-        "classes": [str(label) for label in classes],
+        "classes": [str(name) for name in data.names_of(classes)],
         "labels": _base64(labels, "<u2"),
         "z_step": z_step,
         "epochs": epochs,

@@ -55,6 +55,10 @@ NOTES = {
     " is a lower bound on log p(x).",
     "binary and grey": "Some of the images are binary and the others grey, on which the Bernoulli"
     " likelihood is not normalised: train and test cannot be compared.",
+    "numbers": "The data are numbers in [0, 1], on which the Bernoulli likelihood is not"
+    " normalised: these numbers can be compared with each other only.",
+    "binary and numbers": "Some of the data are binary and the others numbers in [0, 1], on which"
+    " the Bernoulli likelihood is not normalised: train and test cannot be compared.",
 }
 
 
