@@ -40,7 +40,7 @@ CASES = {  # the arguments of `train`; 330 images, so six steps per epoch
     "bernoulli": [*BASE, "--epochs", "3"],
     "steps inside epochs": [*BASE, "--steps", "14", "--step-losses"],
     "stopped by patience": [
-        *BASE, "--epochs", "5", "--patience", "1", "--learning-rate", "0.1", "--optimizer", "adam",
+        *BASE, "--epochs", "6", "--patience", "1", "--learning-rate", "0.1", "--optimizer", "adam",
     ],
     "checkpoints inside epochs": [
         *BASE, "--epochs", "2", "--checkpoint-steps", "4", "--optimizer", "adam", "--latent-dim",
