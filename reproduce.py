@@ -47,6 +47,8 @@ class Reproduce:
 
     data: str = "auto"
     """auto, mnist, mnist-5k, or a path, as for train; numbers need to be pixels, or in [0, 1]."""
+    image_size: tuple[int, ...] | None = None
+    """Resize the images of a folder: to a square of this side, or to these rows and columns."""
     epochs: tuple[int, ...] = (5, 50)
     """Epochs of post-keras whose figures are drawn; the last is the length of the run."""
     steps: int | None = 1000
@@ -97,7 +99,7 @@ def reproduce(job):
     if job.steps is not None and network is None:
         configs["post-tf"] = recipe("post-tf", steps=job.steps, seed=job.seed)
     _check_folder(job)
-    data = load_data(job.data)
+    data = load_data(job.data, image_size=job.image_size)
     runs = [
         Run(
             job.out / folder / name, config, data, package, job.resume, job.overwrite, network
