@@ -10,16 +10,26 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_vae.backends import has_xla
+from keras_vae.backends import has_xla, loss_of_replica, noise_like, share_of_loss, track
 from keras_vae.batches import in_order
+from keras_vae.entrance import (
+    check_batch,
+    check_compiled,
+    checked_evaluation,
+    checked_fit,
+    checked_prediction,
+    named,
+    weighted,
+)
 from shared.config import Config, from_dict
 from shared.data.arguments import checked_images, checked_latents
 from shared.elbo import reparameterize
 from shared.likelihoods import mean_image
+from shared.machine.backend import check_floatx
 from shared.objective import Terms, objective_loss, repeated, terms_of
 from shared.seeds import seed_of
 from shared.training.optimizer import RMSpropOfKeras2  # noqa: F401 - saved models name it
-from shared.training.trackers import StepLosses, track_terms
+from shared.training.trackers import StepLosses
 from shared.weights import check_heads, check_posterior, head_widths, initial_bias, name_weights
 
 __all__ = ["VAE", "assemble", "build", "decode", "encode"]
@@ -37,6 +47,7 @@ def build(config, input_dim, x_train=None):
         VAE, not compiled; it maps x (batch, input_dim) to {"log_likelihood", "kl"}, each (batch,)
         nats, and for objective iwae also "bound".
     """
+    check_floatx()
 
     def dense(path, units, activation=None):
         kernel_seed = seed_of(config.seed, "weights", f"{path}/kernel")
@@ -47,7 +58,11 @@ def build(config, input_dim, x_train=None):
                 stddev=config.initializer_stddev, seed=kernel_seed
             )
         return keras.layers.Dense(
-            units, activation=activation, kernel_initializer=initializer, name=path.split("/")[1]
+            units,
+            activation=activation,
+            kernel_initializer=initializer,
+            name=path.split("/")[1],
+            dtype="float32",  # whatever the global policy is
         )
 
     # encode
@@ -97,10 +112,11 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=True):
     Returns:
         VAE, as `build` returns it.
     Raises:
-        UsageError: a network returns other outputs, or outputs of other shapes.
+        UsageError: a network returns other outputs, or outputs of other shapes or types.
     Example:
         model = assemble(encoder, decoder, recipe("post-keras", latent_dim=8), 28 * 28)
     """
+    check_floatx()
     x = keras.Input((input_dim,), name="x")
     encoder = _part("encoder", encoder, x)
     decoder = _part("decoder", decoder, keras.Input((config.latent_dim,), name="z"))
@@ -108,12 +124,13 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=True):
     # sample
     q = encoder(x)
     check_posterior(config, q)
-    z = Sampling(config.seed, config.train_samples, name="sampling")(q)
+    z = Sampling(config.seed, config.train_samples, name="sampling", dtype="float32")(q)
 
     # objective
     heads = decoder(z)
     check_heads(config, input_dim, heads)
-    terms = Objective(config, jit_compile, name="objective")([x, heads, q, z])
+    objective = Objective(config, jit_compile, name="objective", dtype="float32")
+    terms = objective([x, heads, q, z])
     return VAE(x, terms, name="vae")
 
 
@@ -175,22 +192,47 @@ class VAE(keras.Model):
         }
         return name_weights(self.config, self.input_dim, parts)
 
+    def build(self, input_shape):
+        """Sets float32, whatever the global policy is; Keras then does not scale the loss."""
+        super().build(input_shape)
+        self.dtype_policy = "float32"
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Computes the loss for training and validation; only training uses the warm-up."""
+        """Computes the loss for training and validation; only training uses the warm-up.
+
+        The targets `y` are not used. The terms of each image are multiplied by its `sample_weight`.
+        """
+        check_compiled(self)
+        check_batch(x)
         step = self.optimizer.iterations if training else None
-        return self.objective.loss(y_pred, step)
+        loss = self.objective.loss(weighted(y_pred, sample_weight), step)
+        return loss_of_replica(loss, ops.shape(y_pred["kl"])[0])
+
+    def fit(self, *args, **kwargs):
+        """Calls `keras.Model.fit` with checked images (keras_vae/entrance.py)."""
+        return super().fit(**checked_fit(self, named(super().fit, args, kwargs)))
+
+    def evaluate(self, *args, **kwargs):
+        """Calls `keras.Model.evaluate` with checked images."""
+        return super().evaluate(**checked_evaluation(self, named(super().evaluate, args, kwargs)))
 
     def predict(self, *args, **kwargs):
-        """Calls `keras.Model.predict` with one batch per call of the compiled function.
+        """Calls `keras.Model.predict` with checked images, one batch per call of the function.
 
         Otherwise the `steps_per_execution` of training would apply, and Keras would unroll up to
         128 batches into one graph of `predict`.
         """
+        arguments = checked_prediction(self, named(super().predict, args, kwargs))
         steps, self.steps_per_execution = self.steps_per_execution, 1
         try:
-            return super().predict(*args, **kwargs)
+            return super().predict(**arguments)
         finally:
             self.steps_per_execution = steps
+
+    def predict_step(self, *arguments):
+        """Calls `keras.Model.predict_step`, whose last argument is the batch, on checked images."""
+        check_batch(keras.utils.unpack_x_y_sample_weight(arguments[-1])[0])
+        return super().predict_step(*arguments)
 
     def get_metrics_result(self):
         """Returns the running means for Keras' logs, without the loss of a single step.
@@ -215,9 +257,10 @@ class Sampling(keras.layers.Layer):
     def call(self, q, training=False):
         if len(q) == 1:
             return q[0]  # a delta posterior: z = z_mean
-        z_mean, z_log_var = (repeated(each, self.train_samples if training else 1) for each in q)
+        samples = self.train_samples if training else 1
+        z_mean, z_log_var = (repeated(each, samples) for each in q)
         noise = self.training_noise if training else self.evaluation_noise
-        epsilon = keras.random.normal(ops.shape(z_mean), seed=noise)
+        epsilon = noise_like(z_mean, noise, samples)
         return reparameterize(z_mean, z_log_var, epsilon)
 
     def start_training_noise(self, seed, step):
@@ -257,10 +300,10 @@ class Objective(keras.layers.Layer):
             step: number of steps done, for the warm-up; None in a validation.
         """
         terms = Terms(**outputs)
-        track_terms(self.trackers, terms.log_likelihood, terms.kl)
+        track(self.trackers, terms.log_likelihood, terms.kl)
         loss = objective_loss(self.config, terms, step)
         if step is not None and self.step_losses is not None:
-            self.step_losses.update_state(loss)
+            self.step_losses.update_state(share_of_loss(loss, ops.shape(terms.kl)[0]))
         return loss
 
     @property

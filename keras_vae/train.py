@@ -145,6 +145,8 @@ def prepare(model, optimizer, run, checkpoint_steps):
     return model
 
 
-IMPLEMENTATION = Implementation("keras_vae", build, prepare, run_epochs, save=keras.Model.save)
+IMPLEMENTATION = Implementation(
+    "keras_vae", backends.check_devices, build, prepare, run_epochs, save=keras.Model.save
+)
 train = train_with(IMPLEMENTATION)
 step_losses = step_losses_with(IMPLEMENTATION)

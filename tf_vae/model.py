@@ -12,6 +12,7 @@ import tensorflow as tf
 from shared.data.arguments import checked_images, checked_latents
 from shared.elbo import reparameterize
 from shared.likelihoods import mean_image
+from shared.machine.backend import check_floatx
 from shared.objective import repeated, terms_of
 from shared.seeds import seed_of
 from shared.weights import (
@@ -90,10 +91,11 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=True):
         VAE, as `build` returns it. Its weights are the trainable variables that the two networks
         read. Both are called without the argument `training`.
     Raises:
-        UsageError: a network returns other outputs, or outputs of other shapes.
+        UsageError: a network returns other outputs, or outputs of other shapes or types.
     Example:
         model = assemble(encoder, decoder, recipe("post-keras", latent_dim=8), 28 * 28)
     """
+    check_floatx()
     q, encoder_weights = _first_call("encoder", encoder, input_dim)
     check_posterior(config, q)
     heads, decoder_weights = _first_call("decoder", decoder, config.latent_dim)

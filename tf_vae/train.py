@@ -6,10 +6,16 @@ import keras
 import tensorflow as tf
 
 from shared.data import evaluation_images
+from shared.machine.checks import UsageError
 from shared.objective import objective_loss
 from shared.run.schemas import LOGS, MEANS
 from shared.seeds import seed_of
-from shared.training.frame import Implementation, step_losses_with, train_with
+from shared.training.frame import (
+    SEVERAL_REPLICAS,
+    Implementation,
+    step_losses_with,
+    train_with,
+)
 from shared.training.trackers import StepLosses, assign_means, running_means, track_terms
 from tf_vae.batches import gathered, in_order, stored_type, training_batches
 from tf_vae.model import build
@@ -213,6 +219,19 @@ def prepare(model, optimizer, run, checkpoint_steps):
     return Steps(model, optimizer, stored_type(run.data.train))
 
 
-IMPLEMENTATION = Implementation("tf_vae", build, prepare, run_epochs)
+def check_devices(model=None):
+    """Checks that `train` can compute on one device, as it does.
+
+    Args:
+        model: VAE that is given to `train`, or None.
+    Raises:
+        UsageError: it is called in the scope of a strategy of several replicas.
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if replicas > 1:
+        raise UsageError(SEVERAL_REPLICAS.format(replicas))
+
+
+IMPLEMENTATION = Implementation("tf_vae", check_devices, build, prepare, run_epochs)
 train = train_with(IMPLEMENTATION)
 step_losses = step_losses_with(IMPLEMENTATION)
