@@ -39,7 +39,10 @@ def main():
         random, writing, reading = np.random.RandomState(0), [], []
         variables = {
             each: random.normal(size=shape).astype(np.float32)
-            for each, shape in {**shapes, **slot_shapes(config, data.input_dim)}.items()
+            for each, shape in {
+                **shapes,
+                **slot_shapes(config, weight_shapes(config, data.input_dim)),
+            }.items()
         }
         with tempfile.TemporaryDirectory(dir=out) as folder:
             directory = Path(folder) / "run"

@@ -17,6 +17,7 @@ __all__ = [
     "check_devices",
     "check_gradients",
     "has_xla",
+    "keep_arithmetic",
     "loss_of_replica",
     "noise_like",
     "replicas",
@@ -39,9 +40,21 @@ def has_xla():
         if is_op_determinism_enabled():
             raise UsageError(
                 "tf.config.experimental.enable_op_determinism is on, and Keras then compiles"
-                " without XLA, to other bits; leave it out: a run has the same bits every time without it"
+                " without XLA, to other bits; leave it out: a run has the same bits every time"
             )
     return keras.backend.backend() != "torch"
+
+
+def keep_arithmetic():
+    """Makes TensorFlow compute a step without XLA as it is written, in this process from now on.
+
+    Its arithmetic optimizer rewrites sums and products by what it sees around them, and around the
+    step of `fit` stands another loop than around that of tf_vae (docs/proof.md).
+    """
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
 
 
 def runs_several_steps():
@@ -141,19 +154,21 @@ def noise_like(z_mean, seed, samples=1):
     return ops.reshape(part, ops.shape(z_mean))
 
 
-def track(trackers, log_likelihood, kl):
+def track(trackers, terms):
     """Adds the terms of a batch, or of a replica's part of it, to their running means.
 
     Args:
-        trackers, log_likelihood, kl: as for shared.training.trackers.track_terms.
+        trackers, terms: as for shared.training.trackers.track_terms.
     """
     if not _in_replica():
-        track_terms(trackers, log_likelihood, kl)
+        track_terms(trackers, terms)
         return
     # Sums and not means, because a replica has no image of a batch that is smaller than the number
     # of replicas. Keras adds up the sums of all replicas when it reads a metric.
-    trackers["log_likelihood"].update_state(log_likelihood)
-    trackers["kl"].update_state(kl)
+    trackers["log_likelihood"].update_state(terms.log_likelihood)
+    trackers["kl"].update_state(terms.kl)
+    if terms.penalty is not None:
+        trackers["penalty"].update_state(terms.penalty, sample_weight=ops.shape(terms.kl)[0])
 
 
 def share_of_loss(loss, images):

@@ -10,7 +10,14 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_vae.backends import has_xla, loss_of_replica, noise_like, share_of_loss, track
+from keras_vae.backends import (
+    has_xla,
+    keep_arithmetic,
+    loss_of_replica,
+    noise_like,
+    share_of_loss,
+    track,
+)
 from keras_vae.batches import in_order
 from keras_vae.entrance import (
     check_batch,
@@ -27,7 +34,16 @@ from shared.elbo import reparameterize
 from shared.likelihoods import mean_image
 from shared.machine.backend import check_floatx
 from shared.objective import Terms, objective_loss, repeated, terms_of
+from shared.run.schemas import MEANS, PENALTY
 from shared.seeds import seed_of
+from shared.training.networks import (
+    call_network,
+    check_logits,
+    convolves,
+    has_penalty,
+    image_input,
+    keras_variables,
+)
 from shared.training.optimizer import RMSpropOfKeras2  # noqa: F401 - saved models name it
 from shared.training.trackers import StepLosses
 from shared.weights import check_heads, check_posterior, head_widths, initial_bias, name_weights
@@ -86,60 +102,90 @@ def build(config, input_dim, x_train=None):
         heads = {name: dense(f"decoder/{name}", width)(h) for name, width in widths.items()}
     decoder = keras.Model(z, heads, name="decoder")
 
-    vae = assemble(encoder, decoder, config, input_dim)
+    vae = _joined(encoder, decoder, config, input_dim)
     for name, bias in initial_bias(config, x_train).items():
         vae.named_weights[name].assign(bias)
     return vae
 
 
-def assemble(encoder, decoder, config, input_dim, jit_compile=True):
+def assemble(encoder, decoder, config, input_dim, jit_compile=None):
     """Assembles a VAE from any encoder and decoder, with the shared objective and noise.
 
-    The networks keep their initial weights. `gather` and `assign` ignore the names of layers and
-    number the weights of each part: "encoder/0/kernel", "encoder/1/bias", …. `train` trains the
-    model without a run folder, because a folder's model is built from its config alone.
+    The networks keep their initial weights. What Keras defines for them holds in both
+    implementations: a step calls them with `training=True` and updates their moving statistics,
+    frozen layers stay as they are, and regularizers, constraints and `add_loss` count. `gather` and
+    `assign` ignore the names of layers and number the variables of each part: "encoder/0/kernel",
+    "encoder/1/bias", …. `train` trains the model without a run folder; for one with a folder, give
+    it the function that returns the networks.
 
     Args:
         encoder: network that maps x (batch, input_dim) to [z_mean, z_log_var], each
             (batch, latent_dim), or to [z_mean] for a delta posterior: a Keras model or another
-            callable, of symbolic tensors for keras_vae and of tensors for tf_vae (a tf.Module).
+            callable, of symbolic tensors for keras_vae and of tensors for tf_vae (a tf.Module or a
+            function, which gets `training` if it takes it). A Keras model whose Input has the shape
+            of an image is fed images.
         decoder: network of the same kind that maps z (batch, latent_dim) to a dict of the heads in
-            shared.weights.head_widths, e.g. {"logits": (batch, input_dim)}.
+            shared.weights.head_widths, e.g. {"logits": (batch, input_dim)}; heads of the shape of
+            an image are made flat.
         config: shared.config.Config; the fields that describe the dense network are ignored.
         input_dim: pixels per image, times channels.
-        jit_compile: whether to compile with XLA. Give False for convolutions on a CPU, which are
-            slow in XLA; the two implementations then agree closely, but not in every bit.
+        jit_compile: whether to compile with XLA; None compiles all networks but those with
+            convolutions, which are slow in XLA on a CPU and differ in their last bits. Without XLA,
+            TensorFlow's arithmetic optimizer is turned off for the process.
     Returns:
         VAE, as `build` returns it.
     Raises:
-        UsageError: a network returns other outputs, or outputs of other shapes or types.
+        UsageError: a network cannot be called, or returns other outputs, or outputs of other
+            shapes or types, or logits after a sigmoid.
     Example:
         model = assemble(encoder, decoder, recipe("post-keras", latent_dim=8), 28 * 28)
     """
     check_floatx()
-    x = keras.Input((input_dim,), name="x")
-    encoder = _part("encoder", encoder, x)
+    encoder = _part("encoder", encoder, keras.Input((input_dim,), name="x"))
+    check_posterior(config, encoder(encoder.input))
     decoder = _part("decoder", decoder, keras.Input((config.latent_dim,), name="z"))
+    check_heads(config, input_dim, decoder(decoder.input))
+    check_logits(config, lambda z: _arrays(decoder(ops.convert_to_tensor(z))))
+    if jit_compile is None:
+        jit_compile = not convolves([*encoder.variables, *decoder.variables])
+    inputs = ops.zeros((1, input_dim)), ops.zeros((1, config.latent_dim))
+    penalized = has_penalty([encoder, decoder], inputs)
+    return _joined(encoder, decoder, config, input_dim, jit_compile, penalized)
+
+
+def _joined(encoder, decoder, config, input_dim, jit_compile=True, penalized=False):
+    """Returns the graph of two functional models, of which each has its part's name."""
+    x = keras.Input((input_dim,), name="x")
 
     # sample
     q = encoder(x)
-    check_posterior(config, q)
     z = Sampling(config.seed, config.train_samples, name="sampling", dtype="float32")(q)
 
     # objective
-    heads = decoder(z)
-    check_heads(config, input_dim, heads)
-    objective = Objective(config, jit_compile, name="objective", dtype="float32")
-    terms = objective([x, heads, q, z])
-    return VAE(x, terms, name="vae")
+    objective = Objective(config, jit_compile, penalized, name="objective", dtype="float32")
+    return VAE(x, objective([x, decoder(z), q, z]), name="vae")
 
 
 def _part(name, network, inputs):
-    """Returns `network` as a functional model called `name`, by which VAE finds it."""
-    # The networks of `build` are such models already, and keep their layers at the first level.
-    if getattr(network, "name", None) == name and hasattr(network, "input_shape"):
-        return network
-    return keras.Model(inputs, network(inputs), name=name)
+    """Returns a functional model called `name`, from flat rows to the outputs of a network."""
+    shape = image_input(network, inputs.shape[1])
+    outputs = call_network(name, network, _reshaped(inputs, shape))
+    if isinstance(outputs, dict):  # heads of the shape of an image become rows
+        flat = keras.layers.Flatten
+        outputs = {
+            k: flat(dtype=each.dtype)(each) if each.ndim > 2 else each
+            for k, each in outputs.items()
+        }
+    return keras.Model(inputs, outputs, name=name)
+
+
+def _reshaped(inputs, shape):
+    # In float32, as the pixels are, whatever the global policy is.
+    return keras.layers.Reshape(shape, dtype="float32")(inputs) if shape else inputs
+
+
+def _arrays(heads):
+    return {name: ops.convert_to_numpy(head) for name, head in heads.items()}
 
 
 @keras.saving.register_keras_serializable("keras_vae")
@@ -183,13 +229,7 @@ class VAE(keras.Model):
     @property
     def named_weights(self):
         """{name: variable} in the order of computation, named by shared.weights.name_weights."""
-        # The name of a Keras layer does not contain its model, so the path is composed here.
-        parts = {
-            part.name: [
-                (f"{layer.name}/{v.name}", v) for layer in part.layers for v in layer.weights
-            ]
-            for part in (self.encoder, self.decoder)
-        }
+        parts = {part.name: keras_variables([part]) for part in (self.encoder, self.decoder)}
         return name_weights(self.config, self.input_dim, parts)
 
     def build(self, input_shape):
@@ -205,8 +245,11 @@ class VAE(keras.Model):
         check_compiled(self)
         check_batch(x)
         step = self.optimizer.iterations if training else None
-        loss = self.objective.loss(weighted(y_pred, sample_weight), step)
-        return loss_of_replica(loss, ops.shape(y_pred["kl"])[0])
+        terms = Terms(**weighted(y_pred, sample_weight))
+        if training and self.objective.penalized:  # regularizers and `add_loss`
+            terms = terms._replace(penalty=sum(self.losses))
+        loss = self.objective.loss(terms, step)
+        return loss_of_replica(loss, ops.shape(terms.kl)[0])
 
     def fit(self, *args, **kwargs):
         """Calls `keras.Model.fit` with checked images (keras_vae/entrance.py)."""
@@ -280,27 +323,30 @@ class Sampling(keras.layers.Layer):
 class Objective(keras.layers.Layer):
     """Computes the terms of the objective of each example, their running means, and the loss."""
 
-    def __init__(self, config, jit_compile=True, **kwargs):
+    def __init__(self, config, jit_compile=True, penalized=False, **kwargs):
         super().__init__(**kwargs)
         self.config = config if isinstance(config, Config) else from_dict(config)
         # Of the whole model; kept here, because the settings of a layer are saved with the model.
         self.asked_to_compile = jit_compile
-        self.trackers = {name: keras.metrics.Mean(name) for name in ("log_likelihood", "kl")}
+        if not jit_compile:
+            keep_arithmetic()
+        self.penalized = penalized  # whether the networks add something to the loss of a step
+        names = *MEANS[1:], *([PENALTY] if penalized else [])
+        self.trackers = {name: keras.metrics.Mean(name) for name in names}
         self.step_losses = StepLosses("step_loss") if self.config.step_losses else None
 
     def call(self, inputs, training=False):
         samples = self.config.train_samples if training else 1
         return terms_of(self.config, *inputs, samples).outputs()
 
-    def loss(self, outputs, step=None):
+    def loss(self, terms, step=None):
         """Computes the loss, and adds the terms to the running means.
 
         Args:
-            outputs: the outputs of the graph, Terms by name.
+            terms: shared.objective.Terms.
             step: number of steps done, for the warm-up; None in a validation.
         """
-        terms = Terms(**outputs)
-        track(self.trackers, terms.log_likelihood, terms.kl)
+        track(self.trackers, terms)
         loss = objective_loss(self.config, terms, step)
         if step is not None and self.step_losses is not None:
             self.step_losses.update_state(share_of_loss(loss, ops.shape(terms.kl)[0]))
@@ -313,7 +359,8 @@ class Objective(keras.layers.Layer):
 
     def get_config(self):
         config = dataclasses.asdict(self.config)
-        return {**super().get_config(), "config": config, "jit_compile": self.asked_to_compile}
+        settings = {"jit_compile": self.asked_to_compile, "penalized": self.penalized}
+        return {**super().get_config(), "config": config, **settings}
 
 
 def encode(model, x):

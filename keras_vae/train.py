@@ -7,8 +7,8 @@ import keras
 
 from keras_vae import backends
 from keras_vae.batches import evaluation_batches, training_batches
-from keras_vae.model import build
-from shared.run.schemas import LOGS
+from keras_vae.model import assemble, build
+from shared.run.schemas import LOGS, PENALTY
 from shared.training.frame import Implementation, step_losses_with, train_with
 from shared.training.trackers import StepLosses, assign_means, running_means
 
@@ -132,7 +132,8 @@ class Recorder(keras.callbacks.Callback):
         self.record.add(self.step, taken, lambda: running_means(self.means))
 
     def on_epoch_end(self, epoch, logs=None):
-        self.record.finish({name: float(logs[name]) for name in LOGS if name in logs})
+        names = (*LOGS, PENALTY)
+        self.record.finish({name: float(logs[name]) for name in names if name in logs})
 
 
 # train
@@ -146,7 +147,13 @@ def prepare(model, optimizer, run, checkpoint_steps):
 
 
 IMPLEMENTATION = Implementation(
-    "keras_vae", backends.check_devices, build, prepare, run_epochs, save=keras.Model.save
+    "keras_vae",
+    backends.check_devices,
+    build,
+    assemble,
+    prepare,
+    run_epochs,
+    save=keras.Model.save,
 )
 train = train_with(IMPLEMENTATION)
 step_losses = step_losses_with(IMPLEMENTATION)

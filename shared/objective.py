@@ -23,11 +23,12 @@ __all__ = ["Terms", "objective_loss", "objective_per_image", "repeated", "terms_
 
 
 class Terms(NamedTuple):
-    """Holds the terms of the objective of each image, (batch,) nats each."""
+    """Holds the terms of the objective of each image, (batch,) nats each, and the penalty."""
 
     log_likelihood: Any  # log p(x|z), averaged over the samples of z
     kl: Any  # KL(q(z|x) ‖ p(z)); zero for a delta posterior
     bound: Any = None  # the importance bound, if training maximizes it
+    penalty: Any = None  # a scalar that the networks add to the loss of a step: regularizers, …
 
     def outputs(self):
         """Returns the terms that there are by name, as a model returns them to its caller."""
@@ -77,7 +78,7 @@ def objective_per_image(terms, beta):
 
 
 def objective_loss(config, terms, step=None):
-    """Computes the loss, minus the mean of the objective over the batch.
+    """Computes the loss: minus the mean of the objective over the batch, plus the penalty.
 
     Args:
         config: shared.config.Config.
@@ -87,6 +88,8 @@ def objective_loss(config, terms, step=None):
         scalar, nats per image.
     """
     if terms.bound is not None:
-        return -ops.mean(terms.bound)
-    beta = config.beta if step is None else warmed_up(config.beta, step, config.kl_warmup_steps)
-    return negative_elbo(terms.log_likelihood, terms.kl, beta)
+        loss = -ops.mean(terms.bound)
+    else:
+        beta = config.beta if step is None else warmed_up(config.beta, step, config.kl_warmup_steps)
+        loss = negative_elbo(terms.log_likelihood, terms.kl, beta)
+    return loss if terms.penalty is None else loss + terms.penalty

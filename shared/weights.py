@@ -70,16 +70,15 @@ def weight_shapes(config, input_dim):
     return shapes
 
 
-def slot_shapes(config, input_dim):
-    """Returns the shapes of the optimizer's slots for the weights of `weight_shapes`.
+def slot_shapes(config, shapes):
+    """Returns the shapes of the optimizer's slots for the trained weights.
 
     Args:
         config: shared.config.Config.
-        input_dim: pixels per image.
+        shapes: {name: shape} of the weights that are trained, e.g. `weight_shapes`.
     Returns:
         {"optimizer/SLOT/WEIGHT": shape}
     """
-    shapes = weight_shapes(config, input_dim)
     return {
         f"optimizer/{slot}/{name}": shape
         for name, shape in shapes.items()
@@ -170,19 +169,22 @@ def _check_outputs(who, outputs, widths, wanted):
             )
 
 
-def check_size(config, input_dim, n):
+def check_size(config, input_dim, n, dense=True):
     """Checks, before TensorFlow is imported, that a run can be computed on this machine.
 
     Args:
         config: shared.config.Config.
         input_dim: pixels per image, times channels.
         n: number of training examples.
+        dense: whether the network is the config's; the size of another is not known yet.
     Raises:
         UsageError: the run has too many steps, or its network does not fit into memory.
     """
     steps = config.total_steps(n)
     if steps > INT32_MAX:  # the step is an int32, in the seed of the noise
         raise UsageError(f"the run has {steps:,} steps; expected at most {INT32_MAX:,}")
+    if not dense:
+        return
     shapes = weight_shapes(config, input_dim)
     numbers = sum(math.prod(shape) for shape in shapes.values())
     outputs = min(config.batch_size, n) * sum(

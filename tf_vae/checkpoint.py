@@ -1,8 +1,8 @@
 """Gathers and assigns the variables of a model and its optimizer by canonical name."""
 
 from shared.training.variables import assign, gather, load_with, named_variables, restore, snapshot
-from tf_vae.model import build
+from tf_vae.model import assemble, build
 
 __all__ = ["assign", "gather", "load", "named_variables", "restore", "snapshot"]
 
-load = load_with(build)
+load = load_with(build, assemble)

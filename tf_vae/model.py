@@ -6,6 +6,7 @@ two terms of the ELBO. The seed of the noise is an argument, so the loop decides
 
 import math
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -15,6 +16,7 @@ from shared.likelihoods import mean_image
 from shared.machine.backend import check_floatx
 from shared.objective import repeated, terms_of
 from shared.seeds import seed_of
+from shared.training.networks import check_logits, convolves
 from shared.weights import (
     check_heads,
     check_posterior,
@@ -24,6 +26,7 @@ from shared.weights import (
     weight_shapes,
 )
 from tf_vae.batches import in_order
+from tf_vae.networks import Network, penalty_of
 
 __all__ = ["VAE", "assemble", "build", "decode", "encode"]
 
@@ -51,7 +54,7 @@ def build(config, input_dim, x_train=None):
         return dense(h, weights[f"{path}/kernel"], weights[f"{path}/bias"])
 
     # encode
-    def encoder(x):
+    def encoder(x, training=False):  # a dense layer does the same in both modes
         h = x
         for number in range(1, len(config.hidden_dims) + 1):
             h = activation(layer(f"encoder/hidden_{number}", h))
@@ -61,62 +64,71 @@ def build(config, input_dim, x_train=None):
         return q
 
     # decode
-    def decoder(z):
+    def decoder(z, training=False):
         h = z
         for number in range(1, len(config.hidden_dims) + 1):
             h = activation(layer(f"decoder/hidden_{number}", h))
         return {name: layer(f"decoder/{name}", h) for name in head_widths(config, input_dim)}
 
-    return assemble(encoder, decoder, config, input_dim)
+    return VAE(encoder, decoder, config, input_dim, weights)
 
 
-def assemble(encoder, decoder, config, input_dim, jit_compile=True):
+def assemble(encoder, decoder, config, input_dim, jit_compile=None):
     """Assembles a VAE from any encoder and decoder, with the shared objective and noise.
 
-    The networks keep their initial weights. `gather` and `assign` ignore the names of layers and
-    number the weights of each part: "encoder/0/kernel", "encoder/1/bias", …. `train` trains the
-    model without a run folder, because a folder's model is built from its config alone.
+    The networks keep their initial weights. What Keras defines for them holds in both
+    implementations: a step calls them with `training=True` and updates their moving statistics,
+    frozen layers stay as they are, and regularizers, constraints and `add_loss` count. `gather` and
+    `assign` ignore the names of layers and number the variables of each part: "encoder/0/kernel",
+    "encoder/1/bias", …. `train` trains the model without a run folder; for one with a folder, give
+    it the function that returns the networks.
 
     Args:
         encoder: network that maps x (batch, input_dim) to [z_mean, z_log_var], each
             (batch, latent_dim), or to [z_mean] for a delta posterior: a Keras model or another
-            callable, of symbolic tensors for keras_vae and of tensors for tf_vae (a tf.Module).
+            callable, of symbolic tensors for keras_vae and of tensors for tf_vae (a tf.Module or a
+            function, which gets `training` if it takes it). A Keras model whose Input has the shape
+            of an image is fed images.
         decoder: network of the same kind that maps z (batch, latent_dim) to a dict of the heads in
-            shared.weights.head_widths, e.g. {"logits": (batch, input_dim)}.
+            shared.weights.head_widths, e.g. {"logits": (batch, input_dim)}; heads of the shape of
+            an image are made flat.
         config: shared.config.Config; the fields that describe the dense network are ignored.
         input_dim: pixels per image, times channels.
-        jit_compile: whether to compile with XLA. Give False for convolutions on a CPU, which are
-            slow in XLA; the two implementations then agree closely, but not in every bit.
+        jit_compile: whether to compile with XLA; None compiles all networks but those with
+            convolutions, which are slow in XLA on a CPU and differ in their last bits. Without XLA,
+            TensorFlow's arithmetic optimizer is turned off for the process.
     Returns:
-        VAE, as `build` returns it. Its weights are the trainable variables that the two networks
-        read. Both are called without the argument `training`.
+        VAE, as `build` returns it.
     Raises:
-        UsageError: a network returns other outputs, or outputs of other shapes or types.
+        UsageError: a network cannot be called, or returns other outputs, or outputs of other
+            shapes or types, or logits after a sigmoid.
     Example:
         model = assemble(encoder, decoder, recipe("post-keras", latent_dim=8), 28 * 28)
     """
     check_floatx()
-    q, encoder_weights = _first_call("encoder", encoder, input_dim)
-    check_posterior(config, q)
-    heads, decoder_weights = _first_call("decoder", decoder, config.latent_dim)
-    check_heads(config, input_dim, heads)
-    parts = {"encoder": encoder_weights, "decoder": decoder_weights}
+    encoder = Network("encoder", encoder, input_dim)
+    check_posterior(config, encoder.outputs)
+    decoder = Network("decoder", decoder, config.latent_dim)
+    check_heads(config, input_dim, decoder.outputs)
+    check_logits(config, lambda z: decoder(tf.constant(z)))
+    parts = {"encoder": encoder.variables, "decoder": decoder.variables}
     weights = name_weights(config, input_dim, parts)
-    return VAE(encoder, decoder, config, input_dim, weights, jit_compile)
-
-
-def _first_call(name, network, width):
-    """Returns a network's outputs for one example, and (name, variable) of each weight it reads."""
-    with tf.GradientTape() as tape:  # records each trainable variable that is read
-        outputs = network(tf.zeros((1, width)))
-    variables = tape.watched_variables()
-    return outputs, [(v.name.removesuffix(":0").removeprefix(f"{name}/"), v) for v in variables]
+    if jit_compile is None:
+        jit_compile = not convolves(weights.values())
+    penalty = penalty_of([encoder, decoder])
+    return VAE(encoder, decoder, config, input_dim, weights, jit_compile, penalty)
 
 
 class VAE(tf.Module):
-    """Holds an encoder and a decoder, and computes the terms of the ELBO from x."""
+    """Holds an encoder and a decoder, and computes the terms of the ELBO from x.
 
-    def __init__(self, encoder, decoder, config, input_dim, named_weights, jit_compile):
+    `penalty` is None, or a function that returns what the networks of the last call add to the loss
+    of a step.
+    """
+
+    def __init__(
+        self, encoder, decoder, config, input_dim, named_weights, jit_compile=True, penalty=None
+    ):
         super().__init__(name="vae")
         self.encoder = encoder
         self.decoder = decoder
@@ -124,6 +136,15 @@ class VAE(tf.Module):
         self.input_dim = input_dim
         self.named_weights = named_weights
         self.jit_compile = jit_compile
+        self.penalty = penalty
+        # Of a Keras variable, the variable of TensorFlow in it, which a SavedModel can hold.
+        self.tracked = [
+            v.value if isinstance(v, keras.Variable) else v for v in named_weights.values()
+        ]
+        if not jit_compile:
+            # The optimizer rewrites sums by what it sees around a step, and around that of `fit`
+            # stands another loop (docs/proof.md).
+            tf.config.optimizer.set_experimental_options({"arithmetic_optimization": False})
         # For calls from outside; a training step compiles the plain functions as a part of itself.
         x = tf.TensorSpec((None, input_dim), name="x")
         z = tf.TensorSpec((None, config.latent_dim), name="z")
@@ -135,6 +156,11 @@ class VAE(tf.Module):
             "outputs": tf.function(self._outputs, jit_compile=jit_compile),
         }
 
+    @property
+    def trainable_variables(self):
+        """The variables that a step trains, in the order of `named_weights`."""
+        return [v for v in self.named_weights.values() if v.trainable]
+
     def __call__(self, x, noise_seed):
         """Computes the terms in a compiled function: {"log_likelihood", "kl"}, (batch,) nats."""
         return self.compiled["outputs"](x, noise_seed)
@@ -142,7 +168,7 @@ class VAE(tf.Module):
     def _outputs(self, x, noise_seed):
         return self.terms(x, noise_seed).outputs()
 
-    def terms(self, x, noise_seed, draw=None, samples=1):
+    def terms(self, x, noise_seed, draw=None, samples=1, training=False):
         """Computes the terms of the objective of each example.
 
         Args:
@@ -152,11 +178,12 @@ class VAE(tf.Module):
                 `tf.random.stateless_normal`; a worker gives one that returns its part of the noise
                 of the whole batch.
             samples: number of samples of q(z|x) per image.
+            training: the mode in which the networks are called.
         Returns:
             shared.objective.Terms, (batch,) nats each.
         """
         # sample
-        q = self.encoder(x)
+        q = self.encoder(x, training)
         if len(q) == 1:
             z = q[0]  # a delta posterior: z = z_mean
         else:
@@ -167,7 +194,7 @@ class VAE(tf.Module):
             z = reparameterize(z_mean, z_log_var, epsilon)
 
         # objective
-        return terms_of(self.config, x, self.decoder(z), q, z, samples)
+        return terms_of(self.config, x, self.decoder(z, training), q, z, samples)
 
 
 def dense(h, kernel, bias):

@@ -8,7 +8,7 @@ import tensorflow as tf
 from shared.data import evaluation_images
 from shared.machine.checks import UsageError
 from shared.objective import objective_loss
-from shared.run.schemas import LOGS, MEANS
+from shared.run.schemas import LOGS, MEANS, PENALTY
 from shared.seeds import seed_of
 from shared.training.frame import (
     SEVERAL_REPLICAS,
@@ -18,7 +18,7 @@ from shared.training.frame import (
 )
 from shared.training.trackers import StepLosses, assign_means, running_means, track_terms
 from tf_vae.batches import gathered, in_order, stored_type, training_batches
-from tf_vae.model import build
+from tf_vae.model import assemble, build
 
 __all__ = ["step_losses", "train"]
 
@@ -38,10 +38,12 @@ def train_step(model, optimizer, x, noise_seed):
         loss, terms: a scalar in nats per image, and shared.objective.Terms.
     """
     step = optimizer.iterations
-    weights = list(model.named_weights.values())
+    weights = model.trainable_variables
     with tf.GradientTape() as tape:
         seed = tf.stack([noise_seed, tf.cast(step, tf.int32)])
-        terms = model.terms(x, seed, samples=model.config.train_samples)
+        terms = model.terms(x, seed, samples=model.config.train_samples, training=True)
+        if model.penalty:  # of regularizers and `add_loss`
+            terms = terms._replace(penalty=model.penalty())
         loss = objective_loss(model.config, terms, step)
     gradients = tape.gradient(loss, weights)
     optimizer.apply(gradients, weights)
@@ -74,7 +76,8 @@ class Steps:
             optimizer: a Keras optimizer built on `model.trainable_variables`.
             dtype: type of the stored images, uint8 or float32.
         """
-        self.means = {name: keras.metrics.Mean(name) for name in MEANS}
+        names = [*MEANS, PENALTY] if model.penalty else MEANS
+        self.means = {name: keras.metrics.Mean(name) for name in names}
         self.losses = StepLosses() if model.config.step_losses else None
         # The batch size is unknown, as in `fit`; a known one would be a constant of the step.
         stored = tf.TensorSpec((None, None, model.input_dim), dtype)
@@ -114,7 +117,7 @@ class Steps:
 
     def _track(self, x, loss, terms):
         self.means["loss"].update_state(loss, sample_weight=tf.shape(x)[0])
-        track_terms(self.means, terms.log_likelihood, terms.kl)
+        track_terms(self.means, terms)
 
     def run(self, images, white_level, noise_seed):
         """Trains on each batch of `images`, and returns the losses if the config asks for them."""
@@ -177,7 +180,8 @@ def run_epochs(steps, run, record, verbose=1, validated=True):
             seed = seed_of(config.seed, "evaluation", 0)
             for number, x in enumerate(in_order(held_out)):
                 steps.validate(x, tf.constant([seed, number]))
-            values |= {f"val_{name}": value for name, value in steps.logs(reset=True).items()}
+            logs = steps.logs(reset=True)
+            values |= {f"val_{name}": logs[name] for name in MEANS}
         bar(end - start, lambda values=values: values, finalize=True)
         record.finish(values)
 
@@ -232,6 +236,6 @@ def check_devices(model=None):
         raise UsageError(SEVERAL_REPLICAS.format(replicas))
 
 
-IMPLEMENTATION = Implementation("tf_vae", check_devices, build, prepare, run_epochs)
+IMPLEMENTATION = Implementation("tf_vae", check_devices, build, assemble, prepare, run_epochs)
 train = train_with(IMPLEMENTATION)
 step_losses = step_losses_with(IMPLEMENTATION)

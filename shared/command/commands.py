@@ -30,6 +30,7 @@ def train(package, command):
     """
     from shared.data import evaluation_images, load_data
     from shared.run.folder import locked
+    from shared.run.network import network_of
     from shared.run.state import Run, check_checkpoint_steps
 
     config = command.config
@@ -40,12 +41,15 @@ def train(package, command):
     out = command.out or Path("runs") / f"{package}-{config.recipe}-seed{config.seed}"
     check_checkpoint_steps(command.checkpoint_steps, out)
     data = load_data(command.data)
-    run = Run(out, config, data, package, command.resume, command.overwrite)
+    network = network_of(command.network)
+    run = Run(out, config, data, package, command.resume, command.overwrite, network)
     if run.complete:
         print(f"{out}: already complete")
         return 0
     check_backend(package)
     if (cluster := _cluster(package, command)) is not None:
+        if network is not None or run.progress.network is not None:
+            raise UsageError("--workers train the dense network only; leave out --network")
         from shared.beyond.distributed.supervisor import supervise
 
         supervise(package, command, cluster, out, data)
@@ -55,7 +59,7 @@ def train(package, command):
         # What is left, figures and metrics, is done by worker 0 alone.
         command = dataclasses.replace(command, resume=True, overwrite=False)
     with locked(out):  # before the slow import, and until figures and metrics are written
-        implementation = import_implementation(package)
+        implementation = import_implementation(package, network)
         board = Board(command.tensorboard, data.held_out_name) if command.tensorboard else None
         on_epoch = board.epoch if board else None
         model, run = implementation.train(
@@ -66,6 +70,7 @@ def train(package, command):
             command.overwrite,
             on_epoch=on_epoch,
             checkpoint_steps=command.checkpoint_steps,
+            network=network,
         )
         from shared.measure.metrics import measure, write_metrics
         from shared.show.figures.of_run import draw_figures
@@ -104,6 +109,15 @@ def _print_metrics(directory, metrics):
     print_table(metrics_table(metrics, f"{directory}: step {step:,}, seed {config.seed}"))
 
 
+def _named_network(command, values):
+    """Returns the Network that --network names, after a check that it can be that of the run."""
+    from shared.run.network import check_same, network_of
+
+    network = network_of(command.network)
+    check_same(command.dir, values.get("network"), network)
+    return network
+
+
 def evaluate(package, command):
     """Measures a finished run, updates its metrics.json and prints it.
 
@@ -125,12 +139,13 @@ def evaluate(package, command):
     if command.samples < 1:
         raise UsageError(f"--samples is {command.samples}; expected an integer >= 1")
     values, _ = read_run_weights(command.dir)
+    network = _named_network(command, values)
     read_metrics(command.dir)  # so that a damaged file is reported before the work
     config = from_dict(values)
     if command.importance_samples is not None:
         metrics.check_bound(config, command.importance_samples)
     if command.exact_images is not None:
-        metrics.check_exact(config, command.exact_images)
+        metrics.check_exact(config, command.exact_images, values.get("network"))
     input_dim = math.prod(values["data"]["image_shape"])
     data = run_data(command.dir) if command.data is None else load_data(command.data)
     if data.input_dim != input_dim:
@@ -139,7 +154,7 @@ def evaluate(package, command):
         )
     if data.name == "mnist-5k" and values["data"]["name"] == "mnist":
         print("note: the mnist-5k digits are training images of mnist, so they are not held out")
-    implementation = import_implementation(package)
+    implementation = import_implementation(package, network)
     with locked(command.dir), Progress(console=Console(stderr=True)) as bar:
         model, _ = implementation.load(command.dir)
 
@@ -176,10 +191,11 @@ def figures(package, command):
     from shared.show.figures.of_run import draw_figures
 
     values, _ = read_run_weights(command.dir)
+    network = _named_network(command, values)
     for epoch in from_dict(values).pictured(values["data"]["n_train"]):
         read_run_weights(command.dir, epoch)
     data = run_data(command.dir)
-    implementation = import_implementation(package)
+    implementation = import_implementation(package, network)
     with locked(command.dir):
         paths = draw_figures(command.dir, data, implementation)
     for path in paths:
@@ -208,7 +224,8 @@ def sample(package, command):
     if command.seed is not None and command.seed < 0:
         raise UsageError(f"--seed is {command.seed}; expected an integer >= 0")
     values, _ = read_run_weights(command.dir)
-    implementation = import_implementation(package)
+    network = _named_network(command, values)
+    implementation = import_implementation(package, network)
     with locked(command.dir):
         model, config = implementation.load(command.dir)
         z = prior_samples(config, command.count, command.seed)
@@ -244,7 +261,8 @@ def export(package, command):
         )
 
     values, _ = read_run_weights(command.dir)
-    implementation = import_implementation(package)
+    network = _named_network(command, values)
+    implementation = import_implementation(package, network)
     with locked(command.dir):
         model, _ = implementation.load(command.dir)
         input_dim = math.prod(values["data"]["image_shape"])

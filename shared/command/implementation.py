@@ -1,6 +1,7 @@
 """Imports an implementation (keras_vae or tf_vae), without TensorFlow's messages."""
 
 import contextlib
+import functools
 import importlib
 import logging
 import os
@@ -13,11 +14,12 @@ from shared.machine.backend import check_backend
 __all__ = ["import_beyond", "import_implementation", "quiet"]
 
 
-def import_implementation(package):
+def import_implementation(package, network=None):
     """Imports an implementation, and with it TensorFlow, and returns its functions.
 
     Args:
         package: "keras_vae" or "tf_vae".
+        network: shared.run.network.Network with which its `load` builds a run, or None.
     Returns:
         types.SimpleNamespace
     Raises:
@@ -40,7 +42,7 @@ def import_implementation(package):
         evaluate=modules["evaluate"].evaluate,
         elbo_terms=modules["evaluate"].elbo_terms,
         log_weights=modules["evaluate"].log_weights,
-        load=modules["checkpoint"].load,
+        load=functools.partial(modules["checkpoint"].load, network=network),
         gather=modules["checkpoint"].gather,
         assign=modules["checkpoint"].assign,
     )

@@ -38,6 +38,9 @@ class Train:
     shared.beyond.shards."""
     out: Path | None = None
     """Folder of the run; the default is runs/IMPLEMENTATION-RECIPE-seedS."""
+    network: str | None = None
+    """FILE.py:FUNCTION of your own networks: the function gets the config and the image shape, and
+    returns an encoder and a decoder, e.g. examples/conv.py:networks."""
     resume: FlagCreatePairsOff[bool] = False
     """Continue the run in the folder from its last checkpoint, or repair a finished run."""
     overwrite: FlagCreatePairsOff[bool] = False
@@ -70,6 +73,8 @@ class Evaluate:
     """K, samples per test image for the importance bound, which grows with K towards log p(x)."""
     exact_images: int | None = None
     """Number of test images whose log p(x) is integrated (2-D z only); two seconds per image."""
+    network: str | None = None
+    """FILE.py:FUNCTION of the run's own networks, if they are not of Keras' own layers."""
 
 
 @dataclass
@@ -78,6 +83,8 @@ class Figures:
 
     dir: Positional[Path]
     """Folder of the run."""
+    network: str | None = None
+    """FILE.py:FUNCTION of the run's own networks, if they are not of Keras' own layers."""
 
 
 @dataclass
@@ -90,6 +97,8 @@ class Sample:
     """Number of samples."""
     seed: int | None = None
     """Seed of the samples; the default is the seed of the run."""
+    network: str | None = None
+    """FILE.py:FUNCTION of the run's own networks, if they are not of Keras' own layers."""
 
 
 @dataclass
@@ -98,6 +107,8 @@ class Export:
 
     dir: Positional[Path]
     """Folder of the run; the files are written to its subfolder exported."""
+    network: str | None = None
+    """FILE.py:FUNCTION of the run's own networks, if they are not of Keras' own layers."""
 
 
 def main(package, argv=None):

@@ -150,7 +150,7 @@ def measure_z(directory, implementation, data, on_progress=None):
         "value": int(diagnostics.active_units(z_mean).sum()),
         "unit": f"of {config.latent_dim} latent dimensions",
     }
-    if config.activation == "relu":
+    if config.activation == "relu" and values.get("network") is None:
         random = np.random.RandomState(seed_of(config.seed, "dead"))
         z = z_mean + np.exp(z_log_var / 2) * random.standard_normal(z_mean.shape)
         dead = diagnostics.dead_units(implementation.gather(model), config.activation, x_test, z)
@@ -206,8 +206,19 @@ def measure_bound(directory, implementation, model, data, samples, on_progress=N
     return {"test_importance_bound": bound}
 
 
-def check_exact(config, count):
-    """Raises UsageError if log p(x) cannot be computed by quadrature in the plane."""
+def check_exact(config, count, network=None):
+    """Raises UsageError if log p(x) cannot be computed by quadrature in the plane.
+
+    Args:
+        config: shared.config.Config of the run.
+        count: number of images.
+        network: the entry "network" of the run's config.json, or None for the dense network.
+    """
+    if network is not None:
+        raise UsageError(
+            "--exact-images: the run has its own network, and quadrature computes the dense one:"
+            " use --importance-samples"
+        )
     if count < 1:
         raise UsageError(f"--exact-images is {count}; expected an integer >= 1")
     for name, wanted in (("latent_dim", 2), ("posterior", "gaussian"), ("likelihood", "bernoulli")):

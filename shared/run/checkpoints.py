@@ -13,7 +13,7 @@ import numpy as np
 from shared.machine.checks import UsageError
 from shared.machine.npz import read_headers
 from shared.run.files import npz_bytes, read_npz, step_of, write_atomically
-from shared.run.schemas import COLUMNS, MEANS
+from shared.run.schemas import COLUMNS, MEANS, PENALTY
 
 __all__ = ["CHECKPOINT", "PREVIOUS", "Checkpoint", "read_checkpoint", "write_checkpoint"]
 
@@ -41,11 +41,13 @@ class Checkpoint:
 
 def write_checkpoint(directory, checkpoint):
     """Writes a checkpoint to the folder of a run; the last one is kept as the previous one."""
-    rows = [[row[name] for name in COLUMNS[:-1]] for row in checkpoint.history]
+    penalized = any(PENALTY in row for row in checkpoint.history)
+    columns = [*COLUMNS[:-1], *([PENALTY] if penalized else [])]
+    rows = [[row[name] for name in columns] for row in checkpoint.history]
     arrays = {
         **checkpoint.variables,
         "step": np.int64(checkpoint.step),
-        "history": np.array(rows, np.float64).reshape(-1, len(COLUMNS) - 1),
+        "history": np.array(rows, np.float64).reshape(-1, len(columns)),
         "step_losses": np.array(checkpoint.step_losses, np.float32),
         **{f"running/{name}": np.float32(each) for name, each in checkpoint.running.items()},
     }
@@ -54,23 +56,29 @@ def write_checkpoint(directory, checkpoint):
     write_atomically(path, content, earlier=Path(directory) / PREVIOUS)
 
 
-def read_checkpoint(path, shapes):
+def read_checkpoint(path, shapes, dtypes=None):
     """Reads a checkpoint of either implementation.
 
     Args:
         path: path of the file.
         shapes: {name: shape} of the weights and the optimizer's slots.
+        dtypes: {name: dtype} of those that are not float32.
     Returns:
         Checkpoint
     Raises:
         UsageError: the file cannot be read, holds other variables, or contradicts itself.
     """
     step = step_of(path)
-    state = {"step": (), "history": (None, len(COLUMNS) - 1), "step_losses": (None,)}
-    inside = INSIDE if "running/loss" in read_headers(path) else {}
-    arrays = read_npz(path, {**shapes, **state, **inside})
+    headers, columns = read_headers(path), COLUMNS[:-1]
+    if headers.get("history", ((0, 0),))[0][1:] == (len(COLUMNS),):
+        columns = *columns, PENALTY
+    state = {"step": (), "history": (None, len(columns)), "step_losses": (None,)}
+    inside = INSIDE if "running/loss" in headers else {}
+    if (name := f"running/{PENALTY}") in headers:
+        inside = {**inside, name: (2,)}
+    arrays = read_npz(path, {**shapes, **state, **inside}, dtypes)
     running = {name.removeprefix("running/"): arrays[name] for name in inside}
-    rows = [dict(zip(COLUMNS, row, strict=False)) for row in arrays["history"].tolist()]
+    rows = [dict(zip(columns, row, strict=True)) for row in arrays["history"].tolist()]
     for row in rows:
         row |= {"epoch": int(row["epoch"]), "step": int(row["step"])}
     last, losses = rows[-1]["step"] if rows else 0, arrays["step_losses"].tolist()

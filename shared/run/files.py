@@ -37,7 +37,7 @@ INTEGERS = ("step", "seeds", "epochs", "labels")
 DTYPES = {**dict.fromkeys(INTEGERS, np.int64), "history": np.float64}
 
 
-def read_npz(path, shapes):
+def read_npz(path, shapes, dtypes=None):
     """Reads the arrays of an .npz, which must be those in `shapes`, float32 and finite.
 
     Names, shapes and dtypes are checked in the headers, before any array is read.
@@ -46,6 +46,7 @@ def read_npz(path, shapes):
         path: path of the file.
         shapes: {name: shape}; an axis that is None may have any length. Arrays named "step" or
             "seeds" must be int64, and one named "history" float64.
+        dtypes: {name: dtype} of other arrays that are not float32.
     Returns:
         {name: array}, in the order of `shapes`.
     Raises:
@@ -53,7 +54,7 @@ def read_npz(path, shapes):
     """
     headers = read_headers(path)
     for name in [*shapes, *headers]:
-        dtype = np.dtype(DTYPES.get(name, np.float32))
+        dtype = np.dtype({**DTYPES, **(dtypes or {})}.get(name, np.float32))
         expected = (tuple(shapes[name]), dtype) if name in shapes else "no such array"
         actual = headers.get(name, "missing")
         if actual != expected and not _fits(actual, expected):

@@ -17,7 +17,16 @@ from shared.machine.npz import reason
 from shared.run import checksums
 from shared.run.checkpoints import CHECKPOINT
 from shared.run.files import read_npz, read_text, step_of, write_atomically
-from shared.run.schemas import COLUMNS, Description, HistoryRow, Metric, StepRow, checked
+from shared.run.network import KEPT, variable_dtypes, variable_shapes
+from shared.run.schemas import (
+    COLUMNS,
+    PENALTY,
+    Description,
+    HistoryRow,
+    Metric,
+    StepRow,
+    checked,
+)
 from shared.weights import weight_shapes
 
 __all__ = [
@@ -26,6 +35,7 @@ __all__ = [
     "epoch_weights",
     "figure_name",
     "figure_names",
+    "kept_files",
     "locked",
     "missing_products",
     "read_config",
@@ -101,7 +111,7 @@ def missing_products(directory, config, n):
     steps["weights.npz"] = total
     figures = [f"figures/{name}" for name in figure_names(config, n)]
     tables = ["history.csv", *(["steps.csv"] if config.step_losses else [])]
-    required = ["config.json", *tables, str(CHECKPOINT), *steps, *figures]
+    required = ["config.json", *tables, str(CHECKPOINT), *steps, *figures, *kept_files(folder)]
     intact = checksums.intact(folder, [*required, "metrics.json"])
     missing = [name for name in required if name not in intact]
     missing += [name for name in intact & steps.keys() if step_of(folder / name) != steps[name]]
@@ -111,6 +121,16 @@ def missing_products(directory, config, n):
         measured = set()
     finished = "metrics.json" in intact and {"train_loss", "test_loss"} <= measured
     return missing if finished else [*missing, "metrics.json"]
+
+
+def kept_files(directory):
+    """Returns the names of the files in which a run's folder keeps its own network, if it has one.
+
+    Raises:
+        UsageError: its config.json is damaged.
+    """
+    kept = read_config(directory, verified=False).get("network")
+    return [] if kept is None else [KEPT[kept["kept"]]]
 
 
 def write_product(directory, name, content):
@@ -188,7 +208,11 @@ def read_run_weights(directory, epoch=None):
     if not os.path.lexists(path):
         raise UsageError(f"{directory} has no {name}; finish the run with --resume")
     checksums.verify(directory, name)
-    arrays = read_npz(path, weight_shapes(config, math.prod(values["data"]["image_shape"])))
+    if (kept := values.get("network")) is None:
+        shapes, dtypes = weight_shapes(config, math.prod(values["data"]["image_shape"])), {}
+    else:
+        shapes, dtypes = variable_shapes(kept), variable_dtypes(kept)
+    arrays = read_npz(path, shapes, dtypes)
     if step_of(path) != step:
         raise UsageError(
             f"{path} is of step {step_of(path)}, not of step {step}; finish the run with --resume"
@@ -230,23 +254,24 @@ def read_step_losses(directory):
 def _read_csv(directory, name, schema):
     """Returns the rows of a table as dicts of numbers; [] if it does not exist."""
     path, columns = Path(directory) / name, schema.__struct_fields__
+    required = tuple(each for each in columns if each != PENALTY)
     if not os.path.lexists(path):
         return []
     try:
         reader = csv.DictReader(read_text(path).splitlines(), strict=True)
         rows = list(reader)
-        if tuple(reader.fieldnames or ()) != columns:
-            raise UsageError(f"its columns are not {', '.join(columns)}")
+        if (names := tuple(reader.fieldnames or ())) not in (required, columns):
+            raise UsageError(f"its columns are not {', '.join(required)}")
         for row in rows:
             if None in row:
-                raise UsageError(f"a row has more than {len(columns)} entries")
+                raise UsageError(f"a row has more than {len(names)} entries")
         rows = [checked(row, schema, strict=False) for row in rows]
     except (UsageError, csv.Error) as error:
         raise UsageError(
             f"{path} is damaged: {error}; train with --resume, which restores it"
         ) from error
     checksums.verify(directory, name)
-    return [{column: getattr(row, column) for column in columns} for row in rows]
+    return [{column: getattr(row, column) for column in names} for row in rows]
 
 
 def read_metrics(directory):

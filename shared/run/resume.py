@@ -17,6 +17,7 @@ from shared.run import checksums
 from shared.run.checkpoints import CHECKPOINT, PREVIOUS, read_checkpoint
 from shared.run.files import step_of
 from shared.run.folder import epoch_weights, missing_products, read_config, read_history
+from shared.run.network import check_same, variable_dtypes, variable_shapes
 from shared.weights import slot_shapes, weight_shapes
 
 __all__ = ["Progress", "read_progress"]
@@ -38,11 +39,12 @@ class Progress:
     running: dict = field(default_factory=dict)  # the running means inside an epoch, or empty
     changes: list = field(default_factory=list)  # of settings, after the training diverged
     checkpoint: os.PathLike | None = None  # from which training continues; None at step 0
+    network: dict | None = None  # the entry of its config.json, if the run brings its own network
     complete: bool = False  # whether the folder has everything: weights, figures and metrics
     notes: list = field(default_factory=list)  # lines for the user, about damaged files
 
 
-def read_progress(folder, config, data, implementation, resume, overwrite):
+def read_progress(folder, config, data, implementation, resume, overwrite, network=None):
     """Reads how far a run has come from its folder; nothing is written.
 
     Args:
@@ -51,6 +53,7 @@ def read_progress(folder, config, data, implementation, resume, overwrite):
         data: shared.data.Data of the training.
         implementation: name of the implementation that will train.
         resume, overwrite: what to do with a run in the folder; without either it is refused.
+        network: shared.run.network.Network of the training, or None.
     Returns:
         Progress
     Raises:
@@ -73,7 +76,13 @@ def read_progress(folder, config, data, implementation, resume, overwrite):
     written = read_config(folder, verified=False)
     # Before its first checkpoint a run holds nothing that depends on its settings.
     begun = any(os.path.lexists(folder / path) for path in (CHECKPOINT, PREVIOUS))
-    return _resumed(folder, written, config, data, implementation) if begun and resume else new
+    if begun and resume:
+        check_same(folder, written.get("network"), network)
+        return _resumed(folder, written, config, data, implementation)
+    if resume and network is None:
+        new.network = written.get("network")
+        check_same(folder, new.network, network)
+    return new
 
 
 def _resumed(folder, written, wanted, data, implementation):
@@ -86,7 +95,8 @@ def _resumed(folder, written, wanted, data, implementation):
     damaged = checksums.damaged(folder)
     notes = [f"{folder / name} is damaged" for name in damaged if name != str(CHECKPOINT)]
     changes = _changes(folder, written, begun, wanted)
-    checkpoint, path, note = _last_checkpoint(folder, damaged, begun, data)
+    kept = written.get("network")
+    checkpoint, path, note = _last_checkpoint(folder, damaged, begun, data, kept)
     step, total, trained_by = checkpoint.step, wanted.total_steps(n), written["trained_by"]
     _check_length(folder, begun, wanted, n, checkpoint)
     for epoch in wanted.pictured(n)[:-1]:
@@ -106,6 +116,7 @@ def _resumed(folder, written, wanted, data, implementation):
         running=checkpoint.running,
         changes=[*written.get("changes", []), *([{"step": step, **changes}] if changes else [])],
         checkpoint=path,
+        network=kept,
         complete=step == total and not damaged and not missing_products(folder, wanted, n),
         notes=[*notes, *note],
     )
@@ -129,9 +140,14 @@ def _changes(folder, written, begun, wanted):
     return changes
 
 
-def _last_checkpoint(folder, damaged, config, data):
+def _last_checkpoint(folder, damaged, config, data, kept):
     """Returns the last intact checkpoint, its path, and notes for the user."""
-    shapes = weight_shapes(config, data.input_dim) | slot_shapes(config, data.input_dim)
+    shapes, dtypes = weight_shapes(config, data.input_dim), {}
+    trained = shapes
+    if kept is not None:
+        shapes, dtypes = variable_shapes(kept), variable_dtypes(kept)
+        trained = {name: shapes[name] for name, v in kept["variables"].items() if v["trainable"]}
+    shapes = shapes | slot_shapes(config, trained)
     reasons = []
     for path in (CHECKPOINT, PREVIOUS):
         try:
@@ -139,7 +155,7 @@ def _last_checkpoint(folder, damaged, config, data):
                 raise UsageError(f"{folder / path} is missing")
             if str(path) in damaged:
                 raise UsageError(f"{folder / path} is damaged")
-            checkpoint = read_checkpoint(folder / path, shapes)
+            checkpoint = read_checkpoint(folder / path, shapes, dtypes)
             _check_rows(folder / path, checkpoint, config, data.n_train)
         except UsageError as error:
             reasons.append(str(error))

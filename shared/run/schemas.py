@@ -16,11 +16,14 @@ __all__ = [
     "COLUMNS",
     "LOGS",
     "MEANS",
+    "PENALTY",
     "DataEntry",
     "Description",
     "HistoryRow",
     "Metric",
+    "NetworkEntry",
     "StepRow",
+    "VariableEntry",
     "checked",
 ]
 
@@ -41,6 +44,25 @@ class DataEntry(msgspec.Struct):
     n_valid: AtLeast1 | None = None  # if val_loss is measured on images of its own
 
 
+class VariableEntry(msgspec.Struct):
+    """A variable of a network of one's own."""
+
+    shape: list[Annotated[int, Meta(ge=0)]]
+    dtype: Annotated[str, Meta(pattern="^(float|int|uint|bool)[0-9]*$")]
+    trainable: bool
+
+
+class NetworkEntry(msgspec.Struct):
+    """The network of a run that does not have the dense one of its config."""
+
+    function: str
+    file: str
+    sha256: str  # of the source
+    kept: Literal["architecture", "source"]  # what the folder keeps of it
+    jit_compile: bool
+    variables: dict[str, VariableEntry]
+
+
 class Description(msgspec.Struct):
     """What config.json holds beside the fields of shared.config.Config."""
 
@@ -49,6 +71,7 @@ class Description(msgspec.Struct):
     versions: dict[str, str]
     diverged_after: int | None = None  # the step after which the training diverged and stopped
     changes: list[dict[str, Any]] = []  # settings changed then: {"step": 600, "beta": [9.0, 1.0]}
+    network: NetworkEntry | None = None
 
 
 class Metric(msgspec.Struct):
@@ -78,6 +101,7 @@ class HistoryRow(msgspec.Struct):
     val_log_likelihood: float
     val_kl: float
     seconds: float
+    penalty: float | None = None  # what the networks add to the loss; a part of it
 
 
 class StepRow(msgspec.Struct):
@@ -87,9 +111,10 @@ class StepRow(msgspec.Struct):
     loss: float
 
 
-COLUMNS = HistoryRow.__struct_fields__
+COLUMNS = HistoryRow.__struct_fields__[:-1]
 LOGS = COLUMNS[2:-1]  # what an epoch logs: the running means, and those of its validation
 MEANS = LOGS[:3]  # loss, log_likelihood and kl
+PENALTY = "penalty"  # a column more, of a network with regularizers; it is a part of the loss
 
 
 def checked(values, schema, strict=True):

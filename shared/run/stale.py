@@ -9,6 +9,7 @@ from shared.machine.checks import UsageError
 from shared.run import checksums
 from shared.run.checkpoints import CHECKPOINT, PREVIOUS
 from shared.run.folder import EXPORTED, epoch_weights, read_metrics
+from shared.run.network import KEPT
 
 __all__ = ["FINISHED", "remove_stale_files"]
 
@@ -21,6 +22,7 @@ FINISHED = (
     "model.keras",
     str(CHECKPOINT),
     str(PREVIOUS),
+    *KEPT.values(),
 )
 # The files that the end of a run writes, beside `figures/` and the weights of pictured epochs.
 PRODUCTS = ("weights.npz", "model.keras", "metrics.json", "samples.png", "samples.npz")
@@ -58,7 +60,7 @@ def _stale(directory, config, n, progress):
     names = [*matching(".*.partial"), *matching("*/.*.partial"), checksums.SUMS]
     names += checksums.damaged(directory)
     if progress.step == 0:
-        names += [str(PREVIOUS), str(CHECKPOINT), "history.csv", "steps.csv"]
+        names += [str(PREVIOUS), str(CHECKPOINT), "history.csv", "steps.csv", *KEPT.values()]
     elif progress.checkpoint == directory / PREVIOUS:
         names.append(str(CHECKPOINT))  # it is damaged, and must not replace the previous one
     if progress.step < config.total_steps(n):

@@ -24,8 +24,9 @@ from shared.run import checksums
 from shared.run.checkpoints import CHECKPOINT, Checkpoint, write_checkpoint
 from shared.run.files import step_of, with_step, write_atomically, write_csv, write_json, write_npz
 from shared.run.folder import epoch_weights, locked
+from shared.run.network import KEPT
 from shared.run.resume import Progress, read_progress
-from shared.run.schemas import COLUMNS, LOGS, MEANS, Description, StepRow, checked
+from shared.run.schemas import COLUMNS, LOGS, PENALTY, Description, StepRow, checked
 from shared.run.stale import FINISHED, remove_stale_files
 from shared.weights import check_size
 
@@ -41,6 +42,7 @@ class Run:
 
     Attributes:
         config, data: shared.config.Config and shared.data.Data of the run.
+        network: shared.run.network.Network that was named, or None.
         directory: path of the folder, or None.
         progress: shared.run.resume.Progress, what has been done so far, read from the folder when
             it is first asked for. Its `step`, `history`, `step_losses`, `running`, `checkpoint`,
@@ -49,7 +51,9 @@ class Run:
         UsageError: the arguments contradict each other, or the run cannot be computed.
     """
 
-    def __init__(self, directory, config, data, implementation, resume=False, overwrite=False):
+    def __init__(
+        self, directory, config, data, implementation, resume=False, overwrite=False, network=None
+    ):
         self.directory = None if directory is None else Path(directory)
         self.config = config
         self.data = data
@@ -58,9 +62,11 @@ class Run:
             self.implementation = f"{implementation} on {backend()}"
         if resume and overwrite:
             raise UsageError("--resume and --overwrite exclude each other; give one")
+        self.network = network
+        self._kept = None  # the entry of config.json for the network, and the text of its file
         self._resume, self._overwrite = resume, overwrite
         self._lock = contextlib.ExitStack()
-        check_size(config, data.input_dim, data.n_train)
+        check_size(config, data.input_dim, data.n_train, dense=network is None)
         check_order(config, data)
 
     # ---- reading
@@ -76,7 +82,7 @@ class Run:
         else:
             arguments = self.config, self.data, self.implementation
             options = self._resume, self._overwrite
-            self.progress = read_progress(self.directory, *arguments, *options)
+            self.progress = read_progress(self.directory, *arguments, *options, self.network)
         return self
 
     @functools.cached_property
@@ -134,6 +140,15 @@ class Run:
     def __exit__(self, *exception):
         self._lock.close()
 
+    def keep_network(self, entry, text):
+        """Sets what the folder keeps of the run's own network.
+
+        Args:
+            entry: the entry "network" of config.json.
+            text: content of the file KEPT[entry["kept"]].
+        """
+        self._kept = entry, text
+
     def begin(self):
         """Writes config.json, and removes the files that further training makes stale.
 
@@ -146,6 +161,9 @@ class Run:
         for note in self.progress.notes:
             say(note)
         remove_stale_files(self.directory, self.config, self.data.n_train, self.progress)
+        if self._kept is not None:
+            entry, text = self._kept
+            write_atomically(self.directory / KEPT[entry["kept"]], text.encode())
         write_json(self.directory / "config.json", self.describe())
         if self.step:
             self._write_tables(self.step_losses)
@@ -157,6 +175,7 @@ class Run:
             "trained_by": self.trained_by,
             "versions": versions(),
             **({"changes": changes} if (changes := self.progress.changes) else {}),
+            **({"network": self._kept[0]} if self._kept else {}),
             **more,
         }
         checked(description, Description)
@@ -201,20 +220,22 @@ class Run:
             Stopped: a loss or a weight is not finite.
             KeyboardInterrupt: as for `finish_epoch`.
         """
-        row = {name: means[name][0] for name in MEANS}
+        row = {name: each[0] for name, each in means.items()}
         per_epoch = self.config.steps_per_epoch(self.data.n_train)
         row |= {"epoch": math.ceil(step / per_epoch), "step": step}
         self._check_finite(row, step_losses, variables)
         losses = [*self.step_losses, *(float(loss) for loss in step_losses)]
         losses = losses if self.config.step_losses else []
-        running = {name: np.asarray(means[name], np.float32) for name in MEANS}
+        running = {name: np.asarray(each, np.float32) for name, each in means.items()}
         state = Checkpoint(step, variables, self.history, losses, {**running, "seconds": seconds})
         self._write_tables(losses)
         write_checkpoint(self.directory, state)
         check_interrupted()
 
     def _write_tables(self, step_losses):
-        write_csv(self.directory / "history.csv", COLUMNS, map(_formatted, self.history))
+        penalized = any(PENALTY in row for row in self.history)
+        columns = [*COLUMNS, *([PENALTY] if penalized else [])]
+        write_csv(self.directory / "history.csv", columns, map(_formatted, self.history))
         if self.config.step_losses:
             # Nine decimal digits determine every float32.
             rows = ((step, f"{loss:.9g}") for step, loss in enumerate(step_losses, start=1))
@@ -222,7 +243,7 @@ class Run:
 
     def _check_finite(self, row, step_losses, weights):
         """Raises Stopped if an epoch has a loss or a weight that is NaN or infinite."""
-        values = {name: row[name] for name in LOGS if name in row} | weights
+        values = {name: row[name] for name in (*LOGS, PENALTY) if name in row} | weights
         bad = [name for name, value in values.items() if not np.isfinite(value).all()]
         if not bad:
             return
@@ -277,4 +298,5 @@ def check_checkpoint_steps(steps, directory):
 def _formatted(row):
     """Formats a row of the history: 9 digits determine a float32; seconds are rounded to 1 ms."""
     texts = [f"{row[column]:.9g}" for column in LOGS]
-    return (row["epoch"], row["step"], *texts, f"{row['seconds']:.3f}")
+    penalty = [f"{row[PENALTY]:.9g}"] if PENALTY in row else []
+    return (row["epoch"], row["step"], *texts, f"{row['seconds']:.3f}", *penalty)

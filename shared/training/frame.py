@@ -12,7 +12,10 @@ import numpy as np
 
 from shared.machine.backend import check_floatx
 from shared.machine.checks import UsageError
+from shared.run.files import read_text
+from shared.run.network import KEPT, network_of
 from shared.run.state import Run, check_checkpoint_steps
+from shared.training.architecture import keep, kept_networks, networks_of
 from shared.training.optimizer import build_optimizer, reset_optimizer
 from shared.training.record import EpochRecord
 from shared.training.variables import assign, gather, restore, snapshot
@@ -35,6 +38,8 @@ class Implementation(NamedTuple):
     """Raises UsageError, given the model or None, if the framework is not set to one device."""
     build: Callable
     """Returns the model with its initial weights, from (config, input_dim, x_train)."""
+    assemble: Callable
+    """Returns the model of given networks, from (encoder, decoder, config, input_dim, xla)."""
     prepare: Callable
     """Compiles the step, from (model, optimizer, run, checkpoint_steps), and returns what
     `run_epochs` takes first."""
@@ -57,6 +62,7 @@ def train_with(implementation):
         on_epoch=None,
         model=None,
         checkpoint_steps=None,
+        network=None,
     ):
         """Trains a VAE, or continues an interrupted training.
 
@@ -70,9 +76,12 @@ def train_with(implementation):
             on_epoch: called with each new row of the history, a dict with the keys of
                 shared.run.schemas.COLUMNS.
             model: VAE from `assemble` or `build`, whose current weights are the initial ones, for a
-                training without `out`; None builds the config's dense network.
+                training without `out`; None builds the config's dense network, or `network`.
             checkpoint_steps: number of steps between checkpoints inside an epoch, or None for
                 checkpoints at the end of each epoch only. It does not change any result.
+            network: "FILE.py:FUNCTION", or a function of (config, image_shape) that returns an
+                encoder and a decoder, as `assemble` takes them; the folder keeps what it takes to
+                build them again.
         Returns:
             model, run: the trained VAE, and its shared.run.state.Run, which holds the history.
         Raises:
@@ -85,12 +94,13 @@ def train_with(implementation):
         implementation.check(model)
         check_floatx()
         if model is not None:
-            check_model(model, config, data, out)
+            check_model(model, config, data, out, network)
         check_checkpoint_steps(checkpoint_steps, out)
-        with Run(out, config, data, implementation.name, resume, overwrite) as run:
+        network = network_of(network)
+        with Run(out, config, data, implementation.name, resume, overwrite, network) as run:
             # build
             if model is None:
-                model = implementation.build(config, data.input_dim, data.train)
+                model = build_model(implementation, run)
             optimizer = build_optimizer(config, data.n_train, model.trainable_variables)
             prepared = implementation.prepare(model, optimizer, run, checkpoint_steps)
 
@@ -111,6 +121,39 @@ def train_with(implementation):
         return model, run
 
     return train
+
+
+def build_model(implementation, run):
+    """Builds the model of a run: the config's dense network, or the one that the run brings.
+
+    Args:
+        implementation: Implementation.
+        run: shared.run.state.Run.
+    Returns:
+        VAE, with its initial weights.
+    Raises:
+        UsageError: the network cannot be built, or is not the one of the run's folder.
+    """
+    config, data, kept = run.config, run.data, run.progress.network
+    if run.network is None and kept is None:
+        return implementation.build(config, data.input_dim, data.train)
+    if config.output_bias != "zero":
+        raise UsageError(
+            f"output_bias is {config.output_bias}, which is the bias of the dense network; leave it"
+            " out, or set the initial weights in the function of the network"
+        )
+    if kept is None:
+        pair, xla = networks_of(run.network, config, data.image_shape), None
+    else:
+        pair = kept_networks(run.directory, kept, run.network, config, data.image_shape)
+        xla = kept["jit_compile"]
+    model = implementation.assemble(*pair, config, data.input_dim, xla)
+    if run.directory is not None:
+        if run.network is None:
+            run.keep_network(kept, read_text(run.directory / KEPT[kept["kept"]]))
+        else:
+            run.keep_network(*keep(run.network, pair, model))
+    return model
 
 
 def step_losses_with(implementation):
@@ -153,20 +196,22 @@ def step_losses_with(implementation):
     return step_losses
 
 
-def check_model(model, config, data, out):
+def check_model(model, config, data, out, network=None):
     """Checks that a model given to `train` fits the other arguments.
 
     Args:
         model: VAE of either implementation.
-        config, data, out: the arguments of `train`.
+        config, data, out, network: the arguments of `train`.
     Raises:
         UsageError: a run folder is given, the model has another config or image size, or the config
             asks for an initial output bias, which a given model already has.
     """
+    if network is not None:
+        raise UsageError("model and network exclude each other; give one")
     if out is not None:
         raise UsageError(
-            f"out is {out} and a model is given; a run folder is loaded by its config, which does"
-            " not describe a given network: leave out `out`, and save the weights from `gather`"
+            f"out is {out} and a model is given, which a run folder cannot build again: give the"
+            " function that returns its encoder and decoder as `network`, or leave out `out`"
         )
     if model.config != config:
         raise UsageError(

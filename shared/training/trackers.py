@@ -10,21 +10,24 @@ from keras import ops
 __all__ = ["StepLosses", "assign_means", "running_means", "track_terms"]
 
 
-def track_terms(trackers, log_likelihood, kl):
-    """Adds the terms of the ELBO of one batch to their running means.
+def track_terms(trackers, terms):
+    """Adds the terms of the objective of one batch to their running means.
 
     Each batch is weighted by its number of examples, as in Keras' own running mean of the loss.
 
     Args:
-        trackers: {"log_likelihood": keras.metrics.Mean, "kl": keras.metrics.Mean}.
-        log_likelihood, kl: (batch,) nats.
+        trackers: {"log_likelihood": keras.metrics.Mean, "kl": keras.metrics.Mean}, and one for
+            "penalty" if there is one.
+        terms: shared.objective.Terms.
     """
-    n = ops.shape(kl)[0]
+    n = ops.shape(terms.kl)[0]
     # The terms are stacked, because otherwise XLA merges the mean over images with the sum over
     # pixels into a single running float32 sum of so many numbers that it loses 3e-3 nats.
-    means = ops.mean(ops.stack([log_likelihood, kl]), axis=1)
+    means = ops.mean(ops.stack([terms.log_likelihood, terms.kl]), axis=1)
     trackers["log_likelihood"].update_state(means[0], sample_weight=n)
     trackers["kl"].update_state(means[1], sample_weight=n)
+    if terms.penalty is not None:
+        trackers["penalty"].update_state(terms.penalty, sample_weight=n)
 
 
 def running_means(trackers):

@@ -6,23 +6,48 @@ variables; everything else in this module is the same for both.
 
 import math
 
+import keras
 import numpy as np
 
 from shared.config import from_dict
+from shared.machine.checks import UsageError
 from shared.run.checkpoints import read_checkpoint
 from shared.run.folder import read_run_weights
+from shared.run.network import check_same, network_of
+from shared.training.architecture import kept_networks
 from shared.training.optimizer import NO_SLOTS, optimizer_slots
 
 __all__ = ["assign", "gather", "load_with", "named_variables", "restore", "snapshot"]
 
 
 def gather(model):
-    """Returns {canonical name: array} of a model's weights, in the order of the computation."""
+    """Returns {canonical name: array} of a model's weights, in the order of the computation.
+
+    Of networks that were given to `assemble` these are all variables, trained or not: moving
+    statistics, frozen weights, and the seeds of the noise of dropout.
+    """
     return {name: np.array(variable) for name, variable in model.named_weights.items()}
 
 
 def assign(model, weights):
-    """Assigns the weights {canonical name: array} to a model."""
+    """Assigns weights to a model.
+
+    Args:
+        model: VAE.
+        weights: {canonical name: array}, as `gather` returns them from a model of the same
+            networks, in either implementation.
+    Raises:
+        UsageError: a variable of the model is missing, has another shape, or is not the model's.
+    """
+    named = {name: tuple(variable.shape) for name, variable in model.named_weights.items()}
+    given = {name: np.shape(array) for name, array in weights.items()}
+    for name in [*named, *given]:
+        if named.get(name) != given.get(name):
+            found, wanted = (each.get(name, "no such weight") for each in (given, named))
+            raise UsageError(
+                f"the given weights have {name}: {found}, the model: {wanted}; expected the weights"
+                " of a model with the same networks"
+            )
     for name, variable in model.named_weights.items():
         variable.assign(weights[name])
 
@@ -44,7 +69,9 @@ def restore(model, optimizer, path):
         UsageError: the file lacks a variable or holds one of another shape.
     """
     variables = {**model.named_weights, **optimizer_slots(model, optimizer)}
-    checkpoint = read_checkpoint(path, {name: tuple(v.shape) for name, v in variables.items()})
+    kinds = {k: keras.backend.standardize_dtype(v.dtype) for k, v in variables.items()}
+    shapes = {name: tuple(v.shape) for name, v in variables.items()}
+    checkpoint = read_checkpoint(path, shapes, kinds)
     for name, variable in variables.items():
         variable.assign(checkpoint.variables[name])
     optimizer.iterations.assign(checkpoint.step)
@@ -65,23 +92,33 @@ def named_variables(model, optimizer, trackers=()):
     return named | {f"{each.name}/{v.name}": v for each in trackers for v in each.variables}
 
 
-def load_with(build):
-    """Returns the function `load` of an implementation, given its `build`."""
+def load_with(build, assemble):
+    """Returns the function `load` of an implementation, given its `build` and its `assemble`."""
 
-    def load(directory, epoch=None):
+    def load(directory, epoch=None, network=None):
         """Loads the model of a run, which either implementation may have trained.
 
         Args:
             directory: folder of the run.
             epoch: a pictured epoch, or None for the end of the run.
+            network: "FILE.py:FUNCTION", or the function of the run's own networks, which is needed
+                if they are not of Keras' own layers; None never executes code of the folder.
         Returns:
             model, config
         Raises:
-            UsageError: the folder holds no run, or it has no such weights.
+            UsageError: the folder holds no run, or it has no such weights, or the network is
+                another one.
         """
         values, weights = read_run_weights(directory, epoch)
         config = from_dict(values)
-        model = build(config, math.prod(values["data"]["image_shape"]))
+        shape, kept = values["data"]["image_shape"], values.get("network")
+        network = network_of(network)
+        check_same(directory, kept, network)
+        if kept is None:
+            model = build(config, math.prod(shape))
+        else:
+            pair = kept_networks(directory, kept, network, config, shape)
+            model = assemble(*pair, config, math.prod(shape), kept["jit_compile"])
         assign(model, weights)
         return model, config
 

@@ -18,6 +18,7 @@ import tf_vae.batches as tf_batches
 from shared import elbo
 from shared.config import recipe
 from shared.likelihoods import mean_image
+from shared.objective import Terms
 from shared.show.figures import plots
 from shared.training.optimizer import build_optimizer
 from shared.training.trackers import track_terms
@@ -117,7 +118,8 @@ def logged(batches):
     """The running means that both implementations write into their logs."""
     trackers = {name: keras.metrics.Mean() for name in ("log_likelihood", "kl")}
     for log_likelihood, kl in batches:
-        track_terms(trackers, ops.convert_to_tensor(log_likelihood), ops.convert_to_tensor(kl))
+        terms = Terms(ops.convert_to_tensor(log_likelihood), ops.convert_to_tensor(kl))
+        track_terms(trackers, terms)
     return [float(tracker.result()) for tracker in trackers.values()]
 
 

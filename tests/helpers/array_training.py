@@ -41,7 +41,8 @@ def weights_at(step, config=CONFIG):
 def variables_at(step, config=CONFIG):
     """Weights and slots of the optimizer at a step."""
     slots = {
-        name: np.full(shape, -step, np.float32) for name, shape in slot_shapes(config, 36).items()
+        name: np.full(shape, -step, np.float32)
+        for name, shape in slot_shapes(config, weight_shapes(config, 36)).items()
     }
     return {**weights_at(step, config), **slots}
 
@@ -55,7 +56,7 @@ def train(
     """
     with Run(directory, config, data, implementation, **options) as run:
         if run.checkpoint:
-            shapes = weight_shapes(config, 36) | slot_shapes(config, 36)
+            shapes = weight_shapes(config, 36) | slot_shapes(config, weight_shapes(config, 36))
             restored = read_checkpoint(run.checkpoint, shapes).variables
             assert (restored["encoder/z_mean/bias"] == run.step).all()
             assert (restored["optimizer/velocity/encoder/z_mean/bias"] == -run.step).all()

@@ -173,7 +173,7 @@ def test_a_given_model_that_does_not_fit_the_other_arguments_is_refused(
         (
             (config, data, tmp_path / "run"),
             {"model": model},
-            "a run folder is loaded by its config",
+            "which a run folder cannot build again",
         ),
         ((dataclasses.replace(config, seed=1), data), {"model": model}, "give model.config"),
         ((config, colour), {"model": model}, "takes 36 pixels and the images of halves have 192"),

@@ -6,7 +6,7 @@ import pytest
 
 CORE = ("config", "elbo", "likelihoods", "objective", "seeds", "weights")
 MACHINE = ("backend", "checks", "memory", "npz", "process", "text", "versions")
-RUN = ("checkpoints", "checksums", "files", "folder", "resume", "schemas", "state")
+RUN = ("checkpoints", "checksums", "files", "folder", "network", "resume", "schemas", "state")
 MODULES = [*CORE, *(f"machine.{name}" for name in MACHINE), *(f"run.{name}" for name in RUN)]
 
 

@@ -32,7 +32,7 @@ def test_a_resumed_run_finds_all_that_was_saved_inside_the_epoch(data, tmp_path)
         assert run.checkpoint == tmp_path / folder.CHECKPOINT
         assert run.running.pop("seconds") == 0.25
         assert {name: tuple(each) for name, each in run.running.items()} == MEANS
-        shapes = weight_shapes(CONFIG, 36) | slot_shapes(CONFIG, 36)
+        shapes = weight_shapes(CONFIG, 36) | slot_shapes(CONFIG, weight_shapes(CONFIG, 36))
         restored = read_checkpoint(run.checkpoint, shapes).variables
     expected = variables_at(1)
     assert {name: array.tobytes() for name, array in restored.items()} == {

@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from shared.config import recipe
 from shared.data import load_data
+from shared.objective import Terms
 from shared.run.folder import COLUMNS, read_history, read_step_losses
 from shared.training.trackers import StepLosses, track_terms
 
@@ -112,7 +113,8 @@ def test_the_log_keeps_the_digits_of_the_terms():
 
     @tf.function(jit_compile=True, input_signature=[unknown])
     def step(logits):
-        track_terms(trackers, tf.reduce_sum(logits, axis=1), tf.reduce_sum(logits**2, axis=1))
+        terms = Terms(tf.reduce_sum(logits, axis=1), tf.reduce_sum(logits**2, axis=1))
+        track_terms(trackers, terms)
 
     step(logits)
     exact = logits.astype(np.float64)

@@ -39,7 +39,7 @@ def train(job):
     with Run(job.out, config, data, "tf_vae", job.resume, job.overwrite) as run:
         # build
         with strategy.scope():
-            model = _mirrored(config, data.input_dim, data.train)
+            model = build(config, data.input_dim, data.train)
             optimizer = build_optimizer(config, data.n_train, model.trainable_variables)
 
         # restore
@@ -57,25 +57,6 @@ def train(job):
         # finish
         run.finish(gather(model))
         return gather(model)
-
-
-def _mirrored(config, input_dim, x_train):
-    """Builds a VAE whose weights are those that the strategy has mirrored.
-
-    `build` names the variables that its networks read, and these are the copies on one device.
-    """
-    created = []
-
-    def recorded(create, **arguments):
-        created.append(create(**arguments))
-        return created[-1]
-
-    with tf.variable_creator_scope(recorded):
-        model = build(config, input_dim, x_train)
-    mirrored = {id(copy): variable for variable in created for copy in variable.values}
-    names = model.named_weights.items()
-    model.named_weights = {name: mirrored[id(copy)] for name, copy in names}
-    return model
 
 
 def strategy_of(cluster):

@@ -12,6 +12,7 @@ import numpy as np
 
 from shared.config import RECIPES, from_dict
 from shared.data import evaluation_images
+from shared.machine.text import printable
 from shared.run.folder import (
     figure_name,
     read_config,
@@ -57,6 +58,9 @@ def caption(values, epoch=None):
         ]
     recipe = f"{config.recipe}{NO_BREAK}({', '.join(changes)})" if changes else config.recipe
     parts = [" then ".join(values["trained_by"]).replace(" ", NO_BREAK), recipe]
+    if (network := values.get("network")) is not None:
+        file = printable(Path(network["file"]).name)
+        parts.append(f"network {file}:{network['function']}".replace(" ", NO_BREAK))
     sizes = f"({data['n_train']:,} + {data['n_test']:,})"
     rest = [] if epoch is None else [f"epoch {epoch}"]
     rest += [f"{data['name']} {sizes}", f"seed {config.seed}"]
