@@ -1,5 +1,7 @@
 """Keras' own `fit`, `evaluate` and `predict` on the model: what they take, and what they refuse."""
 
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -338,3 +340,11 @@ def test_weights_that_are_not_one_number_per_image_are_refused(build, gather, op
     with pytest.raises(UsageError, match=message):
         model.fit(**{"x": X, "verbose": 0} | options)
     assert equal(gather(model), start)
+
+
+def test_the_lines_of_the_documentation(implementations, data_path):
+    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    code = text.split("<!-- keras fit -->\n```python\n")[1].split("```")[0]
+    scope = {}
+    exec(code.replace('"auto"', repr(str(data_path))).replace("epochs=3", "verbose=0"), scope)
+    assert scope["model"].history.history["val_loss"][0] > 0
