@@ -10,12 +10,29 @@ import keras
 import numpy as np
 from keras import ops
 
-from keras_vae.backends import has_xla, keep_arithmetic
+from keras_vae.backends import (
+    has_xla,
+    keep_arithmetic,
+    loss_of_replica,
+    noise_like,
+    share_of_loss,
+    track,
+)
 from keras_vae.batches import in_order
+from keras_vae.entrance import (
+    check_batch,
+    check_compiled,
+    checked_evaluation,
+    checked_fit,
+    checked_prediction,
+    named,
+    weighted,
+)
 from shared.config import Config, from_dict
 from shared.data.arguments import checked_images, checked_latents
 from shared.elbo import reparameterize
 from shared.likelihoods import mean_image
+from shared.machine.backend import check_floatx
 from shared.objective import Terms, objective_loss, repeated, terms_of
 from shared.run.schemas import MEANS, PENALTY
 from shared.seeds import seed_of
@@ -29,7 +46,7 @@ from shared.training.networks import (
     listed,
 )
 from shared.training.optimizer import RMSpropOfKeras2  # noqa: F401 - saved models name it
-from shared.training.trackers import StepLosses, track_terms
+from shared.training.trackers import StepLosses
 from shared.weights import check_heads, check_posterior, head_widths, initial_bias, name_weights
 
 __all__ = ["VAE", "assemble", "build", "decode", "encode"]
@@ -47,6 +64,7 @@ def build(config, input_dim, x_train=None):
         VAE, not compiled; it maps x (batch, input_dim) to {"log_likelihood", "kl"}, each (batch,)
         nats, and for objective iwae also "bound".
     """
+    check_floatx()
 
     def dense(path, units, activation=None):
         kernel_seed = seed_of(config.seed, "weights", f"{path}/kernel")
@@ -57,7 +75,11 @@ def build(config, input_dim, x_train=None):
                 stddev=config.initializer_stddev, seed=kernel_seed
             )
         return keras.layers.Dense(
-            units, activation=activation, kernel_initializer=initializer, name=path.split("/")[1]
+            units,
+            activation=activation,
+            kernel_initializer=initializer,
+            name=path.split("/")[1],
+            dtype="float32",  # whatever the global policy is
         )
 
     # encode
@@ -115,10 +137,11 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=None):
         VAE, as `build` returns it.
     Raises:
         UsageError: a network cannot be called, or returns other outputs, or outputs of other
-            shapes, or logits after a sigmoid.
+            shapes or types, or logits after a sigmoid.
     Example:
         model = assemble(encoder, decoder, recipe("post-keras", latent_dim=8), 28 * 28)
     """
+    check_floatx()
     encoder = _part("encoder", encoder, keras.Input((input_dim,), name="x"))
     check_posterior(config, listed(config, encoder(encoder.input)))
     decoder = _part("decoder", decoder, keras.Input((config.latent_dim,), name="z"))
@@ -137,21 +160,29 @@ def _joined(encoder, decoder, config, input_dim, jit_compile=True, penalized=Fal
 
     # sample
     q = listed(config, encoder(x))
-    z = Sampling(config.seed, config.train_samples, name="sampling")(q)
+    z = Sampling(config.seed, config.train_samples, name="sampling", dtype="float32")(q)
 
     # objective
-    objective = Objective(config, jit_compile, penalized, name="objective")
+    objective = Objective(config, jit_compile, penalized, name="objective", dtype="float32")
     return VAE(x, objective([x, decoder(z), q, z]), name="vae")
 
 
 def _part(name, network, inputs):
     """Returns a functional model called `name`, from flat rows to the outputs of a network."""
     shape = image_input(network, inputs.shape[1])
-    outputs = call_network(name, network, keras.layers.Reshape(shape)(inputs) if shape else inputs)
+    outputs = call_network(name, network, _reshaped(inputs, shape))
     if isinstance(outputs, dict):  # heads of the shape of an image become rows
         flat = keras.layers.Flatten
-        outputs = {k: flat()(each) if each.ndim > 2 else each for k, each in outputs.items()}
+        outputs = {
+            k: flat(dtype=each.dtype)(each) if each.ndim > 2 else each
+            for k, each in outputs.items()
+        }
     return keras.Model(inputs, outputs, name=name)
+
+
+def _reshaped(inputs, shape):
+    # In float32, as the pixels are, whatever the global policy is.
+    return keras.layers.Reshape(shape, dtype="float32")(inputs) if shape else inputs
 
 
 def _arrays(heads):
@@ -202,25 +233,50 @@ class VAE(keras.Model):
         parts = {part.name: keras_variables([part]) for part in (self.encoder, self.decoder)}
         return name_weights(self.config, self.input_dim, parts)
 
+    def build(self, input_shape):
+        """Sets float32, whatever the global policy is; Keras then does not scale the loss."""
+        super().build(input_shape)
+        self.dtype_policy = "float32"
+
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
-        """Computes the loss for training and validation; only training uses the warm-up."""
+        """Computes the loss for training and validation; only training uses the warm-up.
+
+        The targets `y` are not used. The terms of each image are multiplied by its `sample_weight`.
+        """
+        check_compiled(self)
+        check_batch(x)
         step = self.optimizer.iterations if training else None
-        terms = Terms(**y_pred)
+        terms = Terms(**weighted(y_pred, sample_weight))
         if training and self.objective.penalized:  # regularizers and `add_loss`
             terms = terms._replace(penalty=sum(self.losses))
-        return self.objective.loss(terms, step)
+        loss = self.objective.loss(terms, step)
+        return loss_of_replica(loss, ops.shape(terms.kl)[0])
+
+    def fit(self, *args, **kwargs):
+        """Calls `keras.Model.fit` with checked images (keras_vae/entrance.py)."""
+        return super().fit(**checked_fit(self, named(super().fit, args, kwargs)))
+
+    def evaluate(self, *args, **kwargs):
+        """Calls `keras.Model.evaluate` with checked images."""
+        return super().evaluate(**checked_evaluation(self, named(super().evaluate, args, kwargs)))
 
     def predict(self, *args, **kwargs):
-        """Calls `keras.Model.predict` with one batch per call of the compiled function.
+        """Calls `keras.Model.predict` with checked images, one batch per call of the function.
 
         Otherwise the `steps_per_execution` of training would apply, and Keras would unroll up to
         128 batches into one graph of `predict`.
         """
+        arguments = checked_prediction(self, named(super().predict, args, kwargs))
         steps, self.steps_per_execution = self.steps_per_execution, 1
         try:
-            return super().predict(*args, **kwargs)
+            return super().predict(**arguments)
         finally:
             self.steps_per_execution = steps
+
+    def predict_step(self, *arguments):
+        """Calls `keras.Model.predict_step`, whose last argument is the batch, on checked images."""
+        check_batch(keras.utils.unpack_x_y_sample_weight(arguments[-1])[0])
+        return super().predict_step(*arguments)
 
     def get_metrics_result(self):
         """Returns the running means for Keras' logs, without the loss of a single step.
@@ -245,9 +301,10 @@ class Sampling(keras.layers.Layer):
     def call(self, q, training=False):
         if len(q) == 1:
             return q[0]  # a delta posterior: z = z_mean
-        z_mean, z_log_var = (repeated(each, self.train_samples if training else 1) for each in q)
+        samples = self.train_samples if training else 1
+        z_mean, z_log_var = (repeated(each, samples) for each in q)
         noise = self.training_noise if training else self.evaluation_noise
-        epsilon = keras.random.normal(ops.shape(z_mean), seed=noise)
+        epsilon = noise_like(z_mean, noise, samples)
         return reparameterize(z_mean, z_log_var, epsilon)
 
     def start_training_noise(self, seed, step):
@@ -290,10 +347,10 @@ class Objective(keras.layers.Layer):
             terms: shared.objective.Terms.
             step: number of steps done, for the warm-up; None in a validation.
         """
-        track_terms(self.trackers, terms)
+        track(self.trackers, terms)
         loss = objective_loss(self.config, terms, step)
         if step is not None and self.step_losses is not None:
-            self.step_losses.update_state(loss)
+            self.step_losses.update_state(share_of_loss(loss, ops.shape(terms.kl)[0]))
         return loss
 
     @property

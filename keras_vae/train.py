@@ -208,7 +208,14 @@ def check_callbacks(callbacks, config):
 
 
 IMPLEMENTATION = Implementation(
-    "keras_vae", build, assemble, prepare, run_epochs, check_callbacks, save=keras.Model.save
+    "keras_vae",
+    backends.check_devices,
+    build,
+    assemble,
+    prepare,
+    run_epochs,
+    check_callbacks,
+    save=keras.Model.save,
 )
 train = train_with(IMPLEMENTATION)
 step_losses = step_losses_with(IMPLEMENTATION)

@@ -120,7 +120,7 @@ def check_posterior(config, q):
         config: shared.config.Config.
         q: the encoder's outputs for a batch.
     Raises:
-        UsageError: the outputs are others, or have other shapes.
+        UsageError: the outputs are others, or have other shapes or another type than float32.
     """
     names = ["z_mean", "z_log_var"] if config.posterior == "gaussian" else ["z_mean"]
     _check_outputs(
@@ -139,7 +139,7 @@ def check_heads(config, input_dim, heads):
         input_dim: pixels per image.
         heads: the decoder's outputs for a batch.
     Raises:
-        UsageError: the outputs are others, or have other shapes.
+        UsageError: the outputs are others, or have other shapes or another type than float32.
     """
     widths = head_widths(config, input_dim)
     _check_outputs(
@@ -151,7 +151,7 @@ def check_heads(config, input_dim, heads):
 
 
 def _check_outputs(who, outputs, widths, wanted):
-    """Raises UsageError unless `outputs` is a dict of (batch, width) with the keys of `widths`."""
+    """Raises UsageError unless `outputs` is a dict of float32 (batch, width), keyed as `widths`."""
     if not isinstance(outputs, dict):
         raise UsageError(f"{who} {type(outputs).__name__}; expected {wanted}")
     shapes = {name: tuple(each.shape)[1:] for name, each in outputs.items()}
@@ -160,6 +160,13 @@ def _check_outputs(who, outputs, widths, wanted):
             f"{name} ({', '.join(['batch', *map(str, shape)])})" for name, shape in shapes.items()
         )
         raise UsageError(f"{who} {returned}; expected {wanted}")
+    for name, each in outputs.items():
+        dtype = getattr(each.dtype, "name", each.dtype)  # of TensorFlow and NumPy; Keras has a text
+        if dtype != "float32":
+            raise UsageError(
+                f'{who} {name} as {dtype}; expected float32: give the layers dtype="float32", or'
+                " at least the last one"
+            )
 
 
 def check_size(config, input_dim, n, dense=True):

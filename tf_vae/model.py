@@ -13,6 +13,7 @@ import tensorflow as tf
 from shared.data.arguments import checked_images, checked_latents
 from shared.elbo import reparameterize
 from shared.likelihoods import mean_image
+from shared.machine.backend import check_floatx
 from shared.objective import repeated, terms_of
 from shared.seeds import seed_of
 from shared.training.networks import check_logits, convolves, listed
@@ -42,6 +43,7 @@ def build(config, input_dim, x_train=None):
         VAE; it maps x (batch, input_dim) and a noise seed (2,) to {"log_likelihood", "kl"}, each
         (batch,) nats, and for objective iwae also "bound".
     """
+    check_floatx()
     given = initial_bias(config, x_train)
     weights = {
         name: tf.Variable(given.get(name, _initial(config, name, shape)), name=name)
@@ -100,10 +102,11 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=None):
         VAE, as `build` returns it.
     Raises:
         UsageError: a network cannot be called, or returns other outputs, or outputs of other
-            shapes, or logits after a sigmoid.
+            shapes or types, or logits after a sigmoid.
     Example:
         model = assemble(encoder, decoder, recipe("post-keras", latent_dim=8), 28 * 28)
     """
+    check_floatx()
     encoder = Network("encoder", encoder, input_dim, functools.partial(listed, config))
     check_posterior(config, encoder.outputs)
     decoder = Network("decoder", decoder, config.latent_dim, flat)

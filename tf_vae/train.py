@@ -11,7 +11,12 @@ from shared.machine.checks import UsageError
 from shared.objective import objective_loss
 from shared.run.schemas import LOGS, MEANS, PENALTY
 from shared.seeds import seed_of
-from shared.training.frame import Implementation, step_losses_with, train_with
+from shared.training.frame import (
+    SEVERAL_REPLICAS,
+    Implementation,
+    step_losses_with,
+    train_with,
+)
 from shared.training.trackers import StepLosses, assign_means, running_means, track_terms
 from tf_vae.batches import gathered, in_order, stored_type, training_batches
 from tf_vae.model import assemble, build
@@ -243,6 +248,21 @@ def check_callbacks(callbacks, config):
             )
 
 
-IMPLEMENTATION = Implementation("tf_vae", build, assemble, prepare, run_epochs, check_callbacks)
+def check_devices(model=None):
+    """Checks that `train` can compute on one device, as it does.
+
+    Args:
+        model: VAE that is given to `train`, or None.
+    Raises:
+        UsageError: it is called in the scope of a strategy of several replicas.
+    """
+    replicas = tf.distribute.get_strategy().num_replicas_in_sync
+    if replicas > 1:
+        raise UsageError(SEVERAL_REPLICAS.format(replicas))
+
+
+IMPLEMENTATION = Implementation(
+    "tf_vae", check_devices, build, assemble, prepare, run_epochs, check_callbacks
+)
 train = train_with(IMPLEMENTATION)
 step_losses = step_losses_with(IMPLEMENTATION)

@@ -8,7 +8,14 @@ from pathlib import Path
 
 from shared.machine.checks import UsageError
 
-__all__ = ["BACKENDS", "CLUSTER_VARIABLES", "IMPLEMENTATIONS", "backend", "check_backend"]
+__all__ = [
+    "BACKENDS",
+    "CLUSTER_VARIABLES",
+    "IMPLEMENTATIONS",
+    "backend",
+    "check_backend",
+    "check_floatx",
+]
 
 # The keys are the names of their folders in the results of reproduce.py.
 IMPLEMENTATIONS = {"keras": "keras_vae", "tf": "tf_vae"}
@@ -89,6 +96,21 @@ def check_backend(package):
                 f"{path} sets {name} {settings[name]!r}; expected {expected!r}: change it, or set"
                 " KERAS_HOME to another folder"
             )
+
+
+def check_floatx():
+    """Checks that a program has not set Keras to another type of floats since Keras was imported.
+
+    Raises:
+        UsageError: keras.config.floatx() is not float32, which every float without a type gets.
+    """
+    import keras  # a command calls this when Keras is imported
+
+    if keras.config.floatx() != EXPECTED["floatx"]:
+        raise UsageError(
+            f"keras.config.floatx() is {keras.config.floatx()}; expected float32: call"
+            ' keras.config.set_floatx("float32")'
+        )
 
 
 def _keep_loop_invariants():

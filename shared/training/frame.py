@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from shared.machine.backend import check_floatx
 from shared.machine.checks import UsageError
 from shared.run.network import network_of
 from shared.run.state import Run, check_checkpoint_steps
@@ -18,7 +19,13 @@ from shared.training.optimizer import build_optimizer, reset_optimizer
 from shared.training.record import EpochRecord
 from shared.training.variables import assign, gather, restore, snapshot
 
-__all__ = ["Implementation", "check_model", "step_losses_with", "train_with"]
+__all__ = ["SEVERAL_REPLICAS", "Implementation", "check_model", "step_losses_with", "train_with"]
+
+# Of either implementation; the number of replicas is filled in.
+SEVERAL_REPLICAS = (
+    "train is called in the scope of a strategy with {} replicas; call it outside of the scope, and"
+    " train on several devices with the flags --virtual-devices or --workers"
+)
 
 
 class Implementation(NamedTuple):
@@ -26,6 +33,8 @@ class Implementation(NamedTuple):
 
     name: str
     """keras_vae or tf_vae."""
+    check: Callable
+    """Raises UsageError, given the model or None, if the framework is not set to one device."""
     build: Callable
     """Returns the model with its initial weights, from (config, input_dim, x_train)."""
     assemble: Callable
@@ -87,11 +96,14 @@ def train_with(implementation):
             model its best weights back.
         Raises:
             UsageError: the folder cannot be used as requested, the model does not fit the other
-                arguments, or a callback is none of this implementation.
+                arguments, a callback is none of this implementation, or the framework is set to
+                several devices or to another type of floats.
             shared.machine.process.Stopped: a loss or a weight is not finite.
         Example:
             model, run = train(recipe("post-keras", epochs=1), load_data("mnist-5k"))
         """
+        implementation.check(model)
+        check_floatx()
         if model is not None:
             check_model(model, config, data, out, network)
         check_checkpoint_steps(checkpoint_steps, out)
@@ -171,8 +183,11 @@ def step_losses_with(implementation):
         Returns:
             (len(seeds), steps) float32 array, nats per image.
         Raises:
+            UsageError: the framework is set to several devices or to another type of floats.
             shared.machine.process.Stopped: a loss or a weight is not finite.
         """
+        implementation.check(None)
+        check_floatx()
         config = dataclasses.replace(config, step_losses=True, patience=None)  # no validation
         model = implementation.build(config, data.input_dim, data.train)
         optimizer = build_optimizer(config, data.n_train, model.trainable_variables)

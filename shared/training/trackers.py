@@ -63,7 +63,11 @@ class StepLosses(keras.metrics.Metric):
 
     def __init__(self, name="step_loss", **kwargs):
         super().__init__(name=name, **kwargs)
-        self.count = self.add_variable((), "zeros", dtype="int32", name="count")
+        # Under a strategy of several replicas, Keras adds up the losses when they are read: each
+        # replica stores its share of the loss. All count the same steps.
+        self.count = self.add_variable(
+            (), "zeros", dtype="int32", aggregation="only_first_replica", name="count"
+        )
         self.losses = self.add_variable((self.CAPACITY,), "zeros", name="losses")
 
     def update_state(self, loss):
@@ -79,6 +83,6 @@ class StepLosses(keras.metrics.Metric):
 
     def take(self):
         """Returns the losses since the last reset as a list of floats, and resets."""
-        losses = ops.convert_to_numpy(self.losses)[: int(self.count)].tolist()
+        losses = ops.convert_to_numpy(self.losses)[: int(ops.convert_to_numpy(self.count))].tolist()
         self.reset_state()
         return losses
