@@ -66,16 +66,18 @@ folder = Path(temporary.name)  # for your own files, use a permanent folder
 # %% [markdown]
 # ## 1. The file
 #
-# The file is an `.npz` with four arrays, and a fifth if you like:
+# `--data` and `load_data` take a folder of PNG or JPEG files, a CSV, an `.npy` or an `.npz`
+# ([all forms](../docs/commands.md#your-own-data)). Here we write an `.npz`, in which nothing is left open:
 #
 # | name | shape | type |
 # |---|---|---|
 # | `x_train`, `x_test` | (n, rows, columns), (n, rows, columns, channels) with 1, 3 or 4 channels, or (n, pixels) | `uint8` in [0, 255], or float in [0, 1] |
-# | `y_train`, `y_test` | (n,) | integers: one label per image |
+# | `y_train`, `y_test` | (n,) | integers or names: one label per image |
 # | `x_valid` (optional) | as `x_train` | images on which the loss is watched during training; they need no labels |
 #
 # Labels give the colours of the figures and are used to *describe* the latents after training. The model is
-# not trained on them. If you have no labels, write zeros.
+# not trained on them. If you have no labels, leave these arrays out. Without `x_test`, a fifth of the images is
+# split off for testing.
 #
 # These digits are floats from 0 to 16, so they have to be divided by 16. They are stored in the order in
 # which people wrote them, so we shuffle them with a fixed seed before we split them: all sets should be random
