@@ -360,6 +360,7 @@ def test_the_commands_take_a_run_with_a_network(data_path, sources, tmp_path, ca
     assert "leave out --network" in capsys.readouterr().err
 
 
+@pytest.mark.either
 def test_the_function_may_be_given_itself(implementation, data, tmp_path):
     """Its seed is that of the config, whatever was drawn before."""
     own = importlib.import_module("own_networks")

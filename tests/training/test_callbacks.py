@@ -168,6 +168,7 @@ def halving(model, optimizer, row):
         optimizer.learning_rate = 0.5 * optimizer.learning_rate
 
 
+@pytest.mark.long
 def test_a_learning_rate_that_callbacks_change_survives_a_resume(implementations, data, tmp_path):
     """Both halve it after epoch 5; resumed without a callback, either ends with the same bits."""
     plateau = keras.callbacks.ReduceLROnPlateau("val_loss", factor=0.5, patience=1, cooldown=9)
