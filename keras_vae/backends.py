@@ -6,6 +6,8 @@ Under a `tf.distribute` strategy of several replicas, each replica calls the mod
 batch, and TensorFlow sums the gradients. Here are the noise and the loss of a share.
 """
 
+import contextlib
+
 import keras
 from keras import ops
 
@@ -25,6 +27,7 @@ __all__ = [
     "share_of_loss",
     "synchronize",
     "track",
+    "variables_kept",
 ]
 
 
@@ -98,6 +101,30 @@ def synchronize(model):
     """
     if keras.backend.backend() == "jax":
         model.jax_state_sync()
+
+
+@contextlib.contextmanager
+def variables_kept(model):
+    """Gives a model its variables back if a call of Keras is refused before the first step.
+
+    On JAX, Keras takes the values out of the variables before it traces the step.
+
+    Args:
+        model: keras.Model.
+    """
+    if keras.backend.backend() != "jax":
+        yield
+        return
+    optimizer = getattr(model, "optimizer", None)  # of a compiled model
+    variables = [*model.variables, *(optimizer.variables if optimizer else ())]
+    values = [variable.value for variable in variables]
+    try:
+        yield
+    except UsageError:
+        for variable, value in zip(variables, values, strict=True):
+            if variable._value is None:
+                variable.assign(value)
+        raise
 
 
 # replicas

@@ -1,24 +1,22 @@
 """Checks what a caller gives to `fit`, `evaluate` and `predict` of Keras, before the first step.
 
 Keras ignores a loss that an overridden `compute_loss` does not use, and converts grey values of 0
-to 255 to floats without dividing them. Arrays are checked once, datasets by the types that they
-declare; nothing is computed per step.
+to 255 to floats without dividing them. Nothing is computed per step: what has been seen by nobody
+before, the logs of the first epoch prove.
 """
 
 import inspect
 import math
-import warnings
 
 import keras
 import numpy as np
 
 from keras_vae import backends
-from shared.data.arguments import checked_images
+from keras_vae.images import as_array, checked_x, is_array, only, white_level_of
 from shared.machine.backend import check_floatx
 from shared.machine.checks import UsageError
 
 __all__ = [
-    "check_batch",
     "check_compiled",
     "checked_evaluation",
     "checked_fit",
@@ -53,7 +51,7 @@ def checked_fit(model, arguments):
     x, y = arguments.get("x"), arguments.get("y")
     held_out = arguments.get("validation_data")
     xs = [x, keras.utils.unpack_x_y_sample_weight(held_out)[0]]
-    white_level = _white_level(xs)
+    white_level = white_level_of(xs)
     _check_weights(arguments)
     x = checked_x(x, model, "x", white_level)
     _check_target(x, y, model.input_dim)
@@ -78,7 +76,7 @@ def checked_evaluation(model, arguments):
     check_compiled(model)
     x = arguments.get("x")
     _check_weights(arguments)
-    checked = checked_x(x, model, "x", _white_level([x]))
+    checked = checked_x(x, model, "x", white_level_of([x]))
     _check_target(checked, arguments.get("y"), model.input_dim)
     _check_replicas(model, checked, arguments.get("batch_size"), arguments.get("steps"))
     arguments = _with_target({**arguments, "x": checked})
@@ -95,7 +93,7 @@ def checked_prediction(model, arguments):
     """
     check_floatx()
     x = arguments.get("x")
-    return {**arguments, "x": checked_x(x, model, "x", _white_level([x]))}
+    return {**arguments, "x": checked_x(x, model, "x", white_level_of([x]))}
 
 
 # compile
@@ -129,103 +127,6 @@ def check_compiled(model):
         )
 
 
-# images
-
-
-def checked_x(x, model, name, white_level):
-    """Returns the images of a call of Keras as a checked array, or a checked dataset as it is.
-
-    Args:
-        x: what Keras takes: an array, a tensor, nested lists, a list or dict with one array, a
-            tf.data.Dataset, or another source of batches.
-        model: VAE; if its config has a scale, any finite numbers are right.
-        name: what the message calls the images.
-        white_level: by which uint8 pixels are divided, 255 or 1.
-    Returns:
-        (n, input_dim) float32 array, or x itself if it is no array.
-    Raises:
-        UsageError: x has another shape or type, or a value outside [0, 1], or NaN.
-    """
-    x, input_dim, scale = _only(x), model.input_dim, model.config.scale
-    if x is None:
-        raise UsageError(f"{name} is missing; expected images, (n, {input_dim})")
-    if hasattr(x, "element_spec"):
-        _check_spec(x, input_dim, name)
-    elif is_array(x):
-        array = _as_array(x)
-        if scale is None and _type_of(array) == "uint8":
-            array = array / np.float32(white_level)
-        return np.asarray(checked_images(array, input_dim, name, scale=scale))
-    return x
-
-
-def is_array(x):
-    """Returns whether all images are in memory: an array, a tensor, a table or nested lists."""
-    return isinstance(x, (list, tuple)) or hasattr(x, "__array__") or keras.ops.is_tensor(x)
-
-
-def _as_array(x):
-    """Returns x as a NumPy array; nested lists of different lengths stay a list."""
-    if isinstance(x, (list, tuple)):
-        return x
-    return keras.ops.convert_to_numpy(x) if keras.ops.is_tensor(x) else np.asarray(x)
-
-
-def _type_of(x):
-    """Returns the name of the type of the numbers in an array or tensor of any framework."""
-    dtype = getattr(x, "dtype", None)
-    return str(getattr(dtype, "name", dtype)).removeprefix("torch.")
-
-
-def _only(x):
-    """Returns the only element of a list or dict of inputs, as Keras accepts them."""
-    if isinstance(x, dict) and len(x) == 1:
-        return next(iter(x.values()))
-    if isinstance(x, (list, tuple)) and len(x) == 1 and getattr(x[0], "ndim", 0) > 1:
-        return x[0]
-    return x
-
-
-def _white_level(xs):
-    """Returns the value of a white pixel in uint8 arrays, and says so if there are any.
-
-    As in `shared.data.load_data`: if the only integers are 0 and 1, they are binary pixels.
-    """
-    xs = [_only(x) for x in xs]
-    integers = [_as_array(x) for x in xs if is_array(x) and _type_of(x) == "uint8"]
-    if not integers:
-        return 1
-    white_level = 255 if any(x.max(initial=0) > 1 for x in integers) else 1
-    taken = "divided by 255" if white_level == 255 else "all 0 or 1, and taken as binary pixels"
-    warnings.warn(f"x is uint8: its grey values are {taken}, as by load_data", stacklevel=4)
-    return white_level
-
-
-def _check_spec(dataset, input_dim, name):
-    """Checks the type and shape of the images that a dataset declares, without reading it."""
-    spec = dataset.element_spec
-    spec = _only(spec[0] if isinstance(spec, tuple) else spec)
-    if hasattr(spec, "dtype"):
-        _check_type(spec, name)
-    shape = getattr(spec, "shape", None)
-    if shape is None or shape.rank is None:
-        return
-    if shape.rank != 2 or shape[1] not in (None, input_dim):
-        raise UsageError(
-            f"{name} is a dataset of elements of shape {tuple(shape)}; expected batches of flat"
-            f" images, (None, {input_dim}), as from dataset.batch"
-        )
-
-
-def _check_type(x, name):
-    dtype = _type_of(x)
-    if "float" not in dtype and dtype != "bool":
-        raise UsageError(
-            f"{name} yields {dtype}; expected floats in [0, 1]: divide grey values of 0 to 255 by"
-            " 255, and cast binary pixels to float32"
-        )
-
-
 def _checked_held_out(model, held_out, white_level, sizes):
     x, y, weight = keras.utils.unpack_x_y_sample_weight(held_out)
     _check_weights({"sample_weight": weight})
@@ -239,9 +140,9 @@ def _checked_held_out(model, held_out, white_level, sizes):
 
 def _check_target(x, y, input_dim):
     """Refuses images as a target that are not those of x, because the model reconstructs x."""
-    if not isinstance(x, np.ndarray) or y is None or y is x or not is_array(_only(y)):
+    if not isinstance(x, np.ndarray) or y is None or y is x or not is_array(only(y)):
         return
-    y = _as_array(_only(y))
+    y = np.asarray(as_array(only(y)))
     if y.ndim == 2 and y.shape == x.shape and input_dim > 1:
         white_level = 255 if y.dtype == np.uint8 and y.max() > 1 else 1
         if not np.array_equal(x, (y / np.float32(white_level)).astype(np.float32)):
@@ -260,7 +161,7 @@ def _check_weights(arguments):
     if arguments.get("class_weight") is not None:
         spec = getattr(x, "element_spec", None)
         labelled = isinstance(spec, tuple) if spec is not None else arguments.get("y") is not None
-        if not labelled and (spec is not None or is_array(_only(x))):
+        if not labelled and (spec is not None or is_array(only(x))):
             raise UsageError("class_weight needs the class of each image: give the labels as y")
     if weight is None:
         return
@@ -269,7 +170,7 @@ def _check_weights(arguments):
             f"sample_weight is a {type(weight).__name__}; expected an array, one weight per image"
         )
     _check_weight_shape(weight)
-    if not np.isfinite(_as_array(weight)).all():
+    if not np.isfinite(as_array(weight)).all():
         raise UsageError("sample_weight holds NaN or infinity; expected finite numbers")
 
 
@@ -311,20 +212,7 @@ def weighted(outputs, sample_weight):
     return {name: term * keras.ops.cast(weight, term.dtype) for name, term in outputs.items()}
 
 
-# steps
-
-
-def check_batch(x):
-    """Checks what is known of a batch while the step is traced, from any source of batches.
-
-    Args:
-        x: the images of the batch, as the source yields them.
-    Raises:
-        UsageError: they are integers.
-    """
-    x = _only(x)
-    if hasattr(x, "dtype"):
-        _check_type(x, "x")
+# logs
 
 
 class Proof(keras.callbacks.Callback):

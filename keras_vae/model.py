@@ -17,10 +17,10 @@ from keras_vae.backends import (
     noise_like,
     share_of_loss,
     track,
+    variables_kept,
 )
 from keras_vae.batches import in_order
 from keras_vae.entrance import (
-    check_batch,
     check_compiled,
     checked_evaluation,
     checked_fit,
@@ -28,6 +28,7 @@ from keras_vae.entrance import (
     named,
     weighted,
 )
+from keras_vae.images import check_batch
 from shared.config import Config, from_dict
 from shared.data.arguments import checked_images, checked_latents
 from shared.elbo import reparameterize
@@ -64,7 +65,6 @@ def build(config, input_dim, x_train=None):
         VAE, not compiled; it maps x (batch, input_dim) to {"log_likelihood", "kl"}, each (batch,)
         nats, and for objective iwae also "bound".
     """
-    check_floatx()
 
     def dense(path, units, activation=None):
         kernel_seed = seed_of(config.seed, "weights", f"{path}/kernel")
@@ -79,7 +79,7 @@ def build(config, input_dim, x_train=None):
             activation=activation,
             kernel_initializer=initializer,
             name=path.split("/")[1],
-            dtype="float32",  # whatever the global policy is
+            dtype=keras.config.floatx(),  # float32, whatever the global policy is
         )
 
     # encode
@@ -156,14 +156,14 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=None):
 
 def _joined(encoder, decoder, config, input_dim, jit_compile=True, penalized=False):
     """Returns the graph of two functional models, of which each has its part's name."""
-    x = keras.Input((input_dim,), name="x")
+    x, dtype = keras.Input((input_dim,), name="x"), keras.config.floatx()
 
     # sample
     q = listed(config, encoder(x))
-    z = Sampling(config.seed, config.train_samples, name="sampling", dtype="float32")(q)
+    z = Sampling(config.seed, config.train_samples, name="sampling", dtype=dtype)(q)
 
     # objective
-    objective = Objective(config, jit_compile, penalized, name="objective", dtype="float32")
+    objective = Objective(config, jit_compile, penalized, name="objective", dtype=dtype)
     return VAE(x, objective([x, decoder(z), q, z]), name="vae")
 
 
@@ -236,7 +236,7 @@ class VAE(keras.Model):
     def build(self, input_shape):
         """Sets float32, whatever the global policy is; Keras then does not scale the loss."""
         super().build(input_shape)
-        self.dtype_policy = "float32"
+        self.dtype_policy = keras.config.floatx()
 
     def compute_loss(self, x=None, y=None, y_pred=None, sample_weight=None, training=True):
         """Computes the loss for training and validation; only training uses the warm-up.
@@ -254,11 +254,15 @@ class VAE(keras.Model):
 
     def fit(self, *args, **kwargs):
         """Calls `keras.Model.fit` with checked images (keras_vae/entrance.py)."""
-        return super().fit(**checked_fit(self, named(super().fit, args, kwargs)))
+        arguments = checked_fit(self, named(super().fit, args, kwargs))
+        with variables_kept(self):
+            return super().fit(**arguments)
 
     def evaluate(self, *args, **kwargs):
         """Calls `keras.Model.evaluate` with checked images."""
-        return super().evaluate(**checked_evaluation(self, named(super().evaluate, args, kwargs)))
+        arguments = checked_evaluation(self, named(super().evaluate, args, kwargs))
+        with variables_kept(self):
+            return super().evaluate(**arguments)
 
     def predict(self, *args, **kwargs):
         """Calls `keras.Model.predict` with checked images, one batch per call of the function.
@@ -269,7 +273,8 @@ class VAE(keras.Model):
         arguments = checked_prediction(self, named(super().predict, args, kwargs))
         steps, self.steps_per_execution = self.steps_per_execution, 1
         try:
-            return super().predict(**arguments)
+            with variables_kept(self):
+                return super().predict(**arguments)
         finally:
             self.steps_per_execution = steps
 

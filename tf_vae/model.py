@@ -43,7 +43,6 @@ def build(config, input_dim, x_train=None):
         VAE; it maps x (batch, input_dim) and a noise seed (2,) to {"log_likelihood", "kl"}, each
         (batch,) nats, and for objective iwae also "bound".
     """
-    check_floatx()
     given = initial_bias(config, x_train)
     weights = {
         name: tf.Variable(given.get(name, _initial(config, name, shape)), name=name)

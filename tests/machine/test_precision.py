@@ -128,7 +128,6 @@ def test_another_floatx_is_refused(implementation, implementations, data, settin
     model.compile("adam")
     settings.set_floatx("float64")
     calls = [
-        lambda: implementation.build(CONFIG, 36),
         lambda: implementation.assemble(outputs(2, 2), outputs(logits=36), CONFIG, 36),
         lambda: implementation.train(CONFIG, data, tmp_path / "run"),
         lambda: implementation.step_losses(CONFIG, data, [0]),

@@ -1,5 +1,8 @@
 """Keras' own `fit`, `evaluate` and `predict` on the model: what they take, and what they refuse."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import keras
@@ -340,6 +343,51 @@ def test_weights_that_are_not_one_number_per_image_are_refused(build, gather, op
     with pytest.raises(UsageError, match=message):
         model.fit(**{"x": X, "verbose": 0} | options)
     assert equal(gather(model), start)
+
+
+ON_BACKEND = """
+import keras
+import numpy as np
+from keras_vae.checkpoint import gather
+from keras_vae.model import build
+from shared.config import recipe
+from shared.machine.checks import UsageError
+
+x = np.random.RandomState(0).rand(8, 9).astype("float32")
+model = build(recipe("post-keras", hidden_dims=(4,)), 9)
+model.compile("adam")
+start = gather(model)
+
+class Batches(keras.utils.PyDataset):
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, index):
+        return ((x * 255).astype("uint8"),)
+
+model.fit(x, sample_weight=np.zeros(8), verbose=0)
+for call in (model.fit, model.evaluate, model.predict):
+    for images in (Batches(), x * 255):
+        try:
+            call(images, verbose=0)
+        except UsageError as error:
+            assert "in [0, 1]" in str(error) or "outside [0, 1]" in str(error)
+        else:
+            raise AssertionError(call)
+assert all((gather(model)[name] == value).all() for name, value in start.items())
+loss, doubled = (model.evaluate(x, sample_weight=np.full(8, w), verbose=0)[0] for w in (1, 2))
+# The noise of the second evaluation follows that of the first.
+assert doubled > 1.5 * loss
+assert model.fit((x * 255).astype("uint8"), verbose=0).history["loss"][0] > 0
+"""
+
+
+@pytest.mark.backends
+@pytest.mark.parametrize("backend", ["jax", "torch"])
+def test_the_entrance_on_other_backends(backend):
+    """JAX takes the values out of a model's variables while it trains: they are put back."""
+    environment = {**os.environ, "KERAS_BACKEND": backend, "JAX_PLATFORMS": "cpu"}
+    subprocess.run([sys.executable, "-c", ON_BACKEND], check=True, env=environment)
 
 
 def test_the_lines_of_the_documentation(implementations, data_path):
