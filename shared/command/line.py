@@ -211,10 +211,10 @@ def _run(package, argv):
     )
     prog = f"python -m {package}"
     command = tyro.cli(kinds, args=argv, prog=prog, description=_DESCRIPTION[package])
-    from shared.command import commands
+    from shared.command import commands, training
 
     run = {
-        Train: commands.train,
+        Train: training.train,
         Evaluate: commands.evaluate,
         Figures: commands.figures,
         Sample: commands.sample,

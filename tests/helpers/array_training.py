@@ -95,7 +95,7 @@ def contents(directory):
 
 
 def complete(directory):
-    """Write what `commands.train` writes after the training."""
+    """Write what the command `train` writes after the training."""
     for name in folder.figure_names(CONFIG, 300):
         folder.write_product(directory, f"figures/{name}", b"a picture")
     metric = {"value": 1.0, "unit": "nats", "step": 6}
