@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from shared.command import commands
+from shared.command import commands, training
 from shared.command.line import main
 from shared.config import from_dict
 from shared.data import load_data
@@ -64,8 +64,8 @@ def test_only_the_message_of_a_training_offers_a_resume(monkeypatch, capsys):
     def interrupted(*_):
         raise KeyboardInterrupt
 
-    for name in ("train", "evaluate"):
-        monkeypatch.setattr(commands, name, interrupted)
+    monkeypatch.setattr(training, "train", interrupted)
+    monkeypatch.setattr(commands, "evaluate", interrupted)
     assert main("tf_vae", ["evaluate", "run"]) == 130
     assert capsys.readouterr().err == "\ninterrupted; nothing was changed\n"
     assert main("tf_vae", ["train", "--out", "my run", "--overwrite"]) == 130
