@@ -29,6 +29,7 @@ from keras_vae.entrance import (
     weighted,
 )
 from keras_vae.images import check_batch
+from keras_vae.networks import functional
 from shared.config import Config, from_dict
 from shared.data.arguments import checked_images, checked_latents
 from shared.elbo import reparameterize
@@ -38,11 +39,9 @@ from shared.objective import Terms, objective_loss, repeated, terms_of
 from shared.run.schemas import MEANS, PENALTY
 from shared.seeds import seed_of
 from shared.training.networks import (
-    call_network,
     check_logits,
     convolves,
     has_penalty,
-    image_input,
     keras_variables,
     listed,
 )
@@ -142,11 +141,11 @@ def assemble(encoder, decoder, config, input_dim, jit_compile=None):
         model = assemble(encoder, decoder, recipe("post-keras", latent_dim=8), 28 * 28)
     """
     check_floatx()
-    encoder = _part("encoder", encoder, keras.Input((input_dim,), name="x"))
+    encoder = functional("encoder", encoder, keras.Input((input_dim,), name="x"))
     check_posterior(config, listed(config, encoder(encoder.input)))
-    decoder = _part("decoder", decoder, keras.Input((config.latent_dim,), name="z"))
+    decoder = functional("decoder", decoder, keras.Input((config.latent_dim,), name="z"))
     check_heads(config, input_dim, decoder(decoder.input))
-    check_logits(config, lambda z: _arrays(decoder(ops.convert_to_tensor(z))))
+    check_logits(config, decoder)
     if jit_compile is None:
         jit_compile = not convolves([*encoder.variables, *decoder.variables])
     inputs = ops.zeros((1, input_dim)), ops.zeros((1, config.latent_dim))
@@ -165,28 +164,6 @@ def _joined(encoder, decoder, config, input_dim, jit_compile=True, penalized=Fal
     # objective
     objective = Objective(config, jit_compile, penalized, name="objective", dtype=dtype)
     return VAE(x, objective([x, decoder(z), q, z]), name="vae")
-
-
-def _part(name, network, inputs):
-    """Returns a functional model called `name`, from flat rows to the outputs of a network."""
-    shape = image_input(network, inputs.shape[1])
-    outputs = call_network(name, network, _reshaped(inputs, shape))
-    if isinstance(outputs, dict):  # heads of the shape of an image become rows
-        flat = keras.layers.Flatten
-        outputs = {
-            k: flat(dtype=each.dtype)(each) if each.ndim > 2 else each
-            for k, each in outputs.items()
-        }
-    return keras.Model(inputs, outputs, name=name)
-
-
-def _reshaped(inputs, shape):
-    # In float32, as the pixels are, whatever the global policy is.
-    return keras.layers.Reshape(shape, dtype="float32")(inputs) if shape else inputs
-
-
-def _arrays(heads):
-    return {name: ops.convert_to_numpy(head) for name, head in heads.items()}
 
 
 @keras.saving.register_keras_serializable("keras_vae")

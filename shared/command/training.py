@@ -38,8 +38,12 @@ def train(package, command):
         check_installed()
     out = command.out or Path("runs") / f"{package}-{config.recipe}-seed{config.seed}"
     check_checkpoint_steps(command.checkpoint_steps, out)
-    reading = {"image_size": command.image_size, "label_column": command.label_column}
-    data = load_data(command.data, scale=config.scale, **reading)
+    data = load_data(
+        command.data,
+        image_size=command.image_size,
+        scale=config.scale,
+        label_column=command.label_column,
+    )
     network = network_of(command.network)
     run = Run(out, config, data, package, command.resume, command.overwrite, network)
     if run.complete:

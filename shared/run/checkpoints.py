@@ -13,7 +13,7 @@ import numpy as np
 from shared.machine.checks import UsageError
 from shared.machine.npz import read_headers
 from shared.run.files import npz_bytes, read_npz, step_of, write_atomically
-from shared.run.schemas import COLUMNS, MEANS, PENALTY
+from shared.run.schemas import COLUMNS, MEANS, PENALTY, columns_of
 
 __all__ = [
     "CHECKPOINT",
@@ -37,9 +37,9 @@ class Checkpoint:
     """Holds what a checkpoint file holds.
 
     `variables` are the weights and the optimizer's slots by name, and LEARNING_RATE if it differs
-    from the config's. `history` are the rows of the
-    finished epochs without their seconds. `running` is empty at the end of an epoch; inside one it
-    holds total and count of each running mean as (2,) float32, and the seconds so far.
+    from the config's. `history` are the rows of the finished epochs without their seconds.
+    `running` is empty at the end of an epoch; inside one it holds total and count of each running
+    mean as (2,) float32, and the seconds so far.
     """
 
     step: int
@@ -51,8 +51,7 @@ class Checkpoint:
 
 def write_checkpoint(directory, checkpoint):
     """Writes a checkpoint to the folder of a run; the last one is kept as the previous one."""
-    penalized = any(PENALTY in row for row in checkpoint.history)
-    columns = [*COLUMNS[:-1], *([PENALTY] if penalized else [])]
+    columns = [name for name in columns_of(checkpoint.history) if name != "seconds"]
     rows = [[row[name] for name in columns] for row in checkpoint.history]
     arrays = {
         **checkpoint.variables,

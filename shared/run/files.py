@@ -53,9 +53,9 @@ def read_npz(path, shapes, dtypes=None):
     Raises:
         UsageError: the file cannot be read, or holds other arrays.
     """
-    headers = read_headers(path)
+    headers, dtypes = read_headers(path), {**DTYPES, **(dtypes or {})}
     for name in [*shapes, *headers]:
-        dtype = np.dtype({**DTYPES, **(dtypes or {})}.get(name, np.float32))
+        dtype = np.dtype(dtypes.get(name, np.float32))
         expected = (tuple(shapes[name]), dtype) if name in shapes else "no such array"
         actual = headers.get(name, "missing")
         if actual != expected and not _fits(actual, expected):

@@ -16,7 +16,7 @@ from shared.machine.npz import reason
 from shared.run import checksums
 from shared.run.checkpoints import CHECKPOINT
 from shared.run.files import read_npz, read_text, step_of, write_atomically
-from shared.run.network import KEPT, variable_dtypes, variable_shapes
+from shared.run.network import KEPT, stored_variables
 from shared.run.schemas import (
     COLUMNS,
     PENALTY,
@@ -27,7 +27,6 @@ from shared.run.schemas import (
     checked,
 )
 from shared.run.stopping import best_row, finished_config
-from shared.weights import weight_shapes
 
 __all__ = [
     "BEST",
@@ -36,7 +35,6 @@ __all__ = [
     "epoch_weights",
     "figure_name",
     "figure_names",
-    "kept_files",
     "locked",
     "missing_products",
     "read_config",
@@ -115,7 +113,7 @@ def missing_products(directory, config, n):
         steps[BEST] = _best_step(folder)
     figures = [f"figures/{name}" for name in figure_names(config, n)]
     tables = ["history.csv", *(["steps.csv"] if config.step_losses else [])]
-    required = ["config.json", *tables, str(CHECKPOINT), *steps, *figures, *kept_files(folder)]
+    required = ["config.json", *tables, str(CHECKPOINT), *steps, *figures, *_kept_files(folder)]
     intact = checksums.intact(folder, [*required, "metrics.json"])
     missing = [name for name in required if name not in intact]
     missing += [name for name in intact & steps.keys() if step_of(folder / name) != steps[name]]
@@ -127,12 +125,8 @@ def missing_products(directory, config, n):
     return missing if finished else [*missing, "metrics.json"]
 
 
-def kept_files(directory):
-    """Returns the names of the files in which a run's folder keeps its own network, if it has one.
-
-    Raises:
-        UsageError: its config.json is damaged.
-    """
+def _kept_files(directory):
+    """Returns the file in which a run's folder keeps its own network, in a list, if it has one."""
     kept = read_config(directory, verified=False).get("network")
     return [] if kept is None else [KEPT[kept["kept"]]]
 
@@ -228,10 +222,8 @@ def read_run_weights(directory, epoch=None):
     if not os.path.lexists(path):
         raise UsageError(f"{directory} has no {name}; finish the run with --resume")
     checksums.verify(directory, name)
-    if (kept := values.get("network")) is None:
-        shapes, dtypes = weight_shapes(config, math.prod(values["data"]["image_shape"])), {}
-    else:
-        shapes, dtypes = variable_shapes(kept), variable_dtypes(kept)
+    input_dim = math.prod(values["data"]["image_shape"])
+    shapes, dtypes, _ = stored_variables(values.get("network"), config, input_dim)
     arrays = read_npz(path, shapes, dtypes)
     if step_of(path) != step:
         raise UsageError(

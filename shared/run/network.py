@@ -17,8 +17,9 @@ from pathlib import Path
 from shared.machine.checks import UsageError
 from shared.machine.text import first_line
 from shared.run.files import read_text
+from shared.weights import weight_shapes
 
-__all__ = ["KEPT", "Network", "check_same", "network_of", "variable_dtypes", "variable_shapes"]
+__all__ = ["KEPT", "Network", "check_same", "network_of", "stored_variables"]
 
 # What a folder keeps: the architecture, if Keras can build it of its own layers, or the source.
 KEPT = {"architecture": "network.json", "source": "network.py"}
@@ -136,12 +137,21 @@ def check_same(directory, kept, network):
         )
 
 
-def variable_shapes(kept):
-    """Returns {name: shape} of the variables in the entry "network" of a config.json."""
-    return {name: tuple(each["shape"]) for name, each in kept["variables"].items()}
+def stored_variables(kept, config, input_dim):
+    """Returns what the files of a run hold of its model.
 
-
-def variable_dtypes(kept):
-    """Returns {name: dtype} of the variables that are not float32: counters, seeds of noise."""
-    variables = kept["variables"].items()
-    return {name: each["dtype"] for name, each in variables if each["dtype"] != "float32"}
+    Args:
+        kept: the entry "network" of its config.json, or None for the dense network.
+        config: shared.config.Config.
+        input_dim: pixels per image, times channels.
+    Returns:
+        shapes, dtypes, trained: {name: shape} of all variables; {name: dtype} of those that are not
+        float32 (counters, seeds of noise); {name: shape} of those that are trained.
+    """
+    if kept is None:
+        shapes = weight_shapes(config, input_dim)
+        return shapes, {}, shapes
+    variables = kept["variables"]
+    shapes = {name: tuple(each["shape"]) for name, each in variables.items()}
+    dtypes = {k: each["dtype"] for k, each in variables.items() if each["dtype"] != "float32"}
+    return shapes, dtypes, {k: shapes[k] for k, each in variables.items() if each["trainable"]}

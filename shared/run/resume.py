@@ -17,9 +17,9 @@ from shared.run import checksums
 from shared.run.checkpoints import CHECKPOINT, PREVIOUS, read_checkpoint
 from shared.run.files import step_of
 from shared.run.folder import BEST, epoch_weights, missing_products, read_config, read_history
-from shared.run.network import check_same, variable_dtypes, variable_shapes
+from shared.run.network import check_same, stored_variables
 from shared.run.stopping import best_row, shortened, stopping_epoch
-from shared.weights import slot_shapes, weight_shapes
+from shared.weights import slot_shapes
 
 __all__ = ["Progress", "read_progress"]
 
@@ -151,11 +151,7 @@ def _changes(folder, written, begun, wanted):
 
 def _last_checkpoint(folder, damaged, config, data, kept):
     """Returns the last intact checkpoint, its path, and notes for the user."""
-    shapes, dtypes = weight_shapes(config, data.input_dim), {}
-    trained = shapes
-    if kept is not None:
-        shapes, dtypes = variable_shapes(kept), variable_dtypes(kept)
-        trained = {name: shapes[name] for name, v in kept["variables"].items() if v["trainable"]}
+    shapes, dtypes, trained = stored_variables(kept, config, data.input_dim)
     shapes = shapes | slot_shapes(config, trained)
     reasons = []
     for path in (CHECKPOINT, PREVIOUS):

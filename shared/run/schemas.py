@@ -28,6 +28,7 @@ __all__ = [
     "Stop",
     "VariableEntry",
     "checked",
+    "columns_of",
 ]
 
 AtLeast1 = Annotated[int, Meta(ge=1)]
@@ -154,6 +155,11 @@ COLUMNS = HistoryRow.__struct_fields__[:-1]
 LOGS = COLUMNS[2:-1]  # what an epoch logs: the running means, and those of its validation
 MEANS = LOGS[:3]  # loss, log_likelihood and kl
 PENALTY = "penalty"  # a column more, of a network with regularizers; it is a part of the loss
+
+
+def columns_of(history):
+    """Returns the columns of a history: COLUMNS, and PENALTY if its rows have one."""
+    return (*COLUMNS, PENALTY) if any(PENALTY in row for row in history) else COLUMNS
 
 
 def checked(values, schema, strict=True):

@@ -26,7 +26,7 @@ from shared.run.files import step_of, with_step, write_atomically, write_csv, wr
 from shared.run.folder import BEST, epoch_weights, locked
 from shared.run.network import KEPT
 from shared.run.resume import Progress, read_progress
-from shared.run.schemas import COLUMNS, LOGS, PENALTY, Description, StepRow, checked
+from shared.run.schemas import LOGS, PENALTY, Description, StepRow, checked, columns_of
 from shared.run.stale import FINISHED, remove_stale_files
 from shared.run.stopping import best_row, shortened, stopping_epoch
 from shared.weights import check_size
@@ -277,8 +277,7 @@ class Run:
         check_interrupted()
 
     def _write_tables(self, step_losses):
-        penalized = any(PENALTY in row for row in self.history)
-        columns = [*COLUMNS, *([PENALTY] if penalized else [])]
+        columns = columns_of(self.history)
         write_csv(self.directory / "history.csv", columns, map(_formatted, self.history))
         if self.config.step_losses:
             # Nine decimal digits determine every float32.

@@ -15,10 +15,10 @@ from shared.machine.checks import UsageError
 from shared.machine.text import first_line
 from shared.run.checksums import verify
 from shared.run.files import read_text
-from shared.run.network import KEPT, check_same
+from shared.run.network import KEPT
 from shared.seeds import seed_of
 
-__all__ = ["check_architecture", "keep", "kept_networks", "kept_text", "networks_of"]
+__all__ = ["keep", "kept_networks", "kept_text", "networks_of"]
 
 # The modules whose classes a kept architecture may name, and classes in them that hold code or
 # read files.
@@ -112,6 +112,8 @@ def _compiles(model):
 def kept_networks(directory, kept, network, config, image_shape):
     """Builds the networks of a run again: from what its folder keeps, or by the named function.
 
+    Call shared.run.network.check_same before: it refuses another source.
+
     Args:
         directory: folder of the run.
         kept: the entry "network" of its config.json.
@@ -122,10 +124,9 @@ def kept_networks(directory, kept, network, config, image_shape):
     Raises:
         UsageError: the network is another one, or its file is missing or damaged.
     """
-    check_same(directory, kept, network)
     if network is not None:
         pair = networks_of(network, config, image_shape)
-        check_architecture(directory, kept, network, pair)
+        _check_architecture(directory, kept, network, pair)
         return pair
     try:
         return tuple(
@@ -139,15 +140,8 @@ def kept_networks(directory, kept, network, config, image_shape):
         raise UsageError(f"{path} cannot be built by Keras: {first_line(error)}") from error
 
 
-def check_architecture(directory, kept, network, pair):
-    """Checks that a pair of networks has the architecture that the folder of a run keeps.
-
-    Args:
-        directory, kept, network: as for `kept_networks`.
-        pair: encoder and decoder.
-    Raises:
-        UsageError: it has another one.
-    """
+def _check_architecture(directory, kept, network, pair):
+    """Raises UsageError unless a pair of networks has the architecture that a folder keeps."""
     if kept["kept"] != "architecture":
         return
     if kept_text(directory, kept) is None and network.sha256 == kept["sha256"]:

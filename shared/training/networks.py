@@ -168,16 +168,17 @@ def check_logits(config, decode):
 
     Args:
         config: shared.config.Config.
-        decode: function of z, (batch, latent_dim) float32, that returns the heads as arrays.
+        decode: function of z, a tensor (batch, latent_dim), that returns the heads.
     Raises:
         UsageError: far from the origin, too, every logit is in [0, 1], and they are not all equal.
     """
     # A network whose last layer is linear leaves [0, 1] as z grows.
     z = np.random.RandomState(seed_of(0, "logits")).standard_normal((64, config.latent_dim))
-    heads = decode(np.float32(z * np.geomspace(1, 1000, 64)[:, None]))
+    z = np.float32(z * np.geomspace(1, 1000, 64)[:, None])
+    heads = decode(keras.ops.convert_to_tensor(z))
     if "logits" not in heads:
         return
-    logits = np.asarray(heads["logits"])
+    logits = keras.ops.convert_to_numpy(heads["logits"])
     if logits.min() >= 0 and logits.max() <= 1 and logits.min() < logits.max():
         raise UsageError(
             "the logits of the decoder all lie in [0, 1], as they do after a sigmoid or a softmax;"

@@ -110,7 +110,6 @@ def load_with(build, assemble):
             directory: folder of the run.
             epoch: a pictured epoch, "best" for the weights that a run with patience keeps of its
                 best epoch, or None for the end of the run.
-            epoch: a pictured epoch, or None for the end of the run.
             network: "FILE.py:FUNCTION", or the function of the run's own networks, which is needed
                 if they are not of Keras' own layers; None never executes code of the folder.
         Returns:
