@@ -9,6 +9,7 @@ import time
 
 import numpy as np
 import pytest
+from bits import history
 
 from shared.run.folder import (
     read_config,
@@ -71,11 +72,6 @@ def ended(processes, statuses, seconds=120):
         assert "Traceback" not in error
         lines.append(["", *error.strip().splitlines()][-1])
     return lines
-
-
-def history(folder):
-    """The history of a run without its seconds, to the last digit."""
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in read_history(folder)]
 
 
 def assert_same_training(one, several, steps):

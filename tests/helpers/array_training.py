@@ -1,5 +1,9 @@
 """A training with NumPy arrays: it calls a Run as `train` does, without a model to compile."""
 
+import os
+import shutil
+from pathlib import Path
+
 import numpy as np
 
 from shared.config import recipe
@@ -101,3 +105,30 @@ def complete(directory):
     metric = {"value": 1.0, "unit": "nats", "step": 6}
     metrics = dict.fromkeys(("test_loss", "train_loss"), metric)
     folder.store_metrics(directory, {**metrics, **folder.read_metrics(directory)})
+
+
+CHANGES = ((os, "replace"), (Path, "unlink"), (shutil, "rmtree"))
+
+
+def changes_until(monkeypatch, count, after, action):
+    """Runs `action`, which fails before or after change number `count`; returns whether it did."""
+    done = []
+    with monkeypatch.context() as patch:
+        for owner, name in CHANGES:
+            original = getattr(owner, name)
+
+            def changed(*arguments, original=original, **options):
+                if len(done) == count and not after:
+                    raise PowerFailure
+                result = original(*arguments, **options)
+                done.append(arguments)
+                if len(done) > count and after:
+                    raise PowerFailure
+                return result
+
+            patch.setattr(owner, name, changed)
+        try:
+            action()
+        except PowerFailure:
+            return True
+    return False

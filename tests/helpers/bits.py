@@ -1,5 +1,12 @@
 """Comparison of results bit by bit, for the tests of both implementations."""
 
+from shared.run.folder import read_history
+
+
+def history(folder):
+    """The history of a run without its seconds, to the last digit."""
+    return [{k: v for k, v in row.items() if k != "seconds"} for row in read_history(folder)]
+
 
 def same_bits(a, b):
     """Whether two arrays hold the same bits, in the same shape and type."""

@@ -10,11 +10,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bits import history
 
 from keras_vae.model import build
 from shared.config import recipe
 from shared.machine.backend import BACKENDS
-from shared.run.folder import read_config, read_history, read_metrics, read_run_weights
+from shared.run.folder import read_config, read_metrics, read_run_weights
 
 pytestmark = pytest.mark.backends
 CASES = {
@@ -106,10 +107,6 @@ def runs(data_path, tmp_path_factory):
 def train(data_path, epochs, out, *more):
     size = ["--hidden-dims", "16", "--batch-size", "60", "--epochs", epochs, "--step-losses"]
     return ["train", *size, "--data", data_path, "--out", out, *more]
-
-
-def history(folder):
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in read_history(folder)]
 
 
 def test_a_run_says_on_which_backend_it_was_trained(runs):

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bits import history
 
 from shared.command.line import main
 from shared.config import recipe
@@ -87,10 +88,6 @@ def whole(implementations, data, sources, tmp_path_factory):
         folders[name] = tmp_path_factory.mktemp("whole") / name
         implementation.train(CONFIG, data, folders[name], verbose=0, network=sources["dense"])
     return folders
-
-
-def history(folder):
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in read_history(folder)]
 
 
 def assert_same_run(folder, expected):

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import pytest
+from bits import history
 
 from shared.command.implementation import import_implementation
 from shared.config import recipe
@@ -33,10 +34,6 @@ def undisturbed(implementations, data, tmp_path_factory):
         # A folder that does not exist yet can be resumed: nothing is in it.
         implementation.train(CONFIG, data, folders[name], resume=True, verbose=0)
     return folders
-
-
-def history(folder):
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in read_history(folder)]
 
 
 def assert_same_run(folder, expected):

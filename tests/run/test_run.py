@@ -1,46 +1,17 @@
 """The run directory, driven with NumPy arrays: what it holds after a failure at any moment."""
 
 import dataclasses
-import os
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from array_training import CONFIG, PowerFailure, contents, train, weights_at
+from array_training import CONFIG, PowerFailure, changes_until, contents, train, weights_at
 
 from shared.config import from_dict
 from shared.machine.checks import UsageError
 from shared.run import files, folder
 from shared.run.folder import missing_products, read_config, read_run_weights
 from shared.run.state import Run
-
-CHANGES = ((os, "replace"), (Path, "unlink"), (shutil, "rmtree"))
-
-
-def changes_until(monkeypatch, count, after, action):
-    """Runs `action`, which fails before or after change number `count`; returns whether it did."""
-    done = []
-    with monkeypatch.context() as patch:
-        for owner, name in CHANGES:
-            original = getattr(owner, name)
-
-            def changed(*arguments, original=original, **options):
-                if len(done) == count and not after:
-                    raise PowerFailure
-                result = original(*arguments, **options)
-                done.append(arguments)
-                if len(done) > count and after:
-                    raise PowerFailure
-                return result
-
-            patch.setattr(owner, name, changed)
-        try:
-            action()
-        except PowerFailure:
-            return True
-    return False
 
 
 def begun(kind, data, directory):

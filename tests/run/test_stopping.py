@@ -1,14 +1,11 @@
 """Early stopping: the rule, what the folder holds after a stop, and how such a run is continued."""
 
 import dataclasses
-import os
-import shutil
-from pathlib import Path
 
 import hypothesis
 import numpy as np
 import pytest
-from array_training import CONFIG, PowerFailure, contents, train, weights_at
+from array_training import CONFIG, PowerFailure, changes_until, contents, train, weights_at
 from hypothesis import strategies as st
 
 from shared.machine.checks import UsageError
@@ -168,29 +165,6 @@ def test_a_patience_that_cannot_be_right_is_refused(data, tmp_path):
     assert contents(tmp_path / "at its best") == contents(tmp_path / "later")
 
 
-CHANGES = ((os, "replace"), (Path, "unlink"), (shutil, "rmtree"))
-
-
-def fails_before(monkeypatch, count, action):
-    """Runs `action`, which fails before change number `count`; returns whether it did."""
-    done, originals = [], {name: getattr(owner, name) for owner, name in CHANGES}
-    with monkeypatch.context() as patch:
-        for owner, name in CHANGES:
-
-            def changed(*arguments, original=originals[name], **options):
-                if len(done) == count:
-                    raise PowerFailure
-                done.append(arguments)
-                return original(*arguments, **options)
-
-            patch.setattr(owner, name, changed)
-        try:
-            action()
-        except PowerFailure:
-            return True
-    return False
-
-
 @pytest.mark.parametrize("kind", ["new", pytest.param("continued", marks=pytest.mark.long)])
 def test_the_power_fails_at_any_change_of_a_run_that_stops(kind, data, tmp_path, monkeypatch):
     """Resumed, it ends with the same files, weights_best.npz among them."""
@@ -206,8 +180,8 @@ def test_the_power_fails_at_any_change_of_a_run_that_stops(kind, data, tmp_path,
     expected, moment = contents(tmp_path / "whole"), 0
     while True:
         directory = folder_of(str(moment))
-        failed = fails_before(
-            monkeypatch, moment, lambda d=directory: trained(config, data, d, resume=True)
+        failed = changes_until(
+            monkeypatch, moment, False, lambda d=directory: trained(config, data, d, resume=True)
         )
         if not failed:
             break

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from bits import differing
+from bits import differing, history
 
 from shared.config import recipe
 from shared.machine.checks import UsageError
@@ -28,10 +28,6 @@ CONFIG = recipe(
 PATIENT = dataclasses.replace(CONFIG, patience=1)
 OTHER = {"keras_vae": "tf_vae", "tf_vae": "keras_vae"}
 FILES = ("weights.npz", "checkpoints/last.npz")
-
-
-def history(folder):
-    return [{k: v for k, v in row.items() if k != "seconds"} for row in read_history(folder)]
 
 
 def assert_same(folder, expected, *names):
