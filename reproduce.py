@@ -6,6 +6,7 @@ implementation with the other, compares every weight bit by bit, and writes one 
 """
 
 import dataclasses
+import functools
 import sys
 import time
 from dataclasses import dataclass
@@ -17,14 +18,15 @@ from tyro.conf import FlagCreatePairsOff
 
 from shared.command.implementation import import_implementation
 from shared.command.line import exit_status, resume_advice
+from shared.command.processes import default_processes, run_tasks
 from shared.config import recipe
 from shared.data import load_data
-from shared.machine.backend import IMPLEMENTATIONS
-from shared.machine.checks import UsageError
+from shared.machine.backend import IMPLEMENTATIONS, check_backend
+from shared.machine.checks import UsageError, integer
 from shared.machine.process import end_process, set_up
 from shared.measure.metrics import measure, write_metrics
 from shared.measure.parity import compare, parity_report
-from shared.measure.spread import read_seeds, train_seeds
+from shared.measure.spread import VARIANTS, read_seeds, train_seeds, write_seeds
 from shared.run.files import write_json
 from shared.run.folder import locked, read_run_weights
 from shared.run.network import network_of
@@ -37,8 +39,10 @@ from shared.show.terminal import on_epoch_of, print_table, progress
 RELAY_EPOCHS = 4
 ANIMATION = "latent.gif"
 FILES = ("seeds.npz", "seeds.png", "parity.json", "index.html", ANIMATION, "latent.npz")
-FOLDERS = (*IMPLEMENTATIONS, "relay", "undisturbed")
+RELAY = ("relay", "undisturbed")
+FOLDERS = (*IMPLEMENTATIONS, *RELAY)
 SEEDS = 8  # number of seeds in the figure of the loss of every step
+SEEDS_OF_TASK = 2  # trained with one compilation
 
 
 @dataclass
@@ -63,15 +67,18 @@ class Reproduce:
     """Replace the results in the folder."""
     quick: FlagCreatePairsOff[bool] = False
     """A first result in a minute: --data mnist-5k --epochs 5 --steps None --out runs/quick, where
-    these are not given, without the relay and the range over seeds."""
+    these are not given, in one process, without the relay and the range over seeds."""
     network: str | None = None
     """FILE.py:FUNCTION of your own networks, as for train; with it, only post-keras is trained."""
     animate: FlagCreatePairsOff[bool] = False
     """Train post-keras once more for latent.gif, the latent plane epoch by epoch, and for a slider
     through all epochs on the page."""
+    processes: int | None = None
+    """Number of trainings side by side, with one thread each; the default is the number of cores.
+    It changes no result."""
 
 
-QUICK = Reproduce(data="mnist-5k", epochs=(5,), steps=None, out=Path("runs/quick"))
+QUICK = Reproduce(data="mnist-5k", epochs=(5,), steps=None, out=Path("runs/quick"), processes=1)
 
 
 def main(argv=None):
@@ -88,28 +95,32 @@ def reproduce(job):
     """Does the whole job, from checks to page, and returns the exit status."""
     if not job.epochs:
         raise UsageError("--epochs is empty; expected at least one epoch, e.g. 5 50")
-    configs = {
-        "post-keras": recipe(
-            "post-keras", epochs=max(job.epochs), picture_epochs=job.epochs, seed=job.seed
-        )
-    }
-    network = network_of(job.network)
-    if network is not None and job.animate:
+    if job.processes is not None:
+        integer("--processes", job.processes)
+    if job.network is not None and job.animate:
         raise UsageError("--animate draws the dense network; leave it out, or leave out --network")
-    if job.steps is not None and network is None:
-        configs["post-tf"] = recipe("post-tf", steps=job.steps, seed=job.seed)
+    network_of(job.network)
     _check_folder(job)
-    data = load_data(job.data, image_size=job.image_size)
-    runs = [
-        Run(
-            job.out / folder / name, config, data, package, job.resume, job.overwrite, network
-        ).check()
-        for name, config in configs.items()
-        for folder, package in IMPLEMENTATIONS.items()
-    ]
-    relay_runs = [] if job.quick else _relay_runs(job, configs["post-keras"], data, network)
+    check_backend("tf_vae")
+    given = Given(job, load_data(job.data, image_size=job.image_size))
+    runs = [given.run(*place) for place in _places(job)]
+    relay_runs = [] if job.quick else [given.relay_run(name) for name in RELAY]
     with locked(job.out):
-        return _reproduce(job, configs, data, runs, relay_runs, network)
+        return _reproduce(given, runs, relay_runs)
+
+
+def _places(job):
+    """Returns (folder of an implementation, recipe) of each run, the longest first."""
+    return [(folder, name) for name in _configs(job) for folder in IMPLEMENTATIONS]
+
+
+def _configs(job):
+    """Returns {recipe: Config} of the job."""
+    options = {"epochs": max(job.epochs), "picture_epochs": job.epochs, "seed": job.seed}
+    configs = {"post-keras": recipe("post-keras", **options)}
+    if job.steps is not None and job.network is None:
+        configs["post-tf"] = recipe("post-tf", steps=job.steps, seed=job.seed)
+    return configs
 
 
 def _check_folder(job):
@@ -126,87 +137,158 @@ def _check_folder(job):
         raise UsageError(f"{job.out} already holds results; give --resume, --overwrite or --out")
 
 
-def _reproduce(job, configs, data, runs, relay_runs, network):
-    modules = {e: import_implementation(name, network) for e, name in IMPLEMENTATIONS.items()}
+def _reproduce(given, runs, relay_runs):
+    job, data, configs = given.job, given.data, _configs(given.job)
     for path in (*job.out.glob(".*.partial"), *(job.out / name for name in FILES)):
         if job.overwrite or path.suffix == ".partial":  # from a process that was killed
             path.unlink(missing_ok=True)
     started, n = time.perf_counter(), data.n_train
     with_seeds = "post-tf" in configs and not job.quick
     wanted = list(range(job.seed, job.seed + SEEDS))
-    seeds = read_seeds(job.out, wanted) if with_seeds else None
     animation = job.out / ANIMATION, configs["post-keras"], data
     animated = job.animate and read_frames(*animation) is None
+    known = read_seeds(job.out, wanted) if with_seeds else None
+    parts = []
+    if with_seeds and known is None:
+        chunks = [wanted[i : i + SEEDS_OF_TASK] for i in range(0, SEEDS, SEEDS_OF_TASK)]
+        parts = [(variant, chunk) for variant in VARIANTS for chunk in chunks]
+    places = _places(job)
+    # The longest first.
+    tasks = [(train_run, (given, *place)) for place in places[:2]]
+    tasks += [(train_animation, (given,))] if animated else []
+    tasks += [(train, (given,)) for train in (train_relay, train_undisturbed) if relay_runs]
+    tasks += [(train_run, (given, *place)) for place in places[2:]]
+    tasks += [(train_part, (given, *part)) for part in parts]
     left = sum(run.config.total_steps(n) - run.step for run in [*runs, *relay_runs])
-    left += 2 * SEEDS * job.steps if with_seeds and seeds is None else 0
+    left += len(VARIANTS) * SEEDS * job.steps if parts else 0
     left += configs["post-keras"].total_steps(n) if animated else 0
+    processes = default_processes() if job.processes is None else job.processes
     with progress(left) as (advance, say):
         say(f"data: {data.name} ({n:,} + {data.n_test:,}), seed {job.seed}")
-        for run in runs:
-            _train(run, modules[run.directory.parent.name], job, advance, say)
-        relay = None if job.quick else _relay(job, relay_runs, modules, advance)
-        if with_seeds:
-            if seeds is None:
-                settings = configs["post-tf"], data, modules["tf"]
-                seeds = train_seeds(job.out, wanted, *settings, lambda t: advance(job.steps, t))
-            draw_seeds(job.out, seeds, wanted, data, job.steps)
-        if animated:
-            whole = Run(None, configs["post-keras"], data, "tf_vae")
-            on_epoch = on_epoch_of(whole, ANIMATION, advance)
-            animate(*animation, modules["tf"], on_epoch)
+        losses = run_tasks(tasks, processes, advance, say)[len(tasks) - len(parts) :]
+    if parts:
+        shape = len(VARIANTS), SEEDS, job.steps
+        known = dict(zip(VARIANTS, np.concatenate(losses).reshape(shape), strict=True))
+        write_seeds(job.out, wanted, known)
+    if with_seeds:
+        draw_seeds(job.out, known, wanted, data, job.steps)
+    relay = None
+    if relay_runs:
+        relay = compare(*(read_run_weights(run.directory)[1] for run in relay_runs))
     parity = parity_report(job.out, configs, data, job.seed, relay)
     write_json(job.out / "parity.json", parity)
     extras = {"seeds": SEEDS if with_seeds else None, "frames": read_frames(*animation)}
-    write_page(job.out, configs, data, parity, modules["keras"], **extras)
+    write_page(job.out, configs, data, parity, given.implementation("keras_vae"), **extras)
     print_table(results_table(job.out, configs, data))
     print("\n".join(parity["lines"]))
     print(f"{job.out / 'index.html'} shows all results; {time.perf_counter() - started:.0f} s")
     return 0 if parity["bit_identical"] else 1
 
 
-def _train(run, implementation, job, advance, say):
+class Given:
+    """Holds what the tasks of a job share: the job, the data, and the network that was named.
+
+    Another process is given the job and the name of the data, and reads these itself.
+    """
+
+    def __init__(self, job, data):
+        self.job, self.data, self.network = job, data, network_of(job.network)
+
+    def __reduce__(self):
+        return _given_again, (self.job, self.data.source)
+
+    def run(self, folder, name):
+        """Returns the checked Run of a recipe by an implementation."""
+        job, config = self.job, _configs(self.job)[name]
+        place, package = job.out / folder / name, IMPLEMENTATIONS[folder]
+        return Run(
+            place, config, self.data, package, job.resume, job.overwrite, self.network
+        ).check()
+
+    def relay_run(self, name):
+        """Returns the checked Run of RELAY_EPOCHS epochs in one of the folders RELAY."""
+        job, epochs = self.job, RELAY_EPOCHS
+        config = dataclasses.replace(
+            _configs(job)["post-keras"], epochs=epochs, picture_epochs=(epochs,)
+        )
+        options = not job.overwrite, job.overwrite, self.network
+        return Run(job.out / name, config, self.data, "tf_vae", *options).check()
+
+    def implementation(self, package):
+        """Returns the functions of an implementation, which builds the network that was named."""
+        return import_implementation(package, self.network)
+
+
+@functools.cache
+def _data_again(source, image_size):
+    return load_data(source, image_size=image_size)
+
+
+def _given_again(job, source):
+    return Given(job, _data_again(source, job.image_size))
+
+
+def train_run(given, folder, name, advance, say):
     """Trains, measures and draws one run, or the rest of it."""
-    name, data = f"{implementation.name} {run.config.recipe}", run.data
+    run, data = given.run(folder, name), given.data
+    title = f"{IMPLEMENTATIONS[folder]} {name}"
     if run.complete:
-        say(f"{name}: already complete")
+        say(f"{title}: already complete")
         return
-    options = {"verbose": 0, "on_epoch": on_epoch_of(run, name, advance), "network": run.network}
+    implementation = given.implementation(IMPLEMENTATIONS[folder])
+    options = {"verbose": 0, "on_epoch": on_epoch_of(run, title, advance), "network": run.network}
     with locked(run.directory):
         model, done = implementation.train(
-            run.config, data, run.directory, job.resume, job.overwrite, **options
+            run.config, data, run.directory, given.job.resume, given.job.overwrite, **options
         )
         draw_figures(run.directory, data, implementation)
         measured = measure(run.directory, implementation, model, data)
         metrics = write_metrics(run.directory, data, measured)
     seconds = np.nansum([row["seconds"] for row in done.history])
-    say(f"{name}: test loss {metrics['test_loss']['value']:.2f}, {seconds:.0f} s of training")
+    say(f"{title}: test loss {metrics['test_loss']['value']:.2f}, {seconds:.0f} s of training")
 
 
-def _relay_runs(job, config, data, network):
-    """Returns the short run that both implementations train, and the same run by tf_vae alone."""
-    config = dataclasses.replace(config, epochs=RELAY_EPOCHS, picture_epochs=(RELAY_EPOCHS,))
-    return [
-        Run(
-            job.out / name, config, data, "tf_vae", not job.overwrite, job.overwrite, network
-        ).check()
-        for name in ("relay", "undisturbed")
-    ]
+def train_relay(given, advance, say):
+    """Trains half of a run with `fit`, and the other half with the loop."""
+    run, job = given.relay_run("relay"), given.job
+    half = dataclasses.replace(run.config, epochs=RELAY_EPOCHS // 2)
+    options = {"verbose": 0, "network": run.network, "on_epoch": on_epoch_of(run, "relay", advance)}
+    begin = {"overwrite": job.overwrite, "resume": not job.overwrite}
+    if run.step < half.total_steps(given.data.n_train):
+        fit = given.implementation("keras_vae").train
+        fit(half, given.data, run.directory, **begin, **options)
+    train = given.implementation("tf_vae").train
+    train(run.config, given.data, run.directory, resume=True, **options)
 
 
-def _relay(job, runs, modules, advance):
-    """Trains half of a run with `fit` and half with the loop; compares it with a whole run."""
-    relay, undisturbed = runs
-    half = dataclasses.replace(relay.config, epochs=RELAY_EPOCHS // 2)
-    new = {"overwrite": job.overwrite, "resume": not job.overwrite, "verbose": 0}
-    new["network"] = relay.network
-    on_epoch = on_epoch_of(relay, "relay", advance)
-    if relay.step < half.total_steps(relay.data.n_train):
-        modules["keras"].train(half, relay.data, relay.directory, **new, on_epoch=on_epoch)
-    whole = {**new, "overwrite": False, "resume": True, "on_epoch": on_epoch}
-    modules["tf"].train(relay.config, relay.data, relay.directory, **whole)
-    on_epoch = on_epoch_of(undisturbed, "relay, undisturbed", advance)
-    modules["tf"].train(relay.config, relay.data, undisturbed.directory, **new, on_epoch=on_epoch)
-    return compare(*(read_run_weights(run.directory)[1] for run in runs))
+def train_undisturbed(given, advance, say):
+    """Trains the run of the relay with the loop alone."""
+    run, job = given.relay_run("undisturbed"), given.job
+    on_epoch = on_epoch_of(run, "relay, undisturbed", advance)
+    begin = {"overwrite": job.overwrite, "resume": not job.overwrite}
+    options = {"verbose": 0, "network": run.network, "on_epoch": on_epoch}
+    train = given.implementation("tf_vae").train
+    train(run.config, given.data, run.directory, **begin, **options)
+
+
+def train_part(given, variant, seeds, advance, say):
+    """Trains post-tf with some of the seeds; returns the losses of their steps."""
+    steps = given.job.steps
+    return train_seeds(
+        variant,
+        seeds,
+        _configs(given.job)["post-tf"],
+        given.data,
+        given.implementation("tf_vae"),
+        lambda text: advance(steps, text),
+    )
+
+
+def train_animation(given, advance, say):
+    """Trains post-keras once more, and draws the latent plane after each epoch."""
+    config, data = _configs(given.job)["post-keras"], given.data
+    on_epoch = on_epoch_of(Run(None, config, data, "tf_vae"), ANIMATION, advance)
+    animate(given.job.out / ANIMATION, config, data, given.implementation("tf_vae"), on_epoch)
 
 
 if __name__ == "__main__":

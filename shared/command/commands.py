@@ -10,6 +10,7 @@ from pathlib import Path
 
 from shared.command.implementation import import_beyond, import_implementation
 from shared.command.training import print_metrics
+from shared.machine.arithmetic import use_threads
 from shared.machine.backend import BACKENDS, backend
 from shared.machine.checks import UsageError
 from shared.machine.process import say
@@ -44,6 +45,7 @@ def evaluate(package, command):
     from shared.run.folder import locked, read_metrics, read_run_weights, run_data
     from shared.run.stopping import finished_config
 
+    use_threads(command.threads)
     if command.samples < 1:
         raise UsageError(f"--samples is {command.samples}; expected an integer >= 1")
     epoch, best = _chosen(command.weights)

@@ -49,6 +49,9 @@ class Train:
     """Continue the run in the folder from its last checkpoint, or repair a finished run."""
     overwrite: FlagCreatePairsOff[bool] = False
     """Replace the run in the folder."""
+    threads: int = 1
+    """Number of threads that compute one operation. With 1, every x86-64 machine gives the same
+    bits; more are faster, and give bits of their own."""
     checkpoint_steps: int | None = None
     """Number of steps between checkpoints inside a long epoch; each epoch ends with one anyway."""
     workers: str | None = None
@@ -84,6 +87,8 @@ class Evaluate:
     """K, samples per test image for the importance bound, which grows with K towards log p(x)."""
     exact_images: int | None = None
     """Number of test images whose log p(x) is integrated (2-D z only); two seconds per image."""
+    threads: int = 1
+    """As for train: more are faster, and may change the last digits."""
     network: str | None = None
     """FILE.py:FUNCTION of the run's own networks, if they are not of Keras' own layers."""
 

@@ -9,6 +9,7 @@ import os
 from pathlib import Path
 
 from shared.command.implementation import import_implementation
+from shared.machine.arithmetic import use_threads
 from shared.machine.backend import CLUSTER_VARIABLES, check_backend
 from shared.machine.checks import UsageError
 
@@ -32,6 +33,7 @@ def train(package, command):
     from shared.run.state import Run, check_checkpoint_steps
 
     config = command.config
+    use_threads(command.threads)
     if command.tensorboard:
         from shared.beyond.tensorboard import Board, check_installed
 

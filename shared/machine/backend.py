@@ -1,11 +1,11 @@
-"""Checks the settings of Keras, and sets those of XLA."""
+"""Checks the settings of Keras; those that decide the bits of a run are set in `arithmetic`."""
 
 import importlib.util
 import json
 import os
-import re
 from pathlib import Path
 
+from shared.machine.arithmetic import check_arithmetic
 from shared.machine.checks import UsageError
 
 __all__ = [
@@ -28,12 +28,6 @@ CLUSTER_VARIABLES = {"tf_vae": "TF_CONFIG", "keras_vae": "JAX_COORDINATOR_ADDRES
 EXPECTED = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels_last"}
 # With these, Keras ends `fit` early, so a run would not have the length in its config.
 SHORTENING = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
-# XLA ends the process at a flag that it does not know, and many others change results. These do
-# neither.
-XLA_FLAGS = re.compile(
-    "--xla_(dump_[a-z_]+|disable_hlo_passes|force_host_platform_device_count|gpu_cuda_data_dir)=.*"
-    "|--xla_dump_[a-z_]+"
-)
 
 
 def backend():
@@ -74,9 +68,7 @@ def check_backend(package):
     for name in SHORTENING:
         if os.environ.get(name):
             raise UsageError(f"{name} is set, and shortens every `fit` of Keras; unset it")
-    for flag in os.environ.get("XLA_FLAGS", "").split():
-        if not XLA_FLAGS.fullmatch(flag):
-            raise UsageError(f"XLA_FLAGS holds {flag}, which may change results; unset it")
+    check_arithmetic()
     path, settings = _settings()
     name, supported = backend(), BACKENDS if package == "keras_vae" else BACKENDS[:1]
     where = "KERAS_BACKEND" if os.environ.get("KERAS_BACKEND") else str(path)
@@ -111,22 +103,3 @@ def check_floatx():
             f"keras.config.floatx() is {keras.config.floatx()}; expected float32: call"
             ' keras.config.set_floatx("float32")'
         )
-
-
-def _keep_loop_invariants():
-    """Makes XLA keep the constants of a loop's body inside the body.
-
-    As inputs of the body they would no longer be constants, with which XLA simplifies the step, as
-    it does in `fit` (docs/proof.md). XLA reads its flags when it compiles for the first time, so
-    the flag is set when this module is imported. A user's own list of disabled passes is extended.
-    """
-    option, name = "--xla_disable_hlo_passes=", "while-loop-invariant-code-motion"
-    flags = os.environ.get("XLA_FLAGS", "").split()
-    lists = [flag.removeprefix(option) for flag in flags if flag.startswith(option)]
-    passes = [each for text in lists for each in text.split(",") if each]
-    others = [flag for flag in flags if not flag.startswith(option)]
-    # One list, because of several XLA reads the last.
-    os.environ["XLA_FLAGS"] = " ".join([*others, option + ",".join(dict.fromkeys([*passes, name]))])
-
-
-_keep_loop_invariants()

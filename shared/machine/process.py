@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import sys
+import time
 
 from shared.machine.text import printable
 
@@ -17,6 +18,7 @@ __all__ = [
     "WorkerEnded",
     "check_interrupted",
     "end_process",
+    "end_with_parent",
     "report",
     "say",
     "set_up",
@@ -117,6 +119,17 @@ def end_process(status):
         with contextlib.suppress(OSError, ValueError):
             stream.flush()
     os._exit(status)
+
+
+def end_with_parent(parent):
+    """Ends this process as soon as its parent has ended, even by SIGKILL.
+
+    Args:
+        parent: number of the parent's process.
+    """
+    while os.getppid() == parent:
+        time.sleep(0.3)
+    os._exit(1)
 
 
 def say(message):

@@ -11,6 +11,8 @@ import zipfile
 from dataclasses import dataclass, field
 
 from shared.config import from_dict
+from shared.machine.arithmetic import describe_arithmetic
+from shared.machine.backend import BACKENDS, backend
 from shared.machine.checks import UsageError
 from shared.machine.npz import DAMAGE
 from shared.run import checksums
@@ -34,6 +36,7 @@ class Progress:
     """Holds how far a run has come."""
 
     trained_by: list  # the implementations that have trained it, in their order
+    arithmetic: list = field(default_factory=list)  # the settings with which it was trained
     step: int = 0  # number of steps that are done
     history: list = field(default_factory=list)  # one dict per finished epoch, by COLUMNS
     step_losses: list = field(default_factory=list)  # of each step, if the config asks for them
@@ -63,7 +66,7 @@ def read_progress(folder, config, data, implementation, resume, overwrite, netwo
     Raises:
         UsageError: the folder cannot be used as requested.
     """
-    new = Progress(trained_by=[implementation])
+    new = Progress([implementation], arithmetic_here())
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise UsageError(f"{folder} is not a folder; expected a folder for the run")
     names = os.listdir(folder) if os.path.isdir(folder) else []
@@ -114,8 +117,13 @@ def _resumed(folder, written, wanted, data, implementation):
             )
     if step < total and implementation not in trained_by:
         trained_by = [*trained_by, implementation]
+    settings = written.get("arithmetic", [])
+    if 0 < step < total and (here := arithmetic_here()) != settings[-1:]:
+        notes.append(f"note: {_other_bits(step, settings[-1:], here)}")
+        settings = [*settings, *here]
     return Progress(
         trained_by=trained_by,
+        arithmetic=settings,
         step=step,
         history=_with_seconds(folder, checkpoint.history),
         step_losses=checkpoint.step_losses,
@@ -128,6 +136,26 @@ def _resumed(folder, written, wanted, data, implementation):
         network=kept,
         complete=step == total and not damaged and not missing_products(folder, finished, n),
         notes=[*notes, *note],
+    )
+
+
+def arithmetic_here():
+    """Returns the settings that decide the bits of a training in this process, as a list.
+
+    It is empty on another backend than TensorFlow, whose threads are not set here.
+    """
+    return [describe_arithmetic()] if backend() == BACKENDS[0] else []
+
+
+def _other_bits(step, before, here):
+    """Returns the note for a run that continues with other settings of the arithmetic."""
+    texts = [
+        f"{s[0]['threads']} thread(s) and {s[0]['instructions']}" if s else "settings not recorded"
+        for s in (before, here)
+    ]
+    return (
+        f"{step} steps were computed with {texts[0]}, and the rest is with {texts[1]}; the bits"
+        " are those of neither alone"
     )
 
 

@@ -98,12 +98,20 @@ class Stop(msgspec.Struct):
     by: Literal["patience", "callback"]
 
 
+class Arithmetic(msgspec.Struct):
+    """What decides the bits beside the versions: shared.machine.arithmetic.describe_arithmetic."""
+
+    threads: AtLeast1
+    instructions: str
+
+
 class Description(msgspec.Struct):
     """What config.json holds beside the fields of shared.config.Config."""
 
     data: DataEntry
     trained_by: Annotated[list[Trainer], Meta(min_length=1)]
     versions: dict[str, str]
+    arithmetic: list[Arithmetic] = []  # of the trainings so far, in their order
     diverged_after: int | None = None  # the step after which the training diverged and stopped
     changes: list[dict[str, Any]] = []  # settings changed then: {"step": 600, "beta": [9.0, 1.0]}
     network: NetworkEntry | None = None

@@ -25,7 +25,7 @@ from shared.run.checkpoints import CHECKPOINT, Checkpoint, write_checkpoint
 from shared.run.files import step_of, with_step, write_atomically, write_csv, write_json, write_npz
 from shared.run.folder import BEST, epoch_weights, locked
 from shared.run.network import KEPT
-from shared.run.resume import Progress, read_progress
+from shared.run.resume import Progress, arithmetic_here, read_progress
 from shared.run.schemas import LOGS, PENALTY, Description, StepRow, checked, columns_of
 from shared.run.stale import FINISHED, remove_stale_files
 from shared.run.stopping import best_row, shortened, stopping_epoch
@@ -80,7 +80,7 @@ class Run:
             UsageError: the folder cannot be used as requested.
         """
         if self.directory is None:
-            self.progress = Progress(trained_by=[self.implementation])
+            self.progress = Progress([self.implementation], arithmetic=arithmetic_here())
         else:
             arguments = self.config, self.data, self.implementation
             options = self._resume, self._overwrite
@@ -200,6 +200,7 @@ class Run:
             "data": self.data.describe(),
             "trained_by": self.trained_by,
             "versions": versions(),
+            **({"arithmetic": settings} if (settings := self.progress.arithmetic) else {}),
             **({"changes": changes} if (changes := self.progress.changes) else {}),
             **({"network": self._kept[0]} if self._kept else {}),
             **({"stopped_after": stopped} if (stopped := self.stopped) else {}),

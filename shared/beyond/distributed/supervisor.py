@@ -22,8 +22,9 @@ from shared.beyond.distributed.cluster import Cluster
 from shared.beyond.distributed.rendezvous import meet
 from shared.config import from_dict
 from shared.data import load_data
+from shared.machine.arithmetic import use_threads
 from shared.machine.checks import UsageError
-from shared.machine.process import Stopped, WorkerEnded, say, set_up
+from shared.machine.process import Stopped, WorkerEnded, end_with_parent, say, set_up
 from shared.machine.versions import versions
 
 __all__ = ["Job", "run_child", "supervise"]
@@ -48,6 +49,7 @@ class Job:
     checkpoint_steps: int | None
     cluster: dict
     message: str
+    threads: int = 1
     reading: dict = dataclasses.field(default_factory=dict)  # the options of load_data
 
     @property
@@ -84,6 +86,7 @@ def supervise(package, command, cluster, out, data):
             "implementation": package,
             "data": data.sha256,
             "versions": versions(),
+            "threads": command.threads,
         }
         # As in JSON, in which tuples are lists.
         peers = meet(cluster, json.loads(json.dumps(description)), say)
@@ -98,6 +101,7 @@ def supervise(package, command, cluster, out, data):
             command.checkpoint_steps,
             dataclasses.asdict(cluster),
             str(message),
+            command.threads,
             data.reading,
         )
         (Path(folder) / "job.json").write_text(json.dumps(dataclasses.asdict(job)))
@@ -169,9 +173,10 @@ def run_child(train):
     """
     set_up()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, args=[os.getppid()], daemon=True).start()
+    threading.Thread(target=end_with_parent, args=[os.getppid()], daemon=True).start()
     job = Job(**json.loads(Path(sys.argv[1]).read_text()))
     try:
+        use_threads(job.threads)
         weights = train(job)
     except (UsageError, Stopped) as error:
         Path(job.message).write_text(f"{type(error).__name__}\n{error}")
@@ -186,10 +191,3 @@ def _sha256(weights):
     for name, array in weights.items():
         digest.update(name.encode() + array.tobytes())
     return digest.hexdigest()
-
-
-def _end_with_parent(parent):
-    """Ends this process as soon as its parent has ended, even by SIGKILL."""
-    while os.getppid() == parent:
-        time.sleep(0.3)
-    os._exit(1)
