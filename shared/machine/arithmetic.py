@@ -55,6 +55,8 @@ def use_threads(threads):
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise UsageError(f"threads is {threads!r}; expected an integer >= 1")
     read = os.environ.get(THREADS)
+    if read != str(threads):
+        _check(THREADS, read, VARIABLES[THREADS])  # set by something else
     if "tensorflow" in sys.modules and read != str(threads):
         raise UsageError(
             f"threads is {threads}, and TensorFlow is imported already, with {read}; call"

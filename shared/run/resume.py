@@ -149,10 +149,11 @@ def arithmetic_here():
 
 def _other_bits(step, before, here):
     """Returns the note for a run that continues with other settings of the arithmetic."""
-    texts = [
-        f"{s[0]['threads']} thread(s) and {s[0]['instructions']}" if s else "settings not recorded"
-        for s in (before, here)
-    ]
+    texts = ["settings that were not recorded"] * 2
+    for number, settings in enumerate((before, here)):
+        for each in settings:
+            threads = f"{each['threads']} thread{'s' if each['threads'] > 1 else ''}"
+            texts[number] = f"{threads} and {each['instructions']}"
     return (
         f"{step} steps were computed with {texts[0]}, and the rest is with {texts[1]}; the bits"
         " are those of neither alone"

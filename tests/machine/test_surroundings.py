@@ -16,6 +16,7 @@ from shared.command.line import exit_status, main
 from shared.config import recipe
 from shared.data import load_data
 from shared.machine import npz
+from shared.machine.arithmetic import FLAGS
 from shared.machine.backend import check_backend
 from shared.machine.checks import INT32_MAX, UsageError
 from shared.machine.process import report
@@ -244,6 +245,7 @@ def test_a_users_list_of_disabled_passes_is_extended(given, passes):
         check=True,
     )
     others = [flag for flag in given.split() if "disable" not in flag]
+    others += [f"{name}={value}" for name, value in FLAGS.items()]
     assert done.stdout.split() == [*others, f"--xla_disable_hlo_passes={','.join(passes)}"]
 
 
