@@ -29,9 +29,10 @@ EXPECTED = {"floatx": "float32", "epsilon": 1e-7, "image_data_format": "channels
 # With these, Keras ends `fit` early, so a run would not have the length in its config.
 SHORTENING = ("KERAS_MAX_EPOCHS", "KERAS_MAX_STEPS_PER_EPOCH")
 # XLA ends the process at a flag that it does not know, and many others change results. These do
-# neither.
+# neither on a CPU; the two of a GPU make its runs repeatable, and bits on a GPU are not promised.
 XLA_FLAGS = re.compile(
     "--xla_(dump_[a-z_]+|disable_hlo_passes|force_host_platform_device_count|gpu_cuda_data_dir)=.*"
+    "|--xla_gpu_(deterministic_ops|autotune_level)=.*"
     "|--xla_dump_[a-z_]+"
 )
 
