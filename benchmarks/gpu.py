@@ -118,63 +118,63 @@ class Machine:
 
 
 def measure_ladder(gpu, machine, has_gpu):
-    """Climbs the ladder in several processes, and compares each rung.
+    """Climbs the ladder of each recipe in several processes, and compares each rung.
 
     Returns:
-        {"runs": {name: device or error}, "recipes": {recipe: {rung: {comparison: result}}}}, each
-        result as `compared` returns it.
+        {recipe: {"runs": {name: {"device"} or {"error"}}, "rungs": {rung: {comparison: result}}}},
+        each result as `compared` returns it.
     """
-    device = "GPU" if has_gpu else "CPU"
-    strict = {"XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {STRICT}".strip()}
-    strict["NVIDIA_TF32_OVERRIDE"] = "0"
-    runs = {device: (BOTH, {}, True), "CPU, another process": (BOTH, NO_GPU, True)}
-    if has_gpu:
-        runs |= {"GPU again": (BOTH[1:], {}, True), "GPU, strict": (BOTH, strict, False)}
-    recipes = ["post-keras"] if gpu.small else ["post-keras", "post-tf"]
-    results, arrays = {}, {}
-    for name, (packages, environment, tf32) in runs.items():
-        arguments = {"data": "mnist-5k", "recipes": recipes, "packages": packages}
-        arguments |= {"seed": gpu.seed, "small": gpu.small, "tf32": tf32}
-        with tempfile.TemporaryDirectory() as folder:
-            what = f"ladder, {name}"
-            results[name] = machine.run(what, "ladder", arguments, environment, folder)
-            if "error" not in results[name]:
-                arrays[name] = read_arrays(Path(folder) / "arrays.npz")
-    cpu = "CPU, another process"
+    device, cpu, again, exact = "GPU" if has_gpu else "CPU", "CPU apart", "GPU again", "strict GPU"
+    strict = {
+        "XLA_FLAGS": f"{os.environ.get('XLA_FLAGS', '')} {STRICT}".strip(),
+        "NVIDIA_TF32_OVERRIDE": "0",
+    }
+    runs = {device: (BOTH, {}, True), cpu: (BOTH, NO_GPU, True)}
     pairs = {
         f"{device}: keras_vae and tf_vae": ((device, BOTH[0]), (device, BOTH[1])),
-        f"tf_vae: {device} and CPU": ((device, BOTH[1]), (cpu, BOTH[1])),
-        "CPU: keras_vae and tf_vae": ((cpu, BOTH[0]), (cpu, BOTH[1])),
+        f"tf_vae: {device} and {cpu}": ((device, BOTH[1]), (cpu, BOTH[1])),
     }
     if has_gpu:
-        again, exact = "GPU again", "GPU, strict"
+        runs |= {again: (BOTH[1:], {}, True), exact: (BOTH, strict, False)}
         pairs |= {
+            "CPU: keras_vae and tf_vae": ((cpu, BOTH[0]), (cpu, BOTH[1])),
             "tf_vae: GPU twice": ((device, BOTH[1]), (again, BOTH[1])),
             "strict GPU: keras_vae and tf_vae": ((exact, BOTH[0]), (exact, BOTH[1])),
             "tf_vae: strict GPU and CPU": ((exact, BOTH[1]), (cpu, BOTH[1])),
         }
-    found = {
-        recipe: {
+    found = {}
+    for recipe in ["post-keras"] if gpu.small else ["post-keras", "post-tf"]:
+        results, arrays = {}, {}
+        for name, (packages, environment, tf32) in runs.items():
+            arguments = {"recipe_name": recipe, "packages": packages, "seed": gpu.seed}
+            arguments |= {"data": "mnist-5k", "small": gpu.small, "tf32": tf32}
+            with tempfile.TemporaryDirectory() as folder:
+                what = f"ladder of {recipe}, {name}"
+                results[name] = machine.run(what, "ladder", arguments, environment, folder)
+                if "error" not in results[name]:
+                    arrays[name] = read_arrays(Path(folder) / "arrays.npz")
+
+        def of(run, package, rung, arrays=arrays):
+            return arrays.get(run, {}).get((package, rung))
+
+        rungs = {
             rung: {
-                name: compared(
-                    *(arrays.get(run, {}).get((recipe, package, rung)) for run, package in pair)
-                )
+                name: compared(*(of(run, package, rung) for run, package in pair))
                 for name, pair in pairs.items()
             }
             for rung in RUNGS
         }
-        for recipe in recipes
-    }
-    return {"runs": results, "recipes": found}
+        found[recipe] = {"runs": results, "rungs": rungs}
+    return found
 
 
 def read_arrays(path):
-    """Returns {(recipe, package, rung): {name: array}}."""
+    """Returns {(package, rung): {name: array}}."""
     found = {}
     with np.load(path) as file:
         for key in file.files:
-            recipe, package, rung, name = key.split("|")
-            found.setdefault((recipe, package, rung), {})[name] = file[key]
+            package, rung, name = key.split("|")
+            found.setdefault((package, rung), {})[name] = file[key]
     return found
 
 
@@ -212,19 +212,20 @@ def measure_xla(gpu, machine, has_gpu):
 
 def measure_convolutions(gpu, machine, has_gpu):
     """Trains examples/conv.py: {"jit_compile=…": {package: numbers}, "CPU": …}."""
-    found = {}
+    found, few = {}, IMAGES if gpu.small else None
     for xla in (True, None):
-        images = IMAGES if gpu.small or (xla and not has_gpu) else None
+        images = IMAGES if xla and not has_gpu else few
         found[f"jit_compile={xla}"] = of_networks(gpu, machine, {}, "convolutions", xla, images)
     if has_gpu:
-        found["CPU, jit_compile=None"] = of_networks(gpu, machine, NO_GPU, "convolutions", None)
+        name, arguments = "CPU, jit_compile=None", ("convolutions", None, few)
+        found[name] = of_networks(gpu, machine, NO_GPU, *arguments)
     return found
 
 
 def of_networks(gpu, machine, environment, kind, xla, images=None):
     """Runs the task `networks` with both implementations."""
     arguments = {"data": gpu.data, "packages": BOTH, "seed": gpu.seed, "small": gpu.small}
-    # XLA's convolutions on a CPU: half of the epochs are enough to see the seconds.
+    # Where images are few, three epochs are enough to see the time of a step.
     arguments |= {"epochs": min(gpu.epochs, 3) if images else gpu.epochs, "images": images}
     what = f"{kind}, jit_compile={xla}{', CPU' if environment else ''}"
     return machine.run(what, "networks", {**arguments, "kind": kind, "xla": xla}, environment)

@@ -9,7 +9,7 @@ from shared.measure.parity import compare
 
 __all__ = ["compared", "tables"]
 
-NO_GPU = "no GPU found: this run compares the CPU with itself"
+NO_GPU = "No GPU found: this run compares the CPU with itself"
 
 
 def compared(ours, theirs):
@@ -44,7 +44,7 @@ def tables(results):
     """
     machine, parts = results["machine"], results["parts"]
     has_gpu = bool(machine.get("gpus"))
-    lines = ["# On a GPU" if has_gpu else f"# {NO_GPU[0].upper()}{NO_GPU[1:]}", ""]
+    lines = ["# On a GPU" if has_gpu or "error" in machine else f"# {NO_GPU}", ""]
     if not has_gpu and machine.get("nvidia-smi"):
         lines += ["The driver lists a GPU, but TensorFlow does not find its libraries.", ""]
     lines += machine_table(results)
@@ -85,22 +85,21 @@ def machine_table(results):
 def ladder_tables(ladder):
     """Returns a table for each recipe: "equal", or the largest difference."""
     lines = []
-    for recipe, rungs in ladder["recipes"].items():
-        comparisons = list(next(iter(rungs.values())))
+    for recipe, found in ladder.items():
         rows = []
-        for rung, results in rungs.items():
+        for rung, results in found["rungs"].items():
             entries = [each["largest_entry"] for each in results.values() if "error" not in each]
             largest = f"{entries[-1]:.2g}" if entries else ""
-            rows.append([rung, largest, *(rung_text(results[name]) for name in comparisons)])
+            rows.append([rung, largest, *map(rung_text, results.values())])
         lines += [
             "",
             f"## The ladder of {recipe}: equal in every bit, or the largest difference",
             "",
         ]
-        lines += markdown(["rung", "largest entry", *comparisons], rows)
-    for name, run in ladder["runs"].items():
-        text = f"failed: {run['error']}" if "error" in run else f"weights on the {run['device']}"
-        lines += ["", f'Process "{name}": {text}.']
+        lines += markdown(["rung", "largest entry", *results], rows)
+        for name, run in found["runs"].items():
+            text = f"failed, {run['error']}" if "error" in run else f"ran on the {run['device']}"
+            lines += ["", f'The process "{name}" {text}.']
     return lines
 
 
@@ -129,7 +128,7 @@ def trainings_table(results):
 
 
 def networks_table(title, found):
-    """Returns a table of trainings with XLA and without, and whether both end with equal weights."""
+    """Returns a table of trainings with and without XLA, and whether both have equal weights."""
     rows = []
     for name, result in found.items():
         weights = rung_text(result["weights"]) if "weights" in result else ""

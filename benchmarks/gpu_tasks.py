@@ -44,6 +44,8 @@ SMALL = {"hidden_dims": (16,)}
 def data_of(name, small, images=None):
     """Returns the data, or every third image of them, or their first `images` to train on."""
     data = load_data(name)
+    if not small and images is None:
+        return data
     step = 3 if small else 1  # of all classes, because mnist-5k is sorted by class
     parts = {
         name: getattr(data, name)[::step][: images if name.endswith("train") else None]
@@ -70,12 +72,13 @@ def device_of(model):
     return "GPU" if re.search("gpu|cuda|rocm|hip", str(value.device).lower()) else "CPU"
 
 
-def ladder(data, recipes, packages, seed, small, tf32):
-    """Computes every rung of the recipes: {"arrays": {recipe/package/rung/name: array}}.
+def ladder(data, recipe_name, packages, seed, small, tf32):
+    """Computes every rung of a recipe: {"device", "arrays": {package|rung|name: array}}.
 
     Args:
         data: as for `load_data`.
-        recipes, packages: lists of names.
+        recipe_name: "post-keras" or "post-tf".
+        packages: list of names.
         seed: seed of the runs.
         small: whether a small network is trained on few images.
         tf32: whether TensorFlow may round the factors of a product to TF32, as it does by default.
@@ -85,16 +88,14 @@ def ladder(data, recipes, packages, seed, small, tf32):
         import tensorflow as tf
 
         tf.config.experimental.enable_tensor_float_32_execution(False)
-    images, arrays, placed = data_of(data, small), {}, set()
-    for name in recipes:
-        config = config_of(name, small, seed=seed)
-        for implementation in implementations:
-            rungs, device = rungs_of(implementation, config, images)
-            placed.add(device)
-            for rung, parts in rungs.items():
-                for part, array in parts.items():
-                    arrays[f"{name}|{implementation.name}|{rung}|{part}"] = np.asarray(array)
-            print(f"{name}, {implementation.name}", flush=True)
+    images, config = data_of(data, small), config_of(recipe_name, small, seed=seed)
+    arrays, placed = {}, set()
+    for implementation in implementations:
+        rungs, device = rungs_of(implementation, config, images)
+        placed.add(device)
+        for rung, parts in rungs.items():
+            for part, array in parts.items():
+                arrays[f"{implementation.name}|{rung}|{part}"] = np.asarray(array)
     return {"device": " and ".join(sorted(placed)), "arrays": arrays}
 
 
@@ -134,7 +135,7 @@ def first_epoch(package, config, data, count):
         stream = keras_vae.batches.training_batches(data.x_train, config)
         return np.concatenate([x.numpy() for x in itertools.islice(iter(stream), count)])
     images, orders = next(tf_vae.batches.training_batches(data.x_train, config))
-    return np.asarray(images)[np.concatenate([order.ravel() for order in orders])]
+    return images[np.concatenate([order.ravel() for order in orders])]
 
 
 def noise(package, model, config, steps=10):
@@ -260,7 +261,7 @@ def main(task, arguments, folder):
     arrays = result.pop("arrays", None)
     if arrays is not None:
         np.savez(Path(folder) / "arrays.npz", **arrays)
-    write_json(Path(folder) / "result.json", {**result})
+    write_json(Path(folder) / "result.json", result)
 
 
 if __name__ == "__main__":
