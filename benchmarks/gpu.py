@@ -37,7 +37,7 @@ BOTH = list(IMPLEMENTATIONS.values())
 # TensorFlow and JAX take most of the memory otherwise, and keras_vae on JAX needs both.
 GROWTH = {"TF_FORCE_GPU_ALLOW_GROWTH": "true", "XLA_PYTHON_CLIENT_PREALLOCATE": "false"}
 NO_GPU = {"CUDA_VISIBLE_DEVICES": "-1", "HIP_VISIBLE_DEVICES": "-1", "JAX_PLATFORMS": "cpu"}
-# Kernels that add in one order, the same kernel in every process, and no factors of 10 bits.
+# Kernels that add in one order, and the same kernel in every process.
 STRICT = "--xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0"
 IMAGES = 200  # XLA's convolutions take seconds per step on a CPU
 
