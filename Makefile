@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup quick reproduce pretrained lint test test-long nightly parity test-mnist test-extras test-notebooks test-page setup-backends test-backends faults fuzz mutants audit lock bench notebooks
+.PHONY: setup quick reproduce pretrained lint test test-long nightly parity test-mnist test-extras test-notebooks test-page setup-backends test-backends faults fuzz mutants audit lock bench gpu notebooks
 
 setup: .venv/.ready
 
@@ -121,3 +121,6 @@ lock: .venv/.ready-audit
 
 bench: setup            # seconds per epoch, start, evaluation and growth; with PyTorch and JAX after make setup-backends
 	$(BIN)/python benchmarks/bench.py
+
+gpu: setup              # parity, seconds and ELBOs on a GPU beside the CPU; what to install first: docs/scaling.md
+	$(BIN)/python benchmarks/gpu.py

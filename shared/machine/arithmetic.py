@@ -34,9 +34,11 @@ FLAGS = {
 }
 KNOWS_MATH = (2, 21)  # XLA ends the process at a flag that it does not know
 PASSES = "--xla_disable_hlo_passes"
-# Of the flags that XLA knows, these change no result.
+# Of the flags that XLA knows, these change no result on a CPU; the two of a GPU make its runs
+# repeatable, and bits on a GPU are not promised.
 XLA_FLAGS = re.compile(
     "--xla_(dump_[a-z_]+|disable_hlo_passes|force_host_platform_device_count|gpu_cuda_data_dir)=.*"
+    "|--xla_gpu_(deterministic_ops|autotune_level)=.*"
     "|--xla_dump_[a-z_]+"
 )
 

@@ -217,7 +217,8 @@ def test_flags_of_xla_that_change_results_are_refused(flag, place, monkeypatch, 
         f"XLA_FLAGS holds {flag}, which may change results; unset it"
     )
     assert os.listdir(place) == ["keras"]
-    monkeypatch.setenv("XLA_FLAGS", "--xla_dump_to=dump")
+    flags = "--xla_dump_to=dump --xla_gpu_deterministic_ops=true --xla_gpu_autotune_level=0"
+    monkeypatch.setenv("XLA_FLAGS", flags)
     check_backend("tf_vae")
 
 
