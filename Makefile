@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup quick reproduce pretrained lint test test-long nightly parity test-mnist test-extras test-notebooks test-page setup-backends test-backends faults fuzz mutants audit lock bench gpu notebooks
+.PHONY: setup quick reproduce pretrained portable lint test test-long nightly parity test-mnist test-extras test-notebooks test-page setup-backends test-backends faults fuzz mutants audit lock bench gpu notebooks
 
 setup: .venv/.ready
 
@@ -40,6 +40,9 @@ reproduce: setup        # the main job; it continues an interrupted job
 
 pretrained: setup       # trains the pretrained run again, and says whether every bit agrees; needs MNIST
 	$(BIN)/python benchmarks/train_again.py
+
+portable: setup         # compares the bits of 3 steps between threads and processors; emulated ones need qemu-user
+	$(BIN)/python benchmarks/portable.py --emulated
 
 lint: .venv/.ready-test
 	$(BIN)/ruff check

@@ -8,6 +8,7 @@
 its checkpoints and figures. The exit status is 1 if a bit differs.
 """
 
+import json
 import shutil
 import sys
 from dataclasses import dataclass
@@ -15,13 +16,17 @@ from pathlib import Path
 from typing import Literal
 
 import tyro
+from portable import KNOWN, RECIPES, bits
 from tyro.conf import FlagCreatePairsOff
 
+from shared.command.implementation import import_implementation
 from shared.command.line import exit_status, main, resume_advice
+from shared.machine.arithmetic import describe_arithmetic, has_instructions
 from shared.machine.process import end_process, set_up
 from shared.machine.versions import versions
 from shared.measure.parity import IDENTICAL, compare, verdict
 from shared.run.checksums import seal
+from shared.run.files import write_json
 from shared.run.folder import epoch_weights, read_history, read_metrics, read_run_weights
 
 PRETRAINED = Path(__file__).resolve().parents[1] / "pretrained" / "post-keras"
@@ -63,11 +68,17 @@ def train_again(job):
         seal(PRETRAINED, FILES)
         print(f"{PRETRAINED} is written")
         return 0
-    differing = 0
-    for name, text in agreement(PRETRAINED, out).items():
+    results = agreement(PRETRAINED, out)
+    for name, text in results.items():
         print(f"{name}: {text}")
-        differing += text not in (IDENTICAL, EQUAL) and name != "versions"
-    return 1 if differing else 0
+    if all(text in (IDENTICAL, EQUAL) for text in results.values()):
+        print("this machine computes the bits of the pretrained run")
+        return 0
+    if causes := reasons(PRETRAINED, out):
+        print(f"expected, because {'; '.join(causes)}")
+    else:
+        print(f"no known reason: please send {write_report(out, results)} to the authors")
+    return 1
 
 
 def start_flag(out):
@@ -96,12 +107,54 @@ def agreement(old, new):
     }
     for name, (ours, theirs) in tables.items():
         results[name] = EQUAL if ours == theirs else "A NUMBER DIFFERS"
-    here, there = versions(), read_run_weights(old)[0]["versions"]
-    changed = [f"{name} {there.get(name)}, here {here[name]}" for name in here]
-    changed = [text for text, name in zip(changed, here, strict=True) if here[name] != there[name]]
-    if changed:
-        results["versions"] = f"the pretrained run was trained with {'; '.join(changed)}"
     return results
+
+
+def reasons(old, new):
+    """Returns why two runs may differ in their bits, as far as their files and the machine tell.
+
+    Args:
+        old, new: folders of the runs; the new one was trained in this process.
+    Returns:
+        list of texts
+    """
+    before, after = (read_run_weights(folder)[0] for folder in (old, new))
+    there, here = before["versions"], after["versions"]
+    causes = [
+        f"it was trained with {name} {there.get(name)}, and this is {here[name]}"
+        for name in here
+        if name != "python" and here[name] != there.get(name)
+    ]
+    if before.get("arithmetic") != after.get("arithmetic"):
+        texts = [each.get("arithmetic", "settings not recorded") for each in (before, after)]
+        causes.append(f"it was trained with {texts[0]}, and this run with {texts[1]}")
+    if not has_instructions():
+        causes.append("this processor has no AVX2 and FMA")
+    return causes
+
+
+def write_report(out, results):
+    """Writes report.json, with which a difference without a known reason can be looked into.
+
+    Args:
+        out: folder of the run.
+        results: as `agreement` returns them.
+    Returns:
+        path of the file.
+    """
+    implementation = import_implementation("tf_vae")
+    cpu = Path("/proc/cpuinfo")
+    lines = cpu.read_text(encoding="utf-8").splitlines() if cpu.exists() else []
+    content = {
+        "results": results,
+        "versions": versions(),
+        "arithmetic": describe_arithmetic(),
+        "processor": lines[: lines.index("")] if "" in lines else lines,
+        "steps": {name: bits(implementation, name) for name in RECIPES},
+        "expected_steps": json.loads(KNOWN.read_text(encoding="utf-8"))["sha256"],
+    }
+    write_json(out / "report.json", content)
+    return out / "report.json"
 
 
 def _values(folder):

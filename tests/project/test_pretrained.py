@@ -5,7 +5,16 @@ import shutil
 
 import numpy as np
 import pytest
-from train_again import EPOCHS, EQUAL, FILES, PRETRAINED, agreement, start_flag
+from train_again import (
+    EPOCHS,
+    EQUAL,
+    FILES,
+    PRETRAINED,
+    agreement,
+    reasons,
+    start_flag,
+    write_report,
+)
 
 from shared.command.line import main
 from shared.measure.parity import IDENTICAL
@@ -66,7 +75,6 @@ def test_a_changed_bit_is_named(tmp_path):
     folder = tmp_path / "post-keras"
     shutil.copytree(PRETRAINED, folder)
     same = agreement(PRETRAINED, folder)
-    same.pop("versions", None)  # of the packages; a user may have others
     names = [*(f"weights of epoch {epoch}" for epoch in EPOCHS), "history", "metrics"]
     assert same == {name: IDENTICAL if "weights" in name else EQUAL for name in names}
     path, weights = folder / "weights_epoch_005.npz", read_run_weights(folder, 5)[1]
@@ -81,6 +89,25 @@ def test_a_changed_bit_is_named(tmp_path):
     assert changed["weights of epoch 5"].startswith("A BIT DIFFERS in decoder/hidden_1/kernel by")
     assert changed["history"] == "A NUMBER DIFFERS"
     assert (changed["weights of epoch 50"], changed["metrics"]) == (IDENTICAL, EQUAL)
+
+
+def test_a_difference_has_a_known_reason_or_a_report(tmp_path, monkeypatch):
+    folder = tmp_path / "post-keras"
+    shutil.copytree(PRETRAINED, folder)
+    assert reasons(PRETRAINED, folder) == []
+    values = read_run_weights(folder)[0]
+    path = folder / "config.json"
+    changed = {**values, "versions": {**values["versions"], "keras": "3.12.0"}}
+    changed["arithmetic"] = [{"threads": 4, "instructions": "AVX2"}]
+    path.write_text(json.dumps(changed))
+    seal(folder, FILES)
+    versions, threads = reasons(PRETRAINED, folder)
+    assert "keras" in versions and "3.12.0" in versions and "'threads': 4" in threads
+    monkeypatch.setattr("train_again.has_instructions", lambda: False)
+    assert reasons(PRETRAINED, folder)[-1] == "this processor has no AVX2 and FMA"
+    report = json.loads(write_report(folder, {"history": "A NUMBER DIFFERS"}).read_text())
+    assert report["results"] == {"history": "A NUMBER DIFFERS"}
+    assert report["steps"] == report["expected_steps"] and len(report["steps"]) == 3
 
 
 @pytest.mark.mnist
