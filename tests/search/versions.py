@@ -78,8 +78,7 @@ def run(*command, cwd=ROOT, accepted=(0,), **variables):
         [str(word) for word in command],
         cwd=cwd,
         env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         encoding="utf-8",
         errors="replace",
     )
