@@ -47,7 +47,8 @@ def lowest(dependencies):
 
 def dependencies():
     """Returns the requirements in pyproject.toml."""
-    return tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"]
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    return tomllib.loads(text)["project"]["dependencies"]
 
 
 COMBINATIONS = {
@@ -55,8 +56,8 @@ COMBINATIONS = {
     "colab": ["tensorflow==2.20.0", "keras==3.13.2", "numpy==2.1.3", "mlxtend==0.23.4"],
     "highest": ["tensorflow==2.21.0", "keras==3.15.1"],
 }
-# With TensorFlow 2.20, XLA may sum the recorded loss of a step in another order in the two programs:
-# `step_losses` of the run and of its checkpoint then differ, and nothing else may.
+# With TensorFlow 2.20 the recorded loss of a step may differ in its last bit: `step_losses` of the
+# run and of its checkpoint then differ, and nothing else may.
 WITH_2_20 = ("lowest", "colab")
 STEP_LOSSES = re.compile(r"2 of \d+ differ, first step_losses, by ")
 
