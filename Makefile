@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup quick reproduce pretrained portable lint test test-long nightly parity test-mnist test-extras test-notebooks test-page setup-backends test-backends faults fuzz mutants audit lock bench gpu notebooks
+.PHONY: setup test-versions quick reproduce pretrained portable lint test test-long nightly parity test-mnist test-extras test-notebooks test-page setup-backends test-backends faults fuzz mutants audit lock bench gpu notebooks
 
 setup: .venv/.ready
 
@@ -98,6 +98,9 @@ WRITES ?= 10000
 faults: .venv/.ready-test   # kills trainings and lets their writes fail, and resumes them to the same bits
 	$(SEARCH) tests/search/faults.py --kills $(KILLS) --writes $(WRITES) --seed $(SEED)
 
+test-versions: .venv/.ready-test   # compares every bit with the lowest and highest supported versions, and with Colab's; 6 GB in .venv-versions
+	$(SEARCH) tests/search/versions.py
+
 fuzz: .venv/.ready-test     # reads damaged and foreign files: make fuzz COUNT=20000
 	$(SEARCH) tests/search/fuzz.py --count $(COUNT) --seed $(SEED)
 
@@ -105,6 +108,7 @@ nightly: test test-long   # everything that takes too long for every change; nee
 	$(MAKE) parity COUNT=400 SEED=$(SEED)
 	$(MAKE) test-extras test-notebooks test-page test-mnist test-backends LONG=1
 	$(MAKE) faults fuzz COUNT=20000 SEED=$(SEED)
+	$(MAKE) test-versions
 
 MODULES ?=
 mutants: .venv/.ready-mutants   # makes small changes in the core, for each of which a test must fail; takes minutes per module

@@ -12,6 +12,10 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from shared.machine.versions import require_packages
+
+require_packages()  # before they are imported
+
 import numpy as np
 import tyro
 from tyro.conf import FlagCreatePairsOff

@@ -4,8 +4,8 @@ import concurrent.futures
 import dataclasses
 import functools
 import importlib
+import math
 import multiprocessing
-import resource
 import sys
 import time
 from typing import NamedTuple
@@ -90,6 +90,10 @@ def seconds_of(name, recipe_name, data_name, count):
 
 
 def _peak():
+    try:
+        import resource
+    except ImportError:  # Windows
+        return math.nan
     unit = 1024 if sys.platform == "linux" else 1024**2  # macOS counts bytes
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
 

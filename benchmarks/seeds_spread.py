@@ -91,7 +91,8 @@ def main():
             line = f"{values.mean():9.2f}{values.std(ddof=1):11.2f}"
             line += f"{values.min():10.2f}{values.max():9.2f}"
             print(f"{f'epoch {epoch}, {name}':<34}{line}")
-    (job.out / "seeds.json").write_text(json.dumps(table, indent=2) + "\n")
+    text = json.dumps(table, indent=2) + "\n"
+    (job.out / "seeds.json").write_text(text, encoding="utf-8", newline="\n")
 
     losses = np.array(losses)
     label = f"median and range of {job.seeds} seeds"

@@ -7,7 +7,6 @@ image does not depend on what they show.
 
 import concurrent.futures
 import multiprocessing
-import resource
 import statistics
 import sys
 import tempfile
@@ -65,6 +64,8 @@ def write_data(folder, count):
 
 def measured(name, path):
     """Returns microseconds per image of the last epoch, and the peak of memory in MiB."""
+    import resource  # not on Windows
+
     data = load_data(str(path))
     config = recipe("post-keras", epochs=EPOCHS, step_losses=False)
     _, run = import_implementation(name).train(config, data, verbose=0)

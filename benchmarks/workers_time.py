@@ -127,7 +127,8 @@ def predicted(constants, workers, p, batch):
 def main():
     """Measures in turn, prints the efficiency, and the cost model beyond what was measured."""
     bench = tyro.cli(Bench, prog="benchmarks/workers_time.py")
-    if len(os.sched_getaffinity(0)) < max(WORKERS):
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if cores < max(WORKERS):
         raise UsageError("this machine has one core; expected two")
     results = {}
     for number in range(1, bench.rounds + 1):

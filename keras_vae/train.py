@@ -2,6 +2,7 @@
 
 import itertools
 import math
+import warnings
 
 import keras
 
@@ -207,6 +208,13 @@ def check_callbacks(callbacks, config):
             check_installed(f"callbacks[{number}]")
 
 
+def save(model, path):
+    """Writes a model to a file, without NumPy's warning about how Keras copies its variables."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "__array__ implementation", DeprecationWarning)
+        model.save(path)
+
+
 IMPLEMENTATION = Implementation(
     "keras_vae",
     backends.check_devices,
@@ -215,7 +223,7 @@ IMPLEMENTATION = Implementation(
     prepare,
     run_epochs,
     check_callbacks,
-    save=keras.Model.save,
+    save=save,
 )
 train = train_with(IMPLEMENTATION)
 step_losses = step_losses_with(IMPLEMENTATION)

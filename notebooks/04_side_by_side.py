@@ -16,22 +16,46 @@
 # implementations compiled by XLA; [docs/proof.md](../docs/proof.md#what-is-proved-and-its-limits) says what is not proved.
 
 # %%
-# Set-up. On your own machine: nothing to do, after `make setup`. On Colab, the code is downloaded.
-REPOSITORY = ""  # the address of a copy, which `notebooks/address.py` fills in
+# Set-up. On your own machine: nothing to do, after `make setup`. On Colab and Kaggle, the code is downloaded.
+REPOSITORY = ""  # the address of a copy, which `notebooks/address.py` fills in; Colab may know it
 
+import json
 import os
+import re
 import subprocess
 import sys
+from urllib import parse, request
 
-if "google.colab" in sys.modules:
-    if not REPOSITORY:
-        raise SystemExit("REPOSITORY is empty: fill in the address of a copy of the project")
-    if not os.path.exists("tools.py"):
-        subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, "vae"], check=True)
-        pip = [sys.executable, "-m", "pip", "install", "--quiet"]
-        subprocess.run([*pip, "-r", "vae/requirements.txt"], check=True)
+
+def opened_from():
+    """Returns the address of the copy on GitHub from which Colab opened this notebook, or ""."""
+    try:
+        host = os.environ.get("COLAB_JUPYTER_IP", "172.28.0.12")
+        port = os.environ.get("KMP_TARGET_PORT", "9000")
+        with request.urlopen(f"http://{host}:{port}/api/sessions", timeout=5) as answer:
+            path = parse.unquote(json.load(answer)[0]["path"])
+        return f"https://{re.search('github.com/[^/]+/[^/]+(?=/blob/)', path)[0]}"
+    except (OSError, ValueError, LookupError, TypeError):
+        return ""
+
+
+if "google.colab" in sys.modules or "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
+    if not os.path.exists("tools.py"):  # at the first time, and after a restart
+        if not os.path.exists("vae/notebooks/tools.py"):
+            REPOSITORY = REPOSITORY or opened_from()
+            if not REPOSITORY:
+                raise SystemExit(
+                    "REPOSITORY is empty: fill in the address of a copy of the project"
+                )
+            if subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, "vae"]).returncode:
+                raise SystemExit(
+                    f"{REPOSITORY} was not downloaded to vae; on Kaggle, switch Internet on"
+                )
         os.chdir("vae/notebooks")
     sys.path[:0] = [os.getcwd(), os.path.dirname(os.getcwd())]
+    import hosted
+
+    hosted.install_missing()
 
 from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
 

@@ -66,14 +66,14 @@ def write_address(folder, repository, branch="main"):
         )
     for source in [*folder.glob("[0-9]*.py"), *all_prose(folder)]:
         text = source.read_text(encoding="utf-8")
-        source.write_text(addressed(text, repository, branch), encoding="utf-8")
+        source.write_text(addressed(text, repository, branch), encoding="utf-8", newline="\n")
     paths = sorted(folder.glob("[0-9]*.ipynb"))
     for path in paths:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         for cell in notebook["cells"]:
             text = addressed("".join(cell["source"]), repository, branch)
             cell["source"] = text.splitlines(keepends=True)
-        path.write_text(as_text(notebook), encoding="utf-8")
+        path.write_text(as_text(notebook), encoding="utf-8", newline="\n")
     return len(paths)
 
 

@@ -69,7 +69,8 @@ def write(notebook, source):
     import nbformat
 
     nbformat.validate(notebook)
-    nbformat.write(notebook, source.with_suffix(".ipynb"))
+    text = nbformat.writes(notebook) + "\n"
+    source.with_suffix(".ipynb").write_text(text, encoding="utf-8", newline="\n")
 
 
 def chosen(names):

@@ -42,7 +42,7 @@ def build(prose):
     """
     original = json.loads(original_of(prose).read_text(encoding="utf-8"))
     path = translation_of(prose)
-    path.write_text(as_text(translated(original, prose)), encoding="utf-8")
+    path.write_text(as_text(translated(original, prose)), encoding="utf-8", newline="\n")
     return path
 
 

@@ -21,6 +21,6 @@ def epochs(config, data, count, package):
     changes = {"epochs": count, "steps": None} if count else {"epochs": None, "steps": 1}
     config = dataclasses.replace(config, **changes, picture_epochs=(), step_losses=False)
     # As a user runs it, with the default progress bar, whose output is not shown.
-    with open(os.devnull, "w") as unseen, contextlib.redirect_stdout(unseen):
+    with open(os.devnull, "w", encoding="utf-8") as unseen, contextlib.redirect_stdout(unseen):
         _, run = import_implementation(package).train(config, data)
     return [row["seconds"] for row in run.history]

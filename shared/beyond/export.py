@@ -77,7 +77,7 @@ def export_run(directory, implementation, exporter, model, input_dim, values=Non
         if not differences[final / part] < TOLERANCE:
             raise ArithmeticError(f"{part} differs from the model by {differences[final / part]}")
     text = json.dumps(_signature(model.config, input_dim, list(parts), values), indent=2)
-    (partial / SIGNATURE_FILE).write_text(text + "\n", encoding="utf-8")
+    (partial / SIGNATURE_FILE).write_text(text + "\n", encoding="utf-8", newline="\n")
     shutil.rmtree(final, ignore_errors=True)
     partial.rename(final)
     return Exported(differences, refusal)

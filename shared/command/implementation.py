@@ -10,6 +10,7 @@ import tempfile
 from types import SimpleNamespace
 
 from shared.machine.backend import check_backend
+from shared.machine.versions import check_versions
 
 __all__ = ["import_beyond", "import_implementation", "quiet"]
 
@@ -23,8 +24,9 @@ def import_implementation(package, network=None):
     Returns:
         types.SimpleNamespace
     Raises:
-        UsageError: Keras is set to another backend or floatx.
+        UsageError: TensorFlow or Keras is too old, or Keras is set to another backend or floatx.
     """
+    check_versions()
     check_backend(package)
     with quiet():
         modules = {

@@ -304,7 +304,7 @@ def _from_path(path, mnist, say, options=None, scaling=None):
     # MNIST can be loaded again by its name, wherever this file is; other data by their path.
     if is_mnist and not options:
         fields |= {"name": "mnist", "understood": ""}
-    source = "mnist" if is_mnist and not options else str(path.resolve())
+    source = "mnist" if is_mnist and not options else path.resolve().as_posix()
     return Data(source=source, sha256=hashes, reading=options, **fields)
 
 

@@ -47,7 +47,7 @@ def _settings():
     settings = {}
     if os.path.exists(path):
         try:
-            settings = json.loads(path.read_text())
+            settings = json.loads(path.read_text(encoding="utf-8"))
             if not isinstance(settings, dict):
                 raise ValueError(f"it holds a {type(settings).__name__}; expected an object")
         except (OSError, ValueError, RecursionError) as error:

@@ -47,7 +47,7 @@ def set_up():
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode))  # noqa: SIM115 - until the process ends
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - until the process ends
     sys.excepthook, sys.unraisablehook = report, _report_ignored
     signal.signal(signal.SIGTERM, _interrupt)
     # A shell lets the programs that it starts in the background ignore Ctrl-C.

@@ -1,11 +1,54 @@
 """The versions of Python and of the packages that decide the bits of a run."""
 
 import platform
+import re
+import sys
 from importlib import metadata
+from importlib.util import find_spec
 
 from shared.machine.backend import backend
+from shared.machine.checks import UsageError
+from shared.machine.process import say
 
-__all__ = ["versions"]
+__all__ = ["check_versions", "require_packages", "versions"]
+
+# The first versions that are supported, as in pyproject.toml. Up to Keras 3.11, `fit` tells its
+# callbacks the first step of a compiled call and not its last: every count would be wrong.
+LOWEST = {"tensorflow": (2, 20), "keras": (3, 12)}
+
+# The packages that every program imports
+REQUIRED = ("numpy", "tyro", "msgspec", "rich", "filelock", "keras", "tensorflow")
+
+
+def require_packages():
+    """Ends the process with status 2 and one line if a package is not installed at all."""
+    missing = [name for name in REQUIRED if find_spec(name) is None]
+    if missing:
+        say(
+            f"{sys.executable} has no package {missing[0]}; run `make setup` and use"
+            " .venv/bin/python, or `pip install .`"
+        )
+        raise SystemExit(2)
+
+
+def check_versions():
+    """Checks that TensorFlow and Keras are not older than what is supported; imports neither.
+
+    Raises:
+        UsageError: one of them is older.
+    """
+    for name, lowest in LOWEST.items():
+        try:
+            found = metadata.version(name)
+        except metadata.PackageNotFoundError:  # it is missing, or has another name
+            continue
+        if (numbers := re.match(r"(\d+)\.(\d+)", found)) and tuple(
+            map(int, numbers.groups())
+        ) < lowest:
+            wanted = ".".join(map(str, lowest))
+            raise UsageError(
+                f"{name} is {found}; expected {wanted} or later: pip install '{name}>={wanted}'"
+            )
 
 
 def versions():

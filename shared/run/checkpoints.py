@@ -24,8 +24,8 @@ __all__ = [
     "write_checkpoint",
 ]
 
-CHECKPOINT = Path("checkpoints") / "last.npz"
-PREVIOUS = Path("checkpoints") / "previous.npz"
+# Paths within the folder of a run, as the record of its files has them on every system
+CHECKPOINT, PREVIOUS = "checkpoints/last.npz", "checkpoints/previous.npz"
 # The constant learning rate, if it is no longer that of the config: a callback has changed it.
 LEARNING_RATE = "optimizer/learning_rate"
 # Inside an epoch: total and count of each running mean, and the seconds so far.

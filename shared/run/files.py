@@ -163,7 +163,13 @@ def npz_bytes(arrays, step=None):
         step: the training step of the arrays, if any.
     """
     buffer = io.BytesIO()
-    np.savez(buffer, **arrays)
+    with zipfile.ZipFile(buffer, "w") as file:
+        for name, array in arrays.items():
+            # As `np.savez` writes it, but for the system, which is Unix also on Windows.
+            entry = zipfile.ZipInfo(f"{name}.npy")
+            entry.create_system = 3
+            with file.open(entry, "w", force_zip64=True) as stream:
+                np.lib.format.write_array(stream, np.asanyarray(array), allow_pickle=False)
     return buffer.getvalue() if step is None else with_step(buffer.getvalue(), step)
 
 

@@ -113,7 +113,7 @@ def missing_products(directory, config, n):
         steps[BEST] = _best_step(folder)
     figures = [f"figures/{name}" for name in figure_names(config, n)]
     tables = ["history.csv", *(["steps.csv"] if config.step_losses else [])]
-    required = ["config.json", *tables, str(CHECKPOINT), *steps, *figures, *_kept_files(folder)]
+    required = ["config.json", *tables, CHECKPOINT, *steps, *figures, *_kept_files(folder)]
     intact = checksums.intact(folder, [*required, "metrics.json"])
     missing = [name for name in required if name not in intact]
     missing += [name for name in intact & steps.keys() if step_of(folder / name) != steps[name]]

@@ -83,7 +83,7 @@ def _from_file(text):
     if name not in functions:
         found = f"it has {', '.join(functions)}" if functions else "it has none"
         raise UsageError(f"--network: {path} has no function {name} ({found})")
-    return Network(name, str(Path(path).resolve()), source, lambda: _executed(path, name))
+    return Network(name, Path(path).resolve().as_posix(), source, lambda: _executed(path, name))
 
 
 def _executed(path, name):

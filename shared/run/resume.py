@@ -100,7 +100,7 @@ def _resumed(folder, written, wanted, data, implementation):
             f" {data.name}; resume it on its own data, or give another --out"
         )
     damaged = checksums.damaged(folder)
-    notes = [f"{folder / name} is damaged" for name in damaged if name != str(CHECKPOINT)]
+    notes = [f"{folder / name} is damaged" for name in damaged if name != CHECKPOINT]
     changes = _changes(folder, written, begun, wanted)
     kept = written.get("network")
     checkpoint, path, note = _last_checkpoint(folder, damaged, begun, data, kept)
@@ -187,7 +187,7 @@ def _last_checkpoint(folder, damaged, config, data, kept):
         try:
             if not os.path.lexists(folder / path):
                 raise UsageError(f"{folder / path} is missing")
-            if str(path) in damaged:
+            if path in damaged:
                 raise UsageError(f"{folder / path} is damaged")
             checkpoint = read_checkpoint(folder / path, shapes, dtypes)
             _check_rows(folder / path, checkpoint, config, data.n_train)

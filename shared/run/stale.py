@@ -21,8 +21,8 @@ FINISHED = (
     "weights.npz",
     BEST,
     "model.keras",
-    str(CHECKPOINT),
-    str(PREVIOUS),
+    CHECKPOINT,
+    PREVIOUS,
     *KEPT.values(),
 )
 # The files that the end of a run writes, beside `figures/` and the weights of pictured epochs.
@@ -66,14 +66,14 @@ def _stale(directory, config, n, progress):
     """Returns the names of the stale files, in the order of their removal."""
 
     def matching(pattern):
-        return [str(path.relative_to(directory)) for path in directory.glob(pattern)]
+        return [path.relative_to(directory).as_posix() for path in directory.glob(pattern)]
 
     names = [*matching(".*.partial"), *matching("*/.*.partial"), checksums.SUMS]
     names += checksums.damaged(directory)
     if progress.step == 0:
-        names += [str(PREVIOUS), str(CHECKPOINT), "history.csv", "steps.csv", *KEPT.values()]
+        names += [PREVIOUS, CHECKPOINT, "history.csv", "steps.csv", *KEPT.values()]
     elif progress.checkpoint == directory / PREVIOUS:
-        names.append(str(CHECKPOINT))  # it is damaged, and must not replace the previous one
+        names.append(CHECKPOINT)  # it is damaged, and must not replace the previous one
     if progress.step == 0 or config.patience is None:
         names.append(BEST)
     if progress.step < config.total_steps(n):

@@ -17,7 +17,15 @@ from shared.run.stopping import finished_config
 from shared.training.architecture import kept_networks
 from shared.training.optimizer import NO_SLOTS, constant_rate, optimizer_slots
 
-__all__ = ["assign", "gather", "load_with", "named_variables", "restore", "snapshot"]
+__all__ = ["assign", "copied", "gather", "load_with", "named_variables", "restore", "snapshot"]
+
+
+def copied(variable):
+    """Returns a copy of a variable's value as an array.
+
+    `np.array` warns that variables do not know its argument `copy`; `np.asarray` does not pass it.
+    """
+    return np.array(np.asarray(variable))
 
 
 def gather(model):
@@ -26,7 +34,7 @@ def gather(model):
     Of networks that were given to `assemble` these are all variables, trained or not: moving
     statistics, frozen weights, and the seeds of the noise of dropout.
     """
-    return {name: np.array(variable) for name, variable in model.named_weights.items()}
+    return {name: copied(variable) for name, variable in model.named_weights.items()}
 
 
 def assign(model, weights):
@@ -58,9 +66,9 @@ def snapshot(model, optimizer):
     A constant learning rate is there, too, if a callback has changed it from that of the config.
     """
     variables, rate = optimizer_slots(model, optimizer), constant_rate(optimizer)
-    if rate is not None and np.array(rate) != np.float32(model.config.learning_rate):
+    if rate is not None and copied(rate) != np.float32(model.config.learning_rate):
         variables[LEARNING_RATE] = rate
-    return {**gather(model), **{name: np.array(each) for name, each in variables.items()}}
+    return {**gather(model), **{name: copied(each) for name, each in variables.items()}}
 
 
 def restore(model, optimizer, path):

@@ -82,7 +82,7 @@ def test_signature_json_says_what_the_files_take_and_return(small, tmp_path):
     posterior, implementation, exporter, model = small
     values = {"seed": 0, "data": {"name": "own", "image_shape": [6, 2, 3]}}
     export.export_run(tmp_path, implementation, exporter, model, 36, values)
-    written = json.loads((tmp_path / "exported" / "signature.json").read_text())
+    written = json.loads((tmp_path / "exported" / "signature.json").read_text(encoding="utf-8"))
     files = {path.name for path in (tmp_path / "exported").iterdir()} - {"signature.json"}
     assert set(written["files"]) == files
     for part in ("encoder", "decoder"):
@@ -198,7 +198,9 @@ def test_a_network_that_onnx_cannot_hold_leaves_no_onnx_file(implementation, tmp
     assert reason == str(refusal.value) and max(differences.values()) < export.TOLERANCE
     names = {path.name for path in (run / "exported").iterdir()}
     assert names == {"encoder", "decoder", "signature.json"}
-    assert json.loads((run / "exported" / "signature.json").read_text())["files"] == [
+    assert json.loads((run / "exported" / "signature.json").read_text(encoding="utf-8"))[
+        "files"
+    ] == [
         "encoder",
         "decoder",
     ]
@@ -230,7 +232,9 @@ def test_the_command_says_that_onnx_lacks_an_operation(
     train = ["train", "--data", str(data_path), "--epochs", "1", "--hidden-dims", "4"]
     assert main(package, [*train, "--out", run]) == 0
     assert main(package, ["export", run]) == 0
-    written = json.loads((tmp_path / "run" / "exported" / "signature.json").read_text())
+    written = json.loads(
+        (tmp_path / "run" / "exported" / "signature.json").read_text(encoding="utf-8")
+    )
     assert written["run"] == read_config(run) and written["pixels"]["image_shape"] == [6, 6]
     assert len(written["files"]) == 4
     # A run's own network may use it; here the table of ONNX's operations is emptied of one.

@@ -16,7 +16,7 @@ from shared.beyond import export
 from shared.command.implementation import import_beyond
 from shared.config import recipe
 
-TEXT = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+TEXT = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
 ALONE = """
 import importlib.util, sys
 sys.path.append({packages!r})

@@ -18,7 +18,7 @@ SCALING = Path(__file__).resolve().parents[2] / "docs" / "scaling"
 @pytest.fixture
 def manifests():
     """The parts of the Kubernetes file: {kind: dict}."""
-    with (SCALING / "kubernetes.yaml").open() as file:
+    with (SCALING / "kubernetes.yaml").open(encoding="utf-8") as file:
         return {each["kind"]: each for each in yaml.safe_load_all(file)}
 
 
@@ -65,7 +65,7 @@ def test_the_flags_of_the_slurm_script_are_accepted(capsys, tmp_path):
         "--workers": ["a:1,b:2"],
         "--worker": ["5"],  # is refused after all flags were read
     }
-    script = path.read_text()
+    script = path.read_text(encoding="utf-8")
     flags = set(re.findall(r"(?<=\s)--[a-z-]+", script[script.index("exec ") :]))
     words = [word for flag in flags for word in (flag, *values[flag])]
     assert main("tf_vae", ["train", *words]) == 2

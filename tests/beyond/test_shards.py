@@ -184,7 +184,7 @@ def test_what_was_read_of_a_file_takes_no_memory_afterwards(tmp_path):
     """Reads 64 MB of images in batches, and counts the pages of files in this process."""
 
     def mapped():
-        with open("/proc/self/status") as file:
+        with open("/proc/self/status", encoding="utf-8") as file:
             return int(next(line.split()[1] for line in file if line.startswith("RssFile")))
 
     x = np.random.RandomState(0).randint(0, 256, (80_000, 28, 28), np.uint8)

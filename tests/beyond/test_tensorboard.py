@@ -49,8 +49,8 @@ def test_scalars_figures_and_latents(package, data, data_path, tmp_path):
     drawn = Image.open(out / "figures" / "latent_epoch_003.png").convert("RGB")
     assert (np.asarray(Image.open(io.BytesIO(picture))) == np.asarray(drawn)).all()
     latents = np.loadtxt(board / "latents.tsv")
-    labels = (board / "labels.tsv").read_text().split()
+    labels = (board / "labels.tsv").read_text(encoding="utf-8").split()
     assert latents.shape == (500, 2)
     assert sorted(map(int, labels)) == sorted(data.y_test)
-    config = (board / "projector_config.pbtxt").read_text()
+    config = (board / "projector_config.pbtxt").read_text(encoding="utf-8")
     assert '"latents.tsv"' in config and '"labels.tsv"' in config

@@ -141,9 +141,9 @@ def test_checkpoints_inside_an_epoch_change_no_digit(package, uneven_path, tmp_p
 
 def test_the_progress_bar_shows_the_training_loss_as_loss(uneven_path, tmp_path):
     arguments = ["--epochs", 1, "--data", uneven_path, "--virtual-devices", 2]
-    with (tmp_path / "output").open("w") as file:
+    with (tmp_path / "output").open("w", encoding="utf-8") as file:
         ended([start("tf_vae", *arguments, "--out", tmp_path / "run", stdout=file)], [0])
-    shown = (tmp_path / "output").read_text().splitlines()
+    shown = (tmp_path / "output").read_text(encoding="utf-8").splitlines()
     last = [line for line in shown if "val_loss" in line][-1]
     (row,) = history(tmp_path / "run")
     values = {name: row[name] for name in row if name not in ("epoch", "step")}
@@ -167,7 +167,7 @@ def test_a_killed_worker_ends_the_other_and_the_run_resumes(package, killed, une
     deadline, table = time.monotonic() + 120, run / "history.csv"
 
     def two_epochs():
-        return table.exists() and table.read_text().count("\n") > 2
+        return table.exists() and table.read_text(encoding="utf-8").count("\n") > 2
 
     while not two_epochs() and time.monotonic() < deadline:
         time.sleep(0.05)

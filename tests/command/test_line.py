@@ -60,12 +60,12 @@ def test_train_writes_the_run_directory(trained, package):
         "figures/manifold_epoch_002.png",
         "figures/loss.png",
     }
-    assert (folder / "history.csv").read_text().splitlines()[0] == ",".join(COLUMNS)
+    assert (folder / "history.csv").read_text(encoding="utf-8").splitlines()[0] == ",".join(COLUMNS)
     assert [row["step"] for row in read_history(folder)] == [40, 80]
     config = read_config(folder)
     assert (config["seed"], config["hidden_dims"], config["trained_by"]) == (4, [32], [package])
     assert config["data"]["name"] == "mnist-5k"
-    metric = json.loads((folder / "metrics.json").read_text())["test_loss"]
+    metric = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))["test_loss"]
     assert metric["n"] == 1000 and metric["x"] == "grey" and metric["seed"] == 4
     assert {"value", "unit", "samples", "data", "versions", "seconds"} <= metric.keys()
     # Validation of the last epoch is the same measurement, as a float32 running mean.
@@ -83,16 +83,18 @@ def test_the_two_command_lines_make_the_same_weights(trained):
 
 def test_either_implementation_handles_a_run_of_the_other(trained):
     folder = trained / "keras_vae-post-keras-seed4"
-    before = json.loads((folder / "metrics.json").read_text())
+    before = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert main("tf_vae", ["evaluate", str(folder), "--samples", "1"]) == 0
-    after = json.loads((folder / "metrics.json").read_text())
+    after = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     assert after["test_loss"]["value"] == before["test_loss"]["value"]
 
     # The importance bound at K = 1 is an estimate of the ELBO, and it grows with K.
     bounds = []
     for package, k in (("keras_vae", 1), ("tf_vae", 20), ("keras_vae", 20)):
         assert main(package, ["evaluate", str(folder), "--importance-samples", str(k)]) == 0
-        metric = json.loads((folder / "metrics.json").read_text())["test_importance_bound"]
+        metric = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))[
+            "test_importance_bound"
+        ]
         assert (metric["samples"], metric["n"]) == (k, 1000)
         bounds.append(metric["value"])
     assert bounds[0] < bounds[1] == bounds[2]
@@ -148,7 +150,7 @@ def test_without_network_and_mnist_one_line_names_the_data(tmp_path, monkeypatch
     assert "mnist-5k" in line
     folder = tmp_path / "runs" / "tf_vae-post-tf-seed0"
     assert read_config(folder)["data"]["name"] == "mnist-5k"
-    assert len((folder / "steps.csv").read_text().splitlines()) == 4
+    assert len((folder / "steps.csv").read_text(encoding="utf-8").splitlines()) == 4
     assert (folder / "figures" / "samples_epoch_001.png").exists()
     assert (folder / "figures" / "reconstructions_epoch_001.png").exists()
 
@@ -211,7 +213,7 @@ def test_a_users_keras_json_is_read(tmp_path, monkeypatch, capsys):
         ('{"floatx": "float64"}', "floatx 'float64'; expected 'float32'"),
         ('{"backend": "jax"}', "'jax'; tf_vae needs tensorflow"),
     ):
-        (tmp_path / "keras.json").write_text(text)
+        (tmp_path / "keras.json").write_text(text, encoding="utf-8")
         assert main("tf_vae", ["train", *SMALL]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert message in line

@@ -24,7 +24,7 @@ NUMBERS = RANDOM.normal(0, 1, (60, 3)) * [10, 1e5, 1e-3] + [40, 3e5, 0]
 
 
 def write_csv(path, numbers, labels=None, columns=COLUMNS):
-    with open(path, "w", newline="") as file:
+    with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(columns + (["kind"] if labels is not None else []))
         for number, row in enumerate(numbers.tolist()):
@@ -45,7 +45,7 @@ def trained(tmp_path_factory):
 
 
 def metrics(run):
-    return json.loads((run / "metrics.json").read_text())
+    return json.loads((run / "metrics.json").read_text(encoding="utf-8"))
 
 
 def refused(capsys, *arguments):
@@ -83,7 +83,7 @@ def test_the_statistics_of_a_run_are_those_that_it_wrote(trained, tmp_path):
     """On another machine their sums may end in another digit."""
     run = tmp_path / "run"
     shutil.copytree(trained / "tf_vae", run)
-    config = json.loads((run / "config.json").read_text())
+    config = json.loads((run / "config.json").read_text(encoding="utf-8"))
     config["data"]["scaling"]["shift"][0] += 1
     write_product(run, "config.json", json.dumps(config).encode())
     before, after = run_data(trained / "tf_vae"), run_data(run)
@@ -109,7 +109,7 @@ def test_changed_data_are_not_those_of_the_run(trained, tmp_path):
 def test_samples_have_the_units_and_names_of_the_table(trained):
     run = trained / "tf_vae"
     assert main("tf_vae", ["sample", str(run), "--count", "300"]) == 0
-    with open(run / "samples.csv", newline="") as file:
+    with open(run / "samples.csv", newline="", encoding="utf-8") as file:
         header, *rows = csv.reader(file)
     assert header == COLUMNS
     with np.load(run / "samples.npz") as arrays:

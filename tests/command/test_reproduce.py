@@ -36,7 +36,12 @@ def test_the_job_writes_all_documented_files(results):
             results / implementation / "post-keras" / "figures" / "latent_epoch_001.png"
         ).exists()
         assert (
-            len((results / implementation / "post-tf" / "steps.csv").read_text().splitlines()) == 31
+            len(
+                (results / implementation / "post-tf" / "steps.csv")
+                .read_text(encoding="utf-8")
+                .splitlines()
+            )
+            == 31
         )
     assert read_config(results / "relay")["trained_by"] == ["keras_vae", "tf_vae"]
     with np.load(results / "seeds.npz") as seeds:
@@ -46,7 +51,7 @@ def test_the_job_writes_all_documented_files(results):
 
 
 def test_the_proof_names_steps_and_weights(results):
-    parity = json.loads((results / "parity.json").read_text())
+    parity = json.loads((results / "parity.json").read_text(encoding="utf-8"))
     assert parity["bit_identical"] is True
     # 300 images in batches of 100: 3 steps per epoch.
     assert parity["lines"][0].startswith("6 steps: every weight bit-identical")
@@ -57,7 +62,7 @@ def test_the_proof_names_steps_and_weights(results):
 
 
 def test_the_page_is_one_file_that_fetches_nothing(results):
-    text = (results / "index.html").read_text()
+    text = (results / "index.html").read_text(encoding="utf-8")
     assert "6 steps: every weight bit-identical" in text and 'class="proof good"' in text
     assert "http://" not in text and "https://" not in text and "<script src" not in text
     # The losses of both implementations and recipes, post-tf's two kinds of picture at two epochs
@@ -87,9 +92,9 @@ def test_table_and_page_say_what_the_pixels_are(
     data = dataclasses.replace(data, **{name: np.round(getattr(data, name)) for name in binary})
     configs = {"post-keras": recipe("post-keras", epochs=2, picture_epochs=(1, 2))}
     assert f"x: {named};" in results_table(copy, configs, data).title
-    parity = json.loads((copy / "parity.json").read_text())
+    parity = json.loads((copy / "parity.json").read_text(encoding="utf-8"))
     write_page(copy, configs, data, parity, implementations["keras_vae"])
-    text = (copy / "index.html").read_text()
+    text = (copy / "index.html").read_text(encoding="utf-8")
     assert [name for name, note in NOTES.items() if note in text] == [named]
 
 
@@ -106,7 +111,9 @@ def test_an_interrupted_job_continues_and_a_finished_one_is_not_overwritten(
     shutil.rmtree(copy / "tf" / "post-tf")
     for name in ("parity.json", "index.html"):
         (copy / name).unlink()
-    (copy / ".index.html.0.partial").write_text("half a page")  # of a process that was killed
+    (copy / ".index.html.0.partial").write_text(
+        "half a page", encoding="utf-8"
+    )  # of a process that was killed
     kept = {path: path.stat().st_mtime_ns for path in copy.glob("*/checkpoints/*")}
     assert len(kept) == 4  # two of each of two runs
     assert reproduce.main([*arguments, str(copy), "--resume"]) == 0
@@ -159,11 +166,11 @@ def test_a_single_different_bit_is_reported(results, data_path, tmp_path, capsys
     arguments = [*SMALL, "--data", str(data_path), "--out", str(copy), "--resume"]
     assert reproduce.main(arguments) == 1
     assert "A BIT DIFFERS in decoder/hidden_1/bias" in capsys.readouterr().out
-    parity = json.loads((copy / "parity.json").read_text())
+    parity = json.loads((copy / "parity.json").read_text(encoding="utf-8"))
     assert parity["bit_identical"] is False
     weight = parity["post-keras"]["weights"]["decoder/hidden_1/bias"]
     assert weight["bit_identical"] is False and weight["max_abs_difference"] > 0
-    assert 'class="proof bad"' in (copy / "index.html").read_text()
+    assert 'class="proof bad"' in (copy / "index.html").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(
@@ -180,7 +187,7 @@ def test_a_single_different_bit_is_reported(results, data_path, tmp_path, capsys
 def test_bad_input_is_refused(arguments, message, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "occupied").mkdir()
-    (tmp_path / "occupied" / "notes.txt").write_text("mine")
+    (tmp_path / "occupied" / "notes.txt").write_text("mine", encoding="utf-8")
     assert reproduce.main(arguments) == 2
     error = capsys.readouterr().err
     assert message in error and len(error.splitlines()) == 1

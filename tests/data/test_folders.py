@@ -183,10 +183,10 @@ def test_other_files_are_ignored_and_told(tmp_path):
     clean = load_data(str(path))
     for name in (".DS_Store", "a/.hidden.png", ".cache/x.png"):
         (path / name).parent.mkdir(exist_ok=True)
-        (path / name).write_text("no image")
+        (path / name).write_text("no image", encoding="utf-8")
     assert load_data(str(path)).describe() == clean.describe()
-    (path / "a" / "notes.txt").write_text("no image")
-    (path / "readme.md").write_text("no image")
+    (path / "a" / "notes.txt").write_text("no image", encoding="utf-8")
+    (path / "readme.md").write_text("no image", encoding="utf-8")
     data = load_data(str(path))
     assert data.sha256 == clean.sha256
     assert data.understood.endswith("without readme.md and 1 more, no image by its suffix")

@@ -17,7 +17,7 @@ KIND = np.array(["dog", "cat", "emu"])[np.arange(30) % 3]
 
 
 def write(path, header, rows, delimiter=","):
-    with open(path, "w", newline="") as file:
+    with open(path, "w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, delimiter=delimiter)
         writer.writerows([header, *rows] if header else rows)
     return str(path)
@@ -71,8 +71,8 @@ def test_lines_are_read_in_parts_with_the_numbers_of_one(tmp_path, monkeypatch):
     # Integers, as they are read in another way, have the same values with a space among them.
     path = write(tmp_path / "p.csv", [f"pixel{n}" for n in range(9)], PIXELS)
     expected = load_data(path).sha256
-    text = (tmp_path / "p.csv").read_text()
-    (tmp_path / "q.csv").write_text(text.replace(",", ", "))
+    text = (tmp_path / "p.csv").read_text(encoding="utf-8")
+    (tmp_path / "q.csv").write_text(text.replace(",", ", "), encoding="utf-8")
     assert load_data(str(tmp_path / "q.csv")).sha256 == expected
     # Integers in the first parts and other numbers in the last one are numbers.
     mixed = PIXELS[:, :4].astype(object)
@@ -245,7 +245,7 @@ def test_a_quoted_value_may_hold_the_delimiter(tmp_path):
 
 def test_a_file_that_does_not_fit_is_refused_after_its_first_lines(tmp_path, monkeypatch):
     path = write(tmp_path / "t.csv", COLUMNS, NUMBERS.tolist() * 40)
-    with open(path, "a") as file:
+    with open(path, "a", encoding="utf-8") as file:
         file.write("not,read,at,all\n")
     monkeypatch.setattr(tables, "LINES", 100)
     monkeypatch.setattr(tables, "machine_memory", lambda: 8 * 1200 * 4)

@@ -102,7 +102,7 @@ def test_no_two_formulas_agree():
 
 def test_the_page_gives_the_first_step_of_each_formula():
     """In units of the learning rate, for gradients of three sizes, to four digits."""
-    text = (ROOT / "docs" / "from-2018.md").read_text()
+    text = (ROOT / "docs" / "from-2018.md").read_text(encoding="utf-8")
     for name, formula in FORMULAS.items():
         rate = 1e-2 if name == "RMSprop of PyTorch" else 1e-3
         row = " | ".join(f"{-formula([g])[0] / rate:.4g}" for g in (2e-8, 1e-5, 1e-2))

@@ -37,7 +37,7 @@ def test_losses_of_the_post_at_epoch_50(tmp_path):
     """The original has 153.0 in a published log, and 151.75 today."""
     results = tmp_path / "results"
     assert reproduce.main(["--data", "mnist", "--out", str(results)]) == 0
-    text = (results / "index.html").read_text()
+    text = (results / "index.html").read_text(encoding="utf-8")
     assert "30,000 steps: every weight bit-identical" in text
     assert "1,000 steps: every weight bit-identical" in text
     for implementation in ("keras", "tf"):

@@ -101,7 +101,7 @@ def test_the_lines_of_the_documentation(implementation, tmp_path, monkeypatch):
         **{name: getattr(data, name) for name in ("y_train", "y_test")},
         **{name: getattr(data, name).reshape(-1, 28, 28) for name in ("x_train", "x_test")},
     )
-    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
     code = text.split("<!-- own network -->\n```python\n")[1].split("```")[0]
     code = code.replace("keras_vae", implementation.name)
     monkeypatch.chdir(tmp_path)

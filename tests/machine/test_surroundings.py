@@ -167,7 +167,7 @@ def test_a_message_is_one_line_whatever_a_file_is_called(name, place, capsys):
     [
         (lambda path: os.symlink("run", path), 2, "run is not a folder"),
         (lambda path: os.symlink("/nowhere/at/all", path), 2, "run is not a folder"),
-        (lambda path: path.write_text("mine"), 2, "run is not a folder"),
+        (lambda path: path.write_text("mine", encoding="utf-8"), 2, "run is not a folder"),
         (lambda path: (path / ".lock").mkdir(parents=True), 1, "Is a directory"),
     ],
     ids=["a link to itself", "a dangling link", "a file", "a lock that is a folder"],
@@ -178,7 +178,7 @@ def test_an_out_that_is_no_folder_is_refused(make, status, message, place, capsy
 
 
 def test_an_out_that_the_system_refuses_is_reported_in_one_line(place, capsys):
-    (place / "file").write_text("mine")
+    (place / "file").write_text("mine", encoding="utf-8")
     assert "Not a directory" in refusal(capsys, [*SMALL, "--out", "file/run"], 1)
     assert "File name too long" in refusal(capsys, [*SMALL, "--out", "a" * 300], 1)
 
@@ -197,7 +197,7 @@ def test_an_out_that_the_system_refuses_is_reported_in_one_line(place, capsys):
     ],
 )
 def test_settings_of_keras_that_change_results_are_refused(content, message, place, capsys):
-    (place / "keras" / "keras.json").write_text(content)
+    (place / "keras" / "keras.json").write_text(content, encoding="utf-8")
     assert message in refusal(capsys, SMALL, 2)
     assert os.listdir(place) == ["keras"]
 
@@ -280,7 +280,7 @@ def test_an_unexpected_error_is_logged_and_a_test_sees_it(capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(r"unexpected ValueError: two\nlines; ")
     path = line.rsplit(" ", 1)[1]
-    with open(path) as log:
+    with open(path, encoding="utf-8") as log:
         text = log.read()
     os.unlink(path)
     assert "Traceback" in text and "test_surroundings.py" in text and "'tensorflow'" in text
@@ -326,7 +326,7 @@ with open("results", "w") as file:
 
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, preexec_fn=close)
     assert done.returncode == 0
-    assert (tmp_path / "results").read_text() == "content"
+    assert (tmp_path / "results").read_text(encoding="utf-8") == "content"
 
 
 def test_data_with_a_missing_file_name_no_folder(place):

@@ -29,7 +29,7 @@ def trained(implementations, data, tmp_path_factory):
 def test_loss_and_bits_are_the_same_number_in_two_units(trained):
     folder, implementation, model, data = trained
     written = metrics.write_metrics(folder, data, metrics.measure(*trained, samples=3))
-    assert json.loads((folder / "metrics.json").read_text()) == written
+    assert json.loads((folder / "metrics.json").read_text(encoding="utf-8")) == written
     loss, bits = written["test_loss"], written["test_bits_per_pixel"]
     parts = written["test_kl"]["value"] - written["test_log_likelihood"]["value"]
     assert loss["value"] == pytest.approx(parts, rel=1e-12)

@@ -1,12 +1,16 @@
 """The address of the repository in the notebooks, and their first cell on Colab."""
 
+import http.server
 import json
+import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import address
+import numpy as np
 import pytest
 from translations import all_prose, as_text, translated, translation_of
 
@@ -96,48 +100,113 @@ def test_an_address_of_another_form_is_refused(copies, arguments, message):
     assert {path: path.read_bytes() for path in files(copies)} == before
 
 
-@pytest.mark.long
-def test_the_first_cell_downloads_the_project_on_colab(tmp_path):
-    """In an empty folder, with a module of Colab's name, and this repository as the address.
+def first_cell():
+    source = (ROOT / "notebooks" / f"{STEM}.py").read_text(encoding="utf-8")
+    return source[source.index("# Set-up.") : source.index("# %%", source.index("# Set-up."))]
 
-    pip finds all requirements installed, so it needs no network.
-    """
-    repository = tmp_path / "repository"
-    ignored = shutil.ignore_patterns(".git", ".venv", "runs", "results", "*.ipynb")
-    shutil.copytree(ROOT, repository, ignore=ignored)
-    git = ["git", "-C", str(repository), "-c", "user.name=a", "-c", "user.email=a@example.org"]
-    for command in (["init", "--quiet"], ["add", "-A"], ["commit", "--quiet", "-m", "all"]):
-        subprocess.run([*git, *command], check=True)
-    source = (ROOT / "notebooks" / "02_keras_version.py").read_text(encoding="utf-8")
-    cell = source[source.index("# Set-up.") : source.index("# %%", source.index("# Set-up."))]
-    code = f"""
-import sys, types
-sys.modules["google.colab"] = types.ModuleType("google.colab")
-cell = {cell.replace(f'{FIRST}""', f'{FIRST}"{repository.as_uri()}"')!r}
-for _ in range(2):  # a reader may run the cell again
+
+def hosted(cell, work, start="import sys; sys.modules['google.colab'] = sys", **variables):
+    """Runs a first cell twice, as a reader may, in a process that can import nothing by chance."""
+    code = f"""{start}
+cell = {cell!r}
+for _ in range(2):
     exec(cell)
 import shared, tools, keras_vae
 for module in (shared, tools, keras_vae):
     print(module.__file__)
 """
-    work = tmp_path / "content"
-    work.mkdir()
-    # -P and an empty PYTHONPATH: nothing of this checkout's folder is importable by chance.
-    done = subprocess.run(
-        [sys.executable, "-P", "-c", code], cwd=work, capture_output=True, text=True
+    environment = {**os.environ, "COLAB_JUPYTER_IP": "127.0.0.1", "KMP_TARGET_PORT": "9"}
+    return subprocess.run(
+        [sys.executable, "-P", "-c", code],
+        cwd=work,
+        env=environment | variables,
+        capture_output=True,
+        encoding="utf-8",
     )
+
+
+@pytest.fixture
+def repository(tmp_path):
+    """A clone of this project as it is now, in which everything is committed."""
+    folder = tmp_path / "repository"
+    ignored = shutil.ignore_patterns(".git", ".venv*", "runs", "results", "build", "*.ipynb")
+    shutil.copytree(ROOT, folder, ignore=ignored)
+    git = ["git", "-C", str(folder), "-c", "user.name=a", "-c", "user.email=a@example.org"]
+    for command in (["init", "--quiet"], ["add", "-A"], ["commit", "--quiet", "-m", "all"]):
+        subprocess.run([*git, *command], check=True)
+    (tmp_path / "content").mkdir()
+    return folder
+
+
+def downloaded(done, work):
     assert done.returncode == 0, done.stderr
     found = done.stdout.split()
-    assert all(Path(path).is_relative_to(work / "vae") for path in found) and len(found) == 3
+    return len(found) == 3 and all(Path(path).is_relative_to(work / "vae") for path in found)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("place", ["colab", "kaggle"])
+def test_the_first_cell_downloads_the_project(place, repository, tmp_path):
+    """In an empty folder, and again after a restart, with this repository as the address."""
+    cell = first_cell().replace(f'{FIRST}""', f'{FIRST}"{repository.as_uri()}"')
+    options = {"start": "", "KAGGLE_KERNEL_RUN_TYPE": "Batch"} if place == "kaggle" else {}
+    work = tmp_path / "content"
+    for _ in range(2):
+        assert downloaded(hosted(cell, work, **options), work)
+
+
+@pytest.mark.long
+def test_on_colab_the_address_is_that_from_which_the_notebook_was_opened(repository, tmp_path):
+    """Colab's list of sessions has it; git gets the copy on GitHub from this repository."""
+    opened = "fileId=https%3A//github.com/someone/copy/blob/main/notebooks/02_keras_version.ipynb"
+
+    class Sessions(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200 if self.path == "/api/sessions" else 404)
+            self.end_headers()
+            self.wfile.write(json.dumps([{"path": opened}]).encode())
+
+    instead = {
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_KEY_0": f"url.{repository.as_uri()}.insteadOf",
+        "GIT_CONFIG_VALUE_0": "https://github.com/someone/copy",
+    }
+    with http.server.HTTPServer(("127.0.0.1", 0), Sessions) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        port = str(server.server_port)
+        done = hosted(first_cell(), tmp_path / "content", KMP_TARGET_PORT=port, **instead)
+        server.shutdown()
+    assert downloaded(done, tmp_path / "content")
 
 
 def test_without_an_address_the_first_cell_says_what_is_missing(tmp_path):
-    source = (ROOT / "notebooks" / "02_keras_version.py").read_text(encoding="utf-8")
-    cell = source[source.index("# Set-up.") : source.index("# %%", source.index("# Set-up."))]
-    code = f"import sys\nsys.modules['google.colab'] = sys\nexec({cell!r})"
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True
-    )
+    done = hosted(first_cell(), tmp_path)
     assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
     assert "REPOSITORY is empty: fill in the address" in done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_not_the_project_is_kept(tmp_path):
+    (tmp_path / "vae").mkdir()
+    (tmp_path / "vae" / "mine.txt").write_text("mine", encoding="utf-8")
+    done = hosted(first_cell().replace(f'{FIRST}""', f'{FIRST}"{ROOT.as_uri()}"'), tmp_path)
+    assert done.returncode == 1
+    assert "was not downloaded to vae" in done.stderr.splitlines()[-1]
+    assert (tmp_path / "vae" / "mine.txt").exists()
+
+
+def test_what_is_missing_is_installed_beside_what_is_there(monkeypatch, tmp_path):
+    """pip's constraints are the versions of all installed packages, so nothing is replaced."""
+    import hosted
+
+    assert hosted.missing() == []
+    project = tmp_path / "pyproject.toml"
+    text = '[project]\ndependencies = ["no-such-package>=1", "NumPy<2"]\n'
+    project.write_text(text, encoding="utf-8")
+    monkeypatch.setattr(hosted, "PROJECT", project)
+    assert hosted.missing() == ["no-such-package>=1"]  # NumPy is there, in whatever version
+    lines = dict(hosted._distributions())
+    assert lines["numpy"] == np.__version__
+    with pytest.raises(SystemExit, match="no-such-package>=1 cannot be installed beside"):
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+        hosted.install_missing()

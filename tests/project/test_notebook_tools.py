@@ -55,7 +55,7 @@ def test_a_block_ends_at_the_next_heading_or_dedent():
     ],
 )
 def test_every_block_that_the_notebook_shows_is_a_part_of_its_file(path, words):
-    source = (ROOT / path).read_text()
+    source = (ROOT / path).read_text(encoding="utf-8")
     lines = [line.strip() for line in source.splitlines()]
     for word in words:
         shown = [line.strip() for line in block(source, word).splitlines()]

@@ -166,7 +166,7 @@ def test_what_is_wrong_with_prose_or_names_is_said_in_one_line(folder):
 def test_an_execution_also_builds_the_translation_and_looks_at_its_prose_first(tmp_path):
     for name in ("execute.py", "translations.py"):
         shutil.copy(ROOT / "notebooks" / name, tmp_path)
-    (tmp_path / "08_x.py").write_text("# %% [markdown]\n# one\n\n# %%\n1 + 2\n")
+    (tmp_path / "08_x.py").write_text("# %% [markdown]\n# one\n\n# %%\n1 + 2\n", encoding="utf-8")
     prose, original = tmp_path / "zh-CN" / "08_x.md", tmp_path / "08_x.ipynb"
     prose.parent.mkdir()
     prose.write_text("一", encoding="utf-8")

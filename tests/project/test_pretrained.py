@@ -59,9 +59,9 @@ def test_samples_are_drawn_and_figures_need_the_data(tmp_path, capsys, monkeypat
     assert main("tf_vae", ["sample", str(folder), "--count", "4"]) == 0
     with np.load(folder / "samples.npz") as file:
         assert file["probs"].shape == (4, 784)
-    values = json.loads((folder / "config.json").read_text())
+    values = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     values["data"]["sha256"]["x_train"] = "0" * 64  # trained on other images
-    (folder / "config.json").write_text(json.dumps(values))
+    (folder / "config.json").write_text(json.dumps(values), encoding="utf-8")
     seal(folder, FILES)
     capsys.readouterr()
     bars = tmp_path / "bars.npz"
@@ -81,9 +81,9 @@ def test_a_changed_bit_is_named(tmp_path):
     kernel = weights["decoder/hidden_1/kernel"]
     kernel[1, 7] = np.nextafter(kernel[1, 7], np.float32(np.inf))
     write_npz(path, weights, step_of(path))
-    history = (folder / "history.csv").read_text().splitlines()
+    history = (folder / "history.csv").read_text(encoding="utf-8").splitlines()
     history[3] = ",".join([*history[3].split(",")[:2], "150.5", *history[3].split(",")[3:]])
-    (folder / "history.csv").write_text("\n".join(history))
+    (folder / "history.csv").write_text("\n".join(history), encoding="utf-8")
     seal(folder, FILES)
     changed = agreement(PRETRAINED, folder)
     assert changed["weights of epoch 5"].startswith("A BIT DIFFERS in decoder/hidden_1/kernel by")

@@ -15,7 +15,7 @@ TEST = re.compile(r"(tests/[\w/]+\.py)::(test_\w+)(?:\[(.+)\])?")
 
 def rules():
     """The cells of every row of the tables of rules."""
-    text = (ROOT / "docs" / "proof.md").read_text()
+    text = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
     lines = [line for table in TABLE.findall(text) for line in table.splitlines()]
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
 
@@ -28,7 +28,7 @@ every_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule[0][:60
 def defined(path):
     """What a file defines: functions, classes, their methods as CLASS.METHOD, and constants."""
     names = set()
-    for node in ast.parse((ROOT / path).read_text()).body:
+    for node in ast.parse((ROOT / path).read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Assign):
             names |= {target.id for target in node.targets if isinstance(target, ast.Name)}
         elif isinstance(node, ast.FunctionDef | ast.ClassDef):
@@ -40,7 +40,7 @@ def defined(path):
 
 
 def test_all_tables_are_read():
-    text = (ROOT / "docs" / "proof.md").read_text()
+    text = (ROOT / "docs" / "proof.md").read_text(encoding="utf-8")
     section = text[text.index("## The rules") : text.index("## Systems")]
     heads = len(re.findall(r"^\|[-|]+\|$", section, re.MULTILINE))
     lines = len(re.findall(r"^\|", section, re.MULTILINE))
@@ -66,9 +66,9 @@ def test_the_test_of_a_rule_is_there(rule):
     for span in spans:
         path, function, example = TEST.fullmatch(span).groups()
         assert function in defined(path), span
-        assert example is None or f'"{example}":' in (ROOT / path).read_text(), span
+        assert example is None or f'"{example}":' in (ROOT / path).read_text(encoding="utf-8"), span
 
 
 def test_other_tests_that_the_page_names_are_there():
-    for path, function, _ in TEST.findall((ROOT / "docs" / "proof.md").read_text()):
+    for path, function, _ in TEST.findall((ROOT / "docs" / "proof.md").read_text(encoding="utf-8")):
         assert function in defined(path), (path, function)

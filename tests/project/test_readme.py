@@ -27,12 +27,12 @@ def blocks(text):
 
 def links(path):
     """The targets of links and figures, in order."""
-    return re.findall(r"\]\(([^)]+)\)", blocks(path.read_text())[1])
+    return re.findall(r"\]\(([^)]+)\)", blocks(path.read_text(encoding="utf-8"))[1])
 
 
 def rows(path):
     """The cells of every row of a table, without the targets of links."""
-    prose = re.sub(r"\]\([^)]*\)", "]", blocks(path.read_text())[1])
+    prose = re.sub(r"\]\([^)]*\)", "]", blocks(path.read_text(encoding="utf-8"))[1])
     lines = [line.strip() for line in prose.splitlines() if line.startswith("|")]
     return [re.split(r"(?<!\\)\|", line[1:-1]) for line in lines]
 
@@ -59,17 +59,23 @@ def cells(path):
 
 PARTS = {
     "headings": lambda path: [
-        len(level) for level in re.findall(r"^(#+) ", blocks(path.read_text())[1], re.MULTILINE)
+        len(level)
+        for level in re.findall(
+            r"^(#+) ", blocks(path.read_text(encoding="utf-8"))[1], re.MULTILINE
+        )
     ],
-    "code blocks": lambda path: blocks(path.read_text())[0],
+    "code blocks": lambda path: blocks(path.read_text(encoding="utf-8"))[0],
     # A translation may order a sentence differently, and may name a thing more often. A line break
     # inside a code span is not a part of the command.
     "code spans": lambda path: {
-        re.sub(r"\s+", " ", span) for span in re.findall(r"`([^`]+)`", blocks(path.read_text())[1])
+        re.sub(r"\s+", " ", span)
+        for span in re.findall(r"`([^`]+)`", blocks(path.read_text(encoding="utf-8"))[1])
     },
     "links": lambda path: sorted(english(path, target) for target in links(path)),
     "numbers in tables": cells,
-    "questions": lambda path: len(re.findall(r"^\*\*", path.read_text(), re.MULTILINE)),
+    "questions": lambda path: len(
+        re.findall(r"^\*\*", path.read_text(encoding="utf-8"), re.MULTILINE)
+    ),
 }
 
 
@@ -83,7 +89,7 @@ def test_the_two_agree(pair, part):
 @every_pair
 def test_each_page_leads_to_the_other(pair):
     for path, other in (pair, pair[::-1]):
-        heads = path.read_text().split("\n\n")[:2]
+        heads = path.read_text(encoding="utf-8").split("\n\n")[:2]
         assert heads[0].startswith("# ") and "·" in heads[1]
         (target,) = re.findall(r"\]\(([^)]+)\)", heads[1])
         assert (path.parent / target).resolve() == other
@@ -94,7 +100,7 @@ def test_each_page_leads_to_the_other(pair):
 
 def anchors(path):
     """The anchors of a page's titles."""
-    titles = re.findall(r"^#+ (.*)$", blocks(path.read_text())[1], re.MULTILINE)
+    titles = re.findall(r"^#+ (.*)$", blocks(path.read_text(encoding="utf-8"))[1], re.MULTILINE)
     return [re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles]
 
 
@@ -107,7 +113,9 @@ def test_the_targets_of_links_exist(path):
         file = path.parent / file if file else path
         assert file.exists(), target
         assert not anchor or anchors(file).count(anchor) == 1, target
-    assert not re.search(r"@@|TODO|[A-Z]+(?:TABLE|BOUND|TEXT)\b", blocks(path.read_text())[1])
+    assert not re.search(
+        r"@@|TODO|[A-Z]+(?:TABLE|BOUND|TEXT)\b", blocks(path.read_text(encoding="utf-8"))[1]
+    )
 
 
 # ---- the README
@@ -115,17 +123,17 @@ def test_the_targets_of_links_exist(path):
 
 @pytest.mark.parametrize("path", READMES, **named)
 def test_a_readme_is_short(path):
-    assert len(path.read_text().splitlines()) <= LINES
+    assert len(path.read_text(encoding="utf-8").splitlines()) <= LINES
 
 
 @pytest.mark.parametrize("path", READMES, **named)
 def test_the_documentation_has_what_a_readme_repeats(path):
     """Its code blocks, and the rows of its table of results."""
     folder = DOCS if path == READMES[0] else DOCS / "zh-CN"
-    pages = {page.stem: page.read_text() for page in folder.glob("*.md")}
-    for block in blocks(path.read_text())[0]:
+    pages = {page.stem: page.read_text(encoding="utf-8") for page in folder.glob("*.md")}
+    for block in blocks(path.read_text(encoding="utf-8"))[0]:
         assert any(block in text for text in pages.values()), block
-    repeated = re.findall(r"^\| `post-.*$", path.read_text(), re.MULTILINE)
+    repeated = re.findall(r"^\| `post-.*$", path.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(repeated) == 3 and set(repeated) <= set(pages["results"].splitlines())
 
 
@@ -134,7 +142,7 @@ def test_the_documentation_has_what_a_readme_repeats(path):
 
 @pytest.mark.parametrize("name", ["teaching.md", "zh-CN/teaching.md"])
 def test_a_class_opens_the_page_that_its_command_writes(name):
-    text = (DOCS / name).read_text()
+    text = (DOCS / name).read_text(encoding="utf-8")
     assert "`make quick`" in text and "make reproduce" not in text
     pages = set(re.findall(r"`([^`]+/index\.html)`", text)) - {"docs/index.html"}  # it is committed
     assert pages == {str(QUICK.out / "index.html")}
@@ -143,9 +151,9 @@ def test_a_class_opens_the_page_that_its_command_writes(name):
 @pytest.mark.parametrize("name", ["results.md", "zh-CN/results.md"])
 def test_the_results_say_which_k_the_dots_of_published_png_have(name):
     """It is not that of the table beside the figure, which is measured by `evaluate`."""
-    source = (ROOT / "benchmarks" / "published.py").read_text()
+    source = (ROOT / "benchmarks" / "published.py").read_text(encoding="utf-8")
     (dots,) = re.findall(r"^    samples: int = (\d+)$", source, re.MULTILINE)
-    text = (DOCS / name).read_text()
+    text = (DOCS / name).read_text(encoding="utf-8")
     after = text[text.index("figures/published.png)") :]
     table = set(re.findall(r"--importance-samples (\d+)$", text, re.MULTILINE))
     named = re.findall(r"K (?:=|is|是)\s*(\d+)", " ".join(after.split("\n\n")[1].split()))

@@ -37,7 +37,7 @@ def imports(path, whole=False, at_once=False):
 
     Those that it imports anywhere or, with `at_once`, outside its functions.
     """
-    names, module = set(), ast.parse(path.read_text())
+    names, module = set(), ast.parse(path.read_text(encoding="utf-8"))
     for node in module.body if at_once else ast.walk(module):
         if isinstance(node, ast.Import):
             names |= {alias.name for alias in node.names}
@@ -70,7 +70,7 @@ def test_imports_run_one_way():
             assert other not in imports(path)
     # The only import of an implementation is by the name in a command.
     importers = {p for p in (ROOT / "shared").rglob("*.py") if "importlib" in imports(p)}
-    importers = {p for p in importers if "import_module" in p.read_text()}
+    importers = {p for p in importers if "import_module" in p.read_text(encoding="utf-8")}
     assert importers == {ROOT / "shared" / "command" / "implementation.py"}
 
 
@@ -129,7 +129,7 @@ def test_only_some_files_import_matplotlib_and_tensorflow():
         feeds = ("batches.py", "program.py", "workers.py", "backends.py")
         assert "tensorflow" not in imports(path) or path.name in feeds
         assert path.name != "backends.py" or "tensorflow" not in imports(path, at_once=True)
-        text = path.read_text()
+        text = path.read_text(encoding="utf-8")
         assert "GradientTape" not in text or path.name == "__init__.py"
         assert "tf.Variable" not in text and "Lambda" not in text
     assert imports(ROOT / "shared" / "elbo.py") == {"math", "keras"}
@@ -169,7 +169,11 @@ def defined(source):
 @pytest.mark.parametrize("name", ("model", "train"))
 def test_blocks_have_the_same_headings(name):
     headings = [
-        re.findall(r"^ *# ([a-z]+)$", (ROOT / package / f"{name}.py").read_text(), re.MULTILINE)
+        re.findall(
+            r"^ *# ([a-z]+)$",
+            (ROOT / package / f"{name}.py").read_text(encoding="utf-8"),
+            re.MULTILINE,
+        )
         for package in ("keras_vae", "tf_vae")
     ]
     assert headings[0] == headings[1] != []
@@ -180,7 +184,7 @@ def test_every_import_from_the_project_exists():
     files = [*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "notebooks").glob("*.py")]
     files += (ROOT / "examples").glob("*.py")
     for path in [*files, *(ROOT / "tests").rglob("*.py"), ROOT / "reproduce.py"]:
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             ours = ("shared", "keras_vae", "tf_vae")
             if not isinstance(node, ast.ImportFrom) or node.module.split(".")[0] not in ours:
                 continue
@@ -209,7 +213,7 @@ for arguments in {arguments!r}:
         ["train", "--data", str(tmp_path / "gone.npz")],
         ["train", "--data", "mnist-5k", "--out", str(tmp_path)],
     ]
-    (tmp_path / "file").write_text("")
+    (tmp_path / "file").write_text("", encoding="utf-8")
     for arguments, status in (([["--help"], ["train", "--help"]], 0), (refused, 2)):
         source = code.format(arguments=arguments, status=status)
         subprocess.run([sys.executable, "-c", source], check=True, cwd=ROOT)
@@ -225,11 +229,11 @@ def test_every_requirement_is_pinned_with_hashes():
     assert set(locks.values()) == found
     for source, lock in locks.items():
         pinned = {}
-        for line in lock.read_text().replace("\\\n", "").splitlines():
+        for line in lock.read_text(encoding="utf-8").replace("\\\n", "").splitlines():
             package, version = re.match(r"([\w.-]+)==([^\s;]+)", line).groups()
             assert re.search(r" --hash=sha256:[0-9a-f]{64}", line), line
             pinned[re.sub("[-_.]+", "-", package).lower()] = version
-        for line in source.read_text().splitlines():
+        for line in source.read_text(encoding="utf-8").splitlines():
             if line and not line.startswith("#"):
                 package, version = line.split()[0].split("==")
                 assert pinned[re.sub("[-_.]+", "-", package).lower()] == version, line

@@ -1,7 +1,9 @@
 """The readers of .npz and of text files: what they return and what they refuse."""
 
+import io
 import os
 import re
+import sys
 import zipfile
 
 import numpy as np
@@ -9,7 +11,7 @@ import pytest
 
 from shared.machine import npz
 from shared.machine.checks import UsageError
-from shared.run.files import TEXT_LIMIT, read_npz, read_text
+from shared.run.files import TEXT_LIMIT, npz_bytes, read_npz, read_text
 
 NAN = "a/bias holds NaN or infinity; expected finite numbers"
 RANDOM = np.random.RandomState(3)
@@ -77,7 +79,7 @@ def _save_npy(path):
         lambda path: path.mkdir(),
         lambda path: path.write_bytes(b""),
         lambda path: path.write_bytes(b"PK\x03\x04 and no more"),
-        lambda path: path.write_text("text"),
+        lambda path: path.write_text("text", encoding="utf-8"),
         _save_npy,  # a single array
     ],
 )
@@ -150,3 +152,13 @@ def test_arrays_beyond_the_memory_are_refused_with_both_sizes(tmp_path):
         f"{path} holds arrays of {needed:,.1f} GiB; this machine has {memory:,.1f} GiB of memory"
     )
     assert npz.read_headers(path, in_memory=False)["x"][0] == (10**7,)
+
+
+def test_the_bytes_of_an_npz_are_those_of_numpy_and_of_every_system(monkeypatch):
+    arrays = {"encoder/z_mean/kernel": np.arange(6, dtype=np.float32).reshape(2, 3), "step": 3}
+    buffer = io.BytesIO()
+    np.savez(buffer, **arrays)
+    content = npz_bytes(arrays, step=3)
+    assert npz_bytes(arrays) == buffer.getvalue()
+    monkeypatch.setattr(sys, "platform", "win32")  # zipfile records it
+    assert npz_bytes(arrays, step=3) == content

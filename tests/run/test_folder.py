@@ -37,7 +37,7 @@ def test_tables_have_the_digits_of_every_float32(data, tmp_path):
 
 
 def test_a_config_that_is_not_json_is_refused_with_the_reason(run):
-    (run / "config.json").write_text("{")
+    (run / "config.json").write_text("{", encoding="utf-8")
     with pytest.raises(UsageError) as error:
         folder.read_config(run)
     with pytest.raises(json.JSONDecodeError) as reason:
@@ -46,7 +46,9 @@ def test_a_config_that_is_not_json_is_refused_with_the_reason(run):
 
 
 def test_metrics_that_are_no_metrics_are_refused_with_what_to_do(run):
-    (run / "metrics.json").write_text('{"test_loss": {"unit": "nats", "step": 1}}')
+    (run / "metrics.json").write_text(
+        '{"test_loss": {"unit": "nats", "step": 1}}', encoding="utf-8"
+    )
     with pytest.raises(UsageError) as error:
         folder.read_metrics(run)
     found = "Object missing required field `value` - at `$[...]`"

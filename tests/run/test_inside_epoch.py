@@ -77,7 +77,7 @@ def test_a_damaged_checkpoint_is_named_and_the_previous_one_used(data, tmp_path)
 def test_a_damaged_history_loses_only_its_seconds(data, tmp_path):
     train(CONFIG, data, tmp_path)
     history = folder.read_history(tmp_path)
-    (tmp_path / "history.csv").write_text("epoch\n")
+    (tmp_path / "history.csv").write_text("epoch\n", encoding="utf-8")
     with Run(tmp_path, CONFIG, data, "tf_vae", resume=True) as run:
         assert np.isnan([row.pop("seconds") for row in run.history]).all()
         assert run.history == [{k: v for k, v in row.items() if k != "seconds"} for row in history]

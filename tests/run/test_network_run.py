@@ -75,8 +75,8 @@ def networks(config, image_shape):
 def sources(tmp_path_factory):
     """The files of the two networks."""
     folder = tmp_path_factory.mktemp("networks")
-    (folder / "dense.py").write_text(KERAS)
-    (folder / "plain.py").write_text(PLAIN)
+    (folder / "dense.py").write_text(KERAS, encoding="utf-8")
+    (folder / "plain.py").write_text(PLAIN, encoding="utf-8")
     return {name: f"{folder / name}.py:networks" for name in ("dense", "plain")}
 
 
@@ -170,7 +170,7 @@ def test_a_network_that_changed_is_refused_and_one_with_another_comment_is_not(
 ):
     folder = shutil.copytree(whole[implementation.name], tmp_path / "run")
     changed = tmp_path / "changed.py"
-    changed.write_text(KERAS.replace("WIDTH = 8", "WIDTH = 9"))
+    changed.write_text(KERAS.replace("WIDTH = 8", "WIDTH = 9"), encoding="utf-8")
     with pytest.raises(
         UsageError, match=r"networks has changed since .* units is 9, not 8"
     ) as refusal:
@@ -179,7 +179,7 @@ def test_a_network_that_changed_is_refused_and_one_with_another_comment_is_not(
         )
     assert "\n" not in str(refusal.value)
     assert_same_run(folder, whole[implementation.name])
-    changed.write_text("# the same\n" + KERAS)
+    changed.write_text("# the same\n" + KERAS, encoding="utf-8")
     longer = recipe("post-keras", **{**vars(CONFIG), "recipe": "post-keras", "epochs": 5})
     implementation.train(
         longer, data, folder, resume=True, verbose=0, network=f"{changed}:networks"
@@ -217,7 +217,7 @@ class TestKeptBySource:
         return tmp_path / "run"
 
     def test_the_folder_has_the_source(self, folder):
-        assert (folder / "network.py").read_text() == PLAIN
+        assert (folder / "network.py").read_text(encoding="utf-8") == PLAIN
         assert read_config(folder)["network"]["kept"] == "source"
 
     def test_it_is_not_executed_unless_it_is_named(self, folder, implementations, data, sources):
@@ -238,7 +238,7 @@ class TestKeptBySource:
         self, folder, implementations, data, tmp_path
     ):
         changed = tmp_path / "changed.py"
-        changed.write_text(PLAIN.replace("0.1", "0.2"))
+        changed.write_text(PLAIN.replace("0.1", "0.2"), encoding="utf-8")
         with pytest.raises(UsageError, match=r"networks has changed since .*SHA-256"):
             implementations["tf_vae"].load(folder, network=f"{changed}:networks")
         assert not Path("executed").exists()
@@ -266,9 +266,9 @@ class TestKeptBySource:
 def test_a_foreign_architecture_is_not_built(implementation, whole, tmp_path, change, message):
     """A folder of a stranger, whose checksums are right."""
     folder = shutil.copytree(whole["keras_vae"], tmp_path / "run")
-    kept = json.loads((folder / "network.json").read_text())
+    kept = json.loads((folder / "network.json").read_text(encoding="utf-8"))
     change(kept)
-    (folder / "network.json").write_text(json.dumps(kept))
+    (folder / "network.json").write_text(json.dumps(kept), encoding="utf-8")
     (folder / "SHA256SUMS").unlink()
     with pytest.raises(UsageError, match=message) as refusal:
         implementation.load(folder)
@@ -279,8 +279,8 @@ def test_a_damaged_architecture_is_noticed_and_restored(
     implementation, data, sources, whole, tmp_path
 ):
     folder = shutil.copytree(whole["keras_vae"], tmp_path / "run")
-    text = (folder / "network.json").read_text()
-    (folder / "network.json").write_text(text.replace("relu", "tanh"))
+    text = (folder / "network.json").read_text(encoding="utf-8")
+    (folder / "network.json").write_text(text.replace("relu", "tanh"), encoding="utf-8")
     with pytest.raises(UsageError, match=r"network.json is damaged"):
         implementation.load(folder)
     assert not Run(folder, CONFIG, data, "tf_vae", resume=True).complete
@@ -303,8 +303,8 @@ def test_a_damaged_architecture_is_noticed_and_restored(
 )
 def test_a_network_that_is_not_there_is_refused_in_one_line(tmp_path, monkeypatch, given, message):
     monkeypatch.chdir(tmp_path)
-    Path("dense.py").write_text(KERAS)
-    Path("broken.py").write_text("def networks(:")
+    Path("dense.py").write_text(KERAS, encoding="utf-8")
+    Path("broken.py").write_text("def networks(:", encoding="utf-8")
     with pytest.raises(UsageError, match=message) as refusal:
         network_of(given)
     assert "\n" not in str(refusal.value)
@@ -350,7 +350,7 @@ def test_the_commands_take_a_run_with_a_network(data_path, sources, tmp_path, ca
         assert main("tf_vae", words) == 0, words
     assert main("tf_vae", ["evaluate", out, "--exact-images", "1"]) == 2
     assert "the run has its own network" in capsys.readouterr().err
-    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    metrics = json.loads((tmp_path / "run" / "metrics.json").read_text(encoding="utf-8"))
     assert "test_importance_bound" in metrics and not any("dead" in name for name in metrics)
     workers = ["--workers", "localhost:1,localhost:2", "--worker", "0", "--overwrite"]
     assert main("tf_vae", ["train", *flags, *workers]) == 2

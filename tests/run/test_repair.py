@@ -151,7 +151,7 @@ def test_the_record_is_right_at_any_moment_of_a_later_write(finished, monkeypatc
 
 
 def test_sha256sum_reads_the_record(finished):
-    lines = (finished("run") / "SHA256SUMS").read_text().splitlines()
+    lines = (finished("run") / "SHA256SUMS").read_text(encoding="utf-8").splitlines()
     names = [line.split("  ")[1] for line in lines]
     assert set(FILES) - {"SHA256SUMS"} <= set(names) and names == sorted(names)
     assert all(len(line.split("  ")[0]) == 64 for line in lines)
@@ -179,9 +179,9 @@ def test_a_config_of_another_type_is_refused(name, change, message, data, tmp_pa
     with pytest.raises(PowerFailure):
         train(CONFIG, data, tmp_path, stop=2)
     path = tmp_path / "config.json"
-    values = json.loads(path.read_text())
+    values = json.loads(path.read_text(encoding="utf-8"))
     (values if name in values else values["data"])[name] = change
-    path.write_text(json.dumps(values))
+    path.write_text(json.dumps(values), encoding="utf-8")
     with pytest.raises(UsageError) as refusal:
         read_config(tmp_path)
     text = str(refusal.value)

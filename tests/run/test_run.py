@@ -19,7 +19,9 @@ def begun(kind, data, directory):
     if kind == "new":
         return CONFIG, {}
     train(CONFIG, data, directory, "keras_vae")
-    (directory / "metrics.json").write_text('{"test_loss": {"value": 1, "unit": "", "step": 6}}')
+    (directory / "metrics.json").write_text(
+        '{"test_loss": {"value": 1, "unit": "", "step": 6}}', encoding="utf-8"
+    )
     (directory / "figures").mkdir()
     (directory / "figures" / "loss.png").write_bytes(b"old")
     if kind == "extended":
@@ -161,9 +163,11 @@ def test_two_processes_cannot_use_one_run(data, tmp_path):
 
 
 def test_a_link_of_a_partial_files_name_is_not_followed(tmp_path, monkeypatch):
-    (tmp_path / "mine").write_text("mine")
+    (tmp_path / "mine").write_text("mine", encoding="utf-8")
     monkeypatch.setattr(files.secrets, "token_hex", lambda _: "0")
     (tmp_path / ".metrics.json.0.partial").symlink_to(tmp_path / "mine")
     with pytest.raises(FileExistsError):
         files.write_json(tmp_path / "metrics.json", {})
-    assert (tmp_path / "mine").read_text() == "mine" and not (tmp_path / "metrics.json").exists()
+    assert (tmp_path / "mine").read_text(encoding="utf-8") == "mine" and not (
+        tmp_path / "metrics.json"
+    ).exists()

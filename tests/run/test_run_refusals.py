@@ -16,7 +16,7 @@ def test_a_refused_resume_leaves_the_run_as_it_was(data, tmp_path):
     with pytest.raises(PowerFailure):
         train(CONFIG, data, tmp_path, stop=2)
     (tmp_path / "exported").mkdir()
-    (tmp_path / "exported" / "part").write_text("mine")
+    (tmp_path / "exported" / "part").write_text("mine", encoding="utf-8")
     path = tmp_path / "checkpoints" / "last.npz"
     (tmp_path / "checkpoints" / "previous.npz").write_bytes(b"nothing")
     whole = path.read_bytes()
@@ -60,8 +60,8 @@ def test_overwrite_clears_a_run_and_nothing_else(data, tmp_path):
     directory, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
     train(CONFIG, data, directory)
     elsewhere.mkdir()
-    (elsewhere / "loss.png").write_text("mine")
-    (directory / "notes.txt").write_text("mine")
+    (elsewhere / "loss.png").write_text("mine", encoding="utf-8")
+    (directory / "notes.txt").write_text("mine", encoding="utf-8")
     # A link with the name of a file of the run is replaced, and its target is not changed.
     (directory / "weights.npz").unlink()
     (directory / "weights.npz").symlink_to(elsewhere / "loss.png")
@@ -86,13 +86,17 @@ def test_overwrite_clears_a_run_and_nothing_else(data, tmp_path):
     assert contents(directory) == before
     (directory / "metrics.json").rmdir()
     train(other, data, directory, overwrite=True)
-    assert (elsewhere / "loss.png").read_text() == (directory / "notes.txt").read_text() == "mine"
+    assert (
+        (elsewhere / "loss.png").read_text(encoding="utf-8")
+        == (directory / "notes.txt").read_text(encoding="utf-8")
+        == "mine"
+    )
     assert not (directory / "weights_epoch_003.npz").exists()
     train(other, data, tmp_path / "new")
     for name in ("weights.npz", "config.json", "history.csv", "checkpoints/last.npz"):
         assert (directory / name).read_bytes() == (tmp_path / "new" / name).read_bytes()
     # A folder with another program's config.json is not cleared.
-    (elsewhere / "config.json").write_text('{"name": "my thesis"}')
+    (elsewhere / "config.json").write_text('{"name": "my thesis"}', encoding="utf-8")
     with pytest.raises(UsageError, match="is not the config of a run"):
         Run(elsewhere, CONFIG, data, "tf_vae", overwrite=True).check()
     assert sorted(contents(elsewhere)) == ["config.json", "loss.png"]

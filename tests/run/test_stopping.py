@@ -73,7 +73,7 @@ def test_a_stopped_run_is_a_finished_one(data, tmp_path):
     for epoch, step in ((1, 2), (4, 8), (5, 10), ("best", 4)):
         assert (read_run_weights(tmp_path, epoch)[1]["encoder/z_mean/bias"] == step).all()
     assert not (tmp_path / "weights_epoch_008.npz").exists()
-    assert f"  {BEST}\n" in (tmp_path / "SHA256SUMS").read_text()
+    assert f"  {BEST}\n" in (tmp_path / "SHA256SUMS").read_text(encoding="utf-8")
     text = caption(values, 5).replace("\n", " ")
     assert "stopped by test loss after epoch 5 of 8" in text and "patience" not in text
     names = missing_products(tmp_path, finished_config(values), 300)

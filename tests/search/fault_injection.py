@@ -48,7 +48,7 @@ class Fault:
             with open(self.record / f"{name.replace('/', ' ')} {step}", "wb") as file:
                 file.write(content)
         if self.kind in ("write", "full"):
-            with open(self.seen, "a+") as file:
+            with open(self.seen, "a+", encoding="utf-8") as file:
                 file.seek(0)
                 if label in file.read().splitlines():
                     return

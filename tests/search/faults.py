@@ -80,7 +80,9 @@ class Chain:
             start(self.command(self.expected, 0, False), self.expected, log, recorder), 0
         )
         if status:
-            raise SystemExit(f"{self.name}: the undisturbed training failed:\n{log.read_text()}")
+            raise SystemExit(
+                f"{self.name}: the undisturbed training failed:\n{log.read_text(encoding='utf-8')}"
+            )
 
     def run(self, most):
         """Runs at most `most` processes with a fault; random ones train the run several times."""
@@ -118,7 +120,7 @@ class Chain:
         _, status = os.waitpid(pid, 0)
         status = os.waitstatus_to_exitcode(status)
         self.faults += status != 0
-        text = log.read_text()
+        text = log.read_text(encoding="utf-8")
         if status not in (0, -signal.SIGKILL) and (status != 1 or "Traceback" in text):
             raise SystemExit(f"{self.name}, {kind}: exit status {status}\n{text[-3000:]}")
         return status
@@ -155,12 +157,14 @@ class Chain:
 
 
 def _rows(path):
-    return [line.rpartition(",")[0] for line in path.read_text().splitlines()]  # without seconds
+    return [
+        line.rpartition(",")[0] for line in path.read_text(encoding="utf-8").splitlines()
+    ]  # without seconds
 
 
 def _values(path):
     """The numbers of a JSON file, without versions and seconds."""
-    return re.sub(r'"(seconds|seed)": [^\n]*', "", path.read_text())
+    return re.sub(r'"(seconds|seed)": [^\n]*', "", path.read_text(encoding="utf-8"))
 
 
 def chains(home, data, seed):

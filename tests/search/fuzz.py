@@ -73,7 +73,7 @@ class Fuzzer:
         write_npz(self.results / "seeds.npz", self.losses)
         self.home.mkdir()
         settings = {"backend": "tensorflow", "floatx": "float32", "epsilon": 1e-7}
-        (self.home / "keras.json").write_text(json.dumps(settings))
+        (self.home / "keras.json").write_text(json.dumps(settings), encoding="utf-8")
         self.targets = [
             *((self.finished / name, self.check_finished) for name in FILES),
             *(

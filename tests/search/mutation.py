@@ -221,7 +221,7 @@ def statuses(module, sources, jobs):
             while waiting and free:
                 number, source = waiting.pop(0)
                 folder = free.pop()
-                (folder / module).write_text(source)
+                (folder / module).write_text(source, encoding="utf-8")
                 pid = os.fork()
                 if pid == 0:
                     run_tests(folder, TESTS[module], folder / "log")
@@ -237,7 +237,7 @@ def statuses(module, sources, jobs):
                     del running[pid]
                     free.append(folder)
                     code = os.waitstatus_to_exitcode(status) if status >= 0 else status
-                    log = (folder / "log").read_text()[-2000:]
+                    log = (folder / "log").read_text(encoding="utf-8")[-2000:]
                     if code in (98, 99):
                         raise RuntimeError(f"no test was run:\n{log}")
                     yield number, code, log
@@ -266,7 +266,7 @@ def main():
 
     unexplained, summary = 0, []
     for module in arguments.modules or TESTS:
-        source = (ROOT / module).read_text()
+        source = (ROOT / module).read_text(encoding="utf-8")
         for _, status, log in statuses(module, [source], 1):
             if status != 0:
                 raise SystemExit(f"the tests of {module} fail without a mutation:\n{log}")

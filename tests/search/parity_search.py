@@ -276,6 +276,8 @@ class Search:
     """Seed of the configs."""
     jobs: int = 2
     """Number of parallel processes."""
+    reduce: bool = True
+    """Whether to reduce one config with a difference to a simpler one."""
 
 
 def main():
@@ -304,7 +306,7 @@ def main():
         for each in differing.values():
             for example, line in each:
                 print(f"{line}: {shown(*example)}")
-        if differing:
+        if differing and job.reduce:
             bar.console.print("reducing one of them to a simpler example takes some minutes")
             chunk = next(iter(differing))
             config, images, step, line = pool.submit(shrink, *chunk, results[chunk]).result()

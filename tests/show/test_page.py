@@ -52,7 +52,7 @@ def test_a_differing_bit_is_reported_in_red(visit, odd_results, scheme):
 @pytest.mark.browser
 def test_a_name_that_ends_the_script_is_text(visit, results, tmp_path):
     """A text that no file name can have, in every text of a page that still works."""
-    source = (results / "index.html").read_text()
+    source = (results / "index.html").read_text(encoding="utf-8")
     assert source.count("</script>") == 2
     start = source.index('id="explorer-data">') + len('id="explorer-data">')
     data = json.loads(source[start : source.index("</script>", start)])
@@ -60,7 +60,7 @@ def test_a_name_that_ends_the_script_is_text(visit, results, tmp_path):
     data["classes"] = [name] * len(data["classes"])
     sections = [(name, [("explorer", (data, name, True)), ("code", name)])]
     path = tmp_path / "hostile.html"
-    path.write_text(assemble(name, [name], True, sections))
+    path.write_text(assemble(name, [name], True, sections), encoding="utf-8")
     page = visit(path)
     assert page.locator("h1").inner_text() == page.locator("h2").inner_text() == name
     assert name in page.locator("#tests button").first.get_attribute("aria-label")
@@ -147,7 +147,7 @@ def test_without_javascript_a_line_replaces_the_explorer(chromium, results):
 @pytest.mark.browser
 def test_the_policy_of_the_page_forbids_requests(chromium, tmp_path):
     path = tmp_path / "page.html"
-    path.write_text(assemble("t", [], True, []))
+    path.write_text(assemble("t", [], True, []), encoding="utf-8")
     with chromium.new_context() as context:
         page = context.new_page()
         page.goto(path.as_uri())

@@ -248,7 +248,7 @@ def test_callbacks_of_another_kind_are_refused(
 
 def documented(number):
     """The code of a block in the section of docs/commands.md."""
-    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
     return text.split("## Stopping and watching")[1].split("```python\n")[number].split("```")[0]
 
 

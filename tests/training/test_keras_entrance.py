@@ -391,7 +391,7 @@ def test_the_entrance_on_other_backends(backend):
 
 
 def test_the_lines_of_the_documentation(implementations, data_path):
-    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text()
+    text = (Path(__file__).parents[2] / "docs" / "commands.md").read_text(encoding="utf-8")
     code = text.split("<!-- keras fit -->\n```python\n")[1].split("```")[0]
     scope = {}
     exec(code.replace('"auto"', repr(str(data_path))).replace("epochs=3", "verbose=0"), scope)

@@ -173,7 +173,7 @@ def test_the_ten_lines_of_the_readme(data_path, tmp_path, monkeypatch):
     """Runs the README's example, with other data and another folder."""
     from pathlib import Path
 
-    text = (Path(__file__).parents[2] / "README.md").read_text()
+    text = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
     code = text.split("<!-- library -->\n```python\n")[1].split("```")[0]
     for name in ("keras_vae", "tf_vae"):
         (tmp_path / name).mkdir()

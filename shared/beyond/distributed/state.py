@@ -5,6 +5,7 @@ import numpy as np
 from shared.run.checkpoints import LEARNING_RATE, read_checkpoint
 from shared.run.schemas import MEANS
 from shared.run.stopping import best_row
+from shared.training.variables import copied
 
 __all__ = ["share_state"]
 
@@ -23,7 +24,7 @@ def share_state(named, run, cluster, sum_over_workers):
         cluster: shared.beyond.distributed.cluster.Cluster.
         sum_over_workers: function of a list of int32 arrays that returns their sums.
     """
-    arrays = {name: np.array(variable) for name, variable in named.items()}
+    arrays = {name: copied(variable) for name, variable in named.items()}
     if run.checkpoint:
         shapes = {name: a.shape for name, a in arrays.items() if name != LEARNING_RATE}
         arrays |= read_checkpoint(run.checkpoint, shapes).variables

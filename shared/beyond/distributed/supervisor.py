@@ -26,6 +26,7 @@ from shared.machine.arithmetic import use_threads
 from shared.machine.checks import UsageError
 from shared.machine.process import Stopped, WorkerEnded, end_with_parent, say, set_up
 from shared.machine.versions import versions
+from shared.run.files import write_atomically, write_json
 
 __all__ = ["Job", "run_child", "supervise"]
 
@@ -104,7 +105,7 @@ def supervise(package, command, cluster, out, data):
             command.threads,
             data.reading,
         )
-        (Path(folder) / "job.json").write_text(json.dumps(dataclasses.asdict(job)))
+        write_json(Path(folder) / "job.json", dataclasses.asdict(job))
         log = Path(folder) / "log"
         with log.open("wb") as file:
             child = subprocess.Popen(
@@ -142,7 +143,7 @@ def _watch(child, peers):
 
 def _read(path):
     """Returns what the child has written: why it ends, and a text about it."""
-    kind, _, text = (path.read_text() if path.exists() else "").partition("\n")
+    kind, _, text = (path.read_text(encoding="utf-8") if path.exists() else "").partition("\n")
     return kind, text
 
 
@@ -174,14 +175,14 @@ def run_child(train):
     set_up()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=end_with_parent, args=[os.getppid()], daemon=True).start()
-    job = Job(**json.loads(Path(sys.argv[1]).read_text()))
+    job = Job(**json.loads(Path(sys.argv[1]).read_text(encoding="utf-8")))
     try:
         use_threads(job.threads)
         weights = train(job)
     except (UsageError, Stopped) as error:
-        Path(job.message).write_text(f"{type(error).__name__}\n{error}")
+        write_atomically(job.message, f"{type(error).__name__}\n{error}".encode())
         return 1
-    Path(job.message).write_text(f"{FINISHED}\n{_sha256(weights)}")
+    write_atomically(job.message, f"{FINISHED}\n{_sha256(weights)}".encode())
     return 0
 
 

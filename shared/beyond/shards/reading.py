@@ -99,7 +99,7 @@ def _check_sums(directory, names):
     if not path.exists():
         return
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"cannot read {path}: {reason(error)}") from error
     sums = {}

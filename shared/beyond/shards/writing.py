@@ -50,7 +50,7 @@ def write_shards(path, directory, per_file=100_000, on_progress=None):
                 lines.append(f"{file_sha256(partial / name)}  {name}\n")
                 if on_progress is not None:
                     on_progress(len(lines), total)
-        (partial / SUMS).write_text("".join(lines))
+        (partial / SUMS).write_text("".join(lines), encoding="utf-8", newline="\n")
         partial.rename(directory)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
