@@ -3,7 +3,7 @@
 The replicas are virtual devices of this machine. They compute the sums over a batch in another
 order, so some last bits differ. This shows how far the two trainings are apart after ten steps, and
 after two epochs, when a difference that began in one bit may have become a large one (see
-docs/scaling.md). With TF_NUM_INTRAOP_THREADS=1, other bits differ.
+docs/scaling.md). With other threads, other bits differ.
 """
 
 import os
@@ -36,6 +36,8 @@ class Bench:
     """Number of virtual devices."""
     data: str = "mnist-5k"
     """Data, named as for train."""
+    threads: int = 1
+    """Number of threads, as for train."""
 
 
 def trained(seed, data, length, more):
@@ -71,13 +73,15 @@ def main():
     """Trains in turn, and prints a row for each length and seed."""
     bench = tyro.cli(Bench, prog="benchmarks/workers_difference.py")
     jobs = [(length, seed) for length in LENGTHS for seed in bench.seeds]
-    replicas = ["--virtual-devices", str(bench.replicas)]
+    threads = ["--threads", str(bench.threads)]
+    replicas = [*threads, "--virtual-devices", str(bench.replicas)]
     rows = []
     for length, seed in track(jobs, "training"):
-        one, several = (trained(seed, bench.data, LENGTHS[length], more) for more in ([], replicas))
+        one, several = (
+            trained(seed, bench.data, LENGTHS[length], more) for more in (threads, replicas)
+        )
         rows.append((length, seed, *compared(one, several)))
-    threads = os.environ.get("TF_NUM_INTRAOP_THREADS", "default")
-    print(f"post-keras, {bench.data}, {bench.replicas} replicas and one; threads: {threads};")
+    print(f"post-keras, {bench.data}, {bench.replicas} replicas and one; threads: {bench.threads};")
     print(", ".join(f"{k} {v}" for k, v in versions().items()))
     print(f"after     seed  -ELBO    KL       weights  above {LARGE:.0e}  the largest is of")
     for length, seed, (loss, kl), apart, place, large in rows:
