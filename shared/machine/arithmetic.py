@@ -95,10 +95,12 @@ def describe_arithmetic():
     """Returns the entry "arithmetic" of config.json: what decides the bits beside the versions.
 
     Returns:
-        {"threads": int, "instructions": "AVX2", or the machine type if these are not available}
+        {"threads": int, "instructions": str}: AVX2, or the type of the machine if it has not got
+        these, or if TensorFlow had begun to compute before this module was imported
     """
-    instructions = VARIABLES["ONEDNN_MAX_CPU_ISA"] if has_instructions() else platform.machine()
-    return {"threads": int(VARIABLES[THREADS]), "instructions": instructions}
+    fixed = has_instructions() and not _late
+    instructions = VARIABLES["ONEDNN_MAX_CPU_ISA"] if fixed else platform.machine()
+    return {"threads": _late or int(VARIABLES[THREADS]), "instructions": instructions}
 
 
 @functools.cache
@@ -119,6 +121,22 @@ def _flags():
         return {}
     version = tuple(map(int, metadata.version("tensorflow").split(".")[:2]))
     return {n: v for n, v in FLAGS.items() if n != MATH or version >= KNOWS_MATH}
+
+
+def _threads_of_tensorflow():
+    """Sets the threads of a TensorFlow that is imported already; returns 0, or its own number.
+
+    It can no longer be set after the first tensor.
+    """
+    if "tensorflow" not in sys.modules:
+        return 0
+    threading = sys.modules["tensorflow"].config.threading
+    try:
+        threading.set_intra_op_parallelism_threads(int(VARIABLES[THREADS]))
+    except RuntimeError:
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return threading.get_intra_op_parallelism_threads() or cores
+    return 0
 
 
 def _set():
@@ -143,3 +161,4 @@ def _set():
 
 
 _set()
+_late = _threads_of_tensorflow()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import platform
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -101,6 +102,23 @@ def test_threads_are_set_before_tensorflow_is_imported():
     check_arithmetic()  # nothing was changed
     code = "from shared.machine.arithmetic import *; use_threads(3); check_arithmetic();"
     assert python(f"{code} print(describe_arithmetic())").stdout.startswith("{'threads': 3,")
+
+
+COUNTED = (
+    "x = tf.random.normal((500, 500)); (x @ x).numpy(); n = len(os.listdir('/proc/self/task'))"
+)
+
+
+def test_a_tensorflow_that_is_imported_first_is_set_before_its_first_tensor_and_recorded_after_it():
+    ours = "import shared.machine.arithmetic as a"
+    imported = f"import os, tensorflow as tf; {ours}; {COUNTED}"
+    before = f"import os; {ours}; import tensorflow as tf; {COUNTED}"
+    counts = {int(python(f"{code}; print(n)").stdout) for code in (imported, before)}
+    assert len(counts) == 1
+    late = python(f"import tensorflow as tf; tf.zeros(1); {ours}; print(a.describe_arithmetic())")
+    cores = len(os.sched_getaffinity(0))
+    expected = {"threads": cores, "instructions": platform.machine()}
+    assert late.stdout.strip() == str(expected)
 
 
 def test_a_processor_without_the_instructions_is_named(monkeypatch):
