@@ -98,7 +98,7 @@ WRITES ?= 10000
 faults: .venv/.ready-test   # kills trainings and lets their writes fail, and resumes them to the same bits
 	$(SEARCH) tests/search/faults.py --kills $(KILLS) --writes $(WRITES) --seed $(SEED)
 
-test-versions: .venv/.ready-test   # compares every bit with the lowest and highest supported versions, and with Colab's; 6 GB in .venv-versions
+test-versions: .venv/.ready-test   # compares every bit with the lowest and highest supported versions, and with Colab's; 10 GB in .venv-versions
 	$(SEARCH) tests/search/versions.py
 
 fuzz: .venv/.ready-test     # reads damaged and foreign files: make fuzz COUNT=20000
