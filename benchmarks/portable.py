@@ -53,8 +53,6 @@ class Portable:
     """Only train, with this implementation, and print the hashes as JSON; used for each row."""
     threads: int = 1
     """Number of threads of the child."""
-    cores: int | None = None
-    """Number of cores that the child may use; None does not change it."""
 
 
 def bits(implementation, recipe_name):
@@ -83,8 +81,6 @@ def child(job):
     """Trains each recipe, and prints {recipe: hash} as JSON."""
     from shared.command.implementation import import_implementation
 
-    if job.cores is not None:
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job.cores])
     use_threads(job.threads)
     implementation = import_implementation(job.child)
     print(json.dumps({name: bits(implementation, name) for name in RECIPES}))
@@ -93,7 +89,6 @@ def child(job):
 def row(title, job, prefix=()):
     """Returns {recipe: hash} of a process of its own, or {} and a line that says why not."""
     flags = ["--child", job.child, "--threads", str(job.threads)]
-    flags += [] if job.cores is None else ["--cores", str(job.cores)]
     print(f"{title} …", file=sys.stderr, flush=True)
     with tempfile.TemporaryFile("w+") as messages:
         done = subprocess.run(
@@ -115,8 +110,9 @@ def compare(job):
     rows = {}
     for package in IMPLEMENTATIONS.values():
         rows[f"{package}, 1 thread"] = row(package, Portable(child=package))
-    if hasattr(os, "sched_setaffinity"):
-        rows["1 thread on 1 core"] = row("1 core", Portable(child="tf_vae", cores=1))
+    if shutil.which("taskset"):
+        core = ("taskset", "--cpu-list", "0")
+        rows["1 thread on 1 core"] = row("1 core", Portable(child="tf_vae"), core)
     for threads in THREADS[1:]:
         title = f"{threads} threads"
         rows[title] = row(title, Portable(child="tf_vae", threads=threads))

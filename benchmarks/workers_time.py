@@ -28,6 +28,7 @@ import tyro
 from shared.command.line import exit_status
 from shared.config import recipe
 from shared.machine.checks import UsageError
+from shared.machine.memory import cores
 from shared.machine.process import Stopped, end_process
 from shared.machine.versions import versions
 from shared.run.folder import read_history
@@ -127,8 +128,7 @@ def predicted(constants, workers, p, batch):
 def main():
     """Measures in turn, prints the efficiency, and the cost model beyond what was measured."""
     bench = tyro.cli(Bench, prog="benchmarks/workers_time.py")
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    if cores < max(WORKERS):
+    if cores() < max(WORKERS):
         raise UsageError("this machine has one core; expected two")
     results = {}
     for number in range(1, bench.rounds + 1):

@@ -12,7 +12,7 @@ import signal
 import threading
 
 from shared.machine.arithmetic import THREADS, VARIABLES, use_threads
-from shared.machine.memory import machine_memory
+from shared.machine.memory import cores, machine_memory
 from shared.machine.process import end_with_parent
 
 __all__ = ["default_processes", "run_tasks"]
@@ -23,8 +23,7 @@ _channel = {}  # of a process that `run_tasks` has started: the queue of its rep
 
 def default_processes():
     """Returns the number of cores that this process may use, or fewer if memory is small."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, int(min(cores or 1, machine_memory() // MEMORY)))
+    return max(1, int(min(cores(), machine_memory() // MEMORY)))
 
 
 def run_tasks(tasks, processes, advance, say):

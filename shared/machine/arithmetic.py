@@ -14,6 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from shared.machine.checks import UsageError
+from shared.machine.memory import cores
 
 __all__ = ["check_arithmetic", "describe_arithmetic", "has_instructions", "use_threads"]
 
@@ -134,8 +135,7 @@ def _threads_of_tensorflow():
     try:
         threading.set_intra_op_parallelism_threads(int(VARIABLES[THREADS]))
     except RuntimeError:
-        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-        return threading.get_intra_op_parallelism_threads() or cores
+        return threading.get_intra_op_parallelism_threads() or cores()
     return 0
 
 

@@ -1,9 +1,17 @@
-"""How much memory this machine has."""
+"""How much memory this machine has, and how many cores."""
 
 import math
 import os
 
-__all__ = ["machine_memory"]
+__all__ = ["cores", "machine_memory"]
+
+
+def cores():
+    """Returns the number of cores that this process may use."""
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # only Linux has it
+        return os.cpu_count() or 1
 
 
 def machine_memory():

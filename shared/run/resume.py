@@ -23,7 +23,7 @@ from shared.run.network import check_same, stored_variables
 from shared.run.stopping import best_row, shortened, stopping_epoch
 from shared.weights import slot_shapes
 
-__all__ = ["Progress", "read_progress"]
+__all__ = ["Progress", "arithmetic_here", "read_progress"]
 
 LENGTH = {"epochs", "steps", "patience"}  # the fields that may change when a run is resumed
 # The fields that may change when a run is resumed after it diverged. No other weight, slot or

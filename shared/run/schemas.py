@@ -17,6 +17,7 @@ __all__ = [
     "LOGS",
     "MEANS",
     "PENALTY",
+    "Arithmetic",
     "DataEntry",
     "Description",
     "HistoryRow",

@@ -17,6 +17,7 @@ from shared.config import recipe
 from shared.machine import arithmetic
 from shared.machine.arithmetic import check_arithmetic, describe_arithmetic, use_threads
 from shared.machine.checks import UsageError
+from shared.machine.memory import cores
 from shared.run.folder import read_config
 
 PRINT = "import os, shared.machine.arithmetic as a; print(os.environ['XLA_FLAGS'])"
@@ -116,8 +117,7 @@ def test_a_tensorflow_that_is_imported_first_is_set_before_its_first_tensor_and_
     counts = {int(python(f"{code}; print(n)").stdout) for code in (imported, before)}
     assert len(counts) == 1
     late = python(f"import tensorflow as tf; tf.zeros(1); {ours}; print(a.describe_arithmetic())")
-    cores = len(os.sched_getaffinity(0))
-    expected = {"threads": cores, "instructions": platform.machine()}
+    expected = {"threads": cores(), "instructions": platform.machine()}
     assert late.stdout.strip() == str(expected)
 
 
@@ -140,7 +140,7 @@ def test_a_run_records_its_settings_and_a_resume_under_others_says_so(
     assert values["arithmetic"] == [here]
     other = {"threads": 8, "instructions": "AVX2"}
     path = tmp_path / "run" / "config.json"
-    path.write_text(json.dumps({**values, "arithmetic": [other]}))
+    path.write_text(json.dumps({**values, "arithmetic": [other]}), encoding="utf-8")
     implementation.train(config, data, tmp_path / "run", resume=True, verbose=0)
     note = "5 steps" if data.n_train == 500 else "3 steps"
     assert (

@@ -99,13 +99,13 @@ def test_a_difference_has_a_known_reason_or_a_report(tmp_path, monkeypatch):
     path = folder / "config.json"
     changed = {**values, "versions": {**values["versions"], "keras": "3.12.0"}}
     changed["arithmetic"] = [{"threads": 4, "instructions": "AVX2"}]
-    path.write_text(json.dumps(changed))
+    path.write_text(json.dumps(changed), encoding="utf-8")
     seal(folder, FILES)
     versions, threads = reasons(PRETRAINED, folder)
     assert "keras" in versions and "3.12.0" in versions and "'threads': 4" in threads
     monkeypatch.setattr("train_again.has_instructions", lambda: False)
     assert reasons(PRETRAINED, folder)[-1] == "this processor has no AVX2 and FMA"
-    report = json.loads(write_report(folder, {"history": "A NUMBER DIFFERS"}).read_text())
+    report = json.loads(write_report(folder, {"history": "A NUMBER DIFFERS"}).read_text("utf-8"))
     assert report["results"] == {"history": "A NUMBER DIFFERS"}
     assert report["steps"] == report["expected_steps"] and len(report["steps"]) == 3
 

@@ -20,7 +20,7 @@ UNIX_CALL = re.compile(
     "fork|get(e?uid|gid)|kill|killpg|mkfifo|nice|posix_.*|pread|sched_.*|setsid|statvfs|sysconf|uname"
     "|wait.*|O_(DIRECTORY|NOFOLLOW|CLOEXEC|NONBLOCK)"
 )
-ASKED_FOR = {"sysconf": "memory.py", "sched_getaffinity": "workers_time.py"}
+ASKED_FOR = {"sysconf": "memory.py", "sched_getaffinity": "memory.py"}
 
 
 def git(*arguments, cwd=ROOT):
