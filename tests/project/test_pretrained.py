@@ -105,7 +105,9 @@ def test_a_difference_has_a_known_reason_or_a_report(tmp_path, monkeypatch):
     assert "keras" in versions and "3.12.0" in versions and "'threads': 4" in threads
     monkeypatch.setattr("train_again.has_instructions", lambda: False)
     assert reasons(PRETRAINED, folder)[-1] == "this processor has no AVX2 and FMA"
-    report = json.loads(write_report(folder, {"history": "A NUMBER DIFFERS"}).read_text("utf-8"))
+    report = json.loads(
+        write_report(folder, {"history": "A NUMBER DIFFERS"}).read_text(encoding="utf-8")
+    )
     assert report["results"] == {"history": "A NUMBER DIFFERS"}
     assert report["steps"] == report["expected_steps"] and len(report["steps"]) == 3
 

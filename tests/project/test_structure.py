@@ -102,6 +102,8 @@ def test_an_ordinary_training_imports_nothing_that_goes_beyond_one_machine(
 ):
     """In a process of its own, in which flags and a folder of data then import it."""
     run, flags = str(tmp_path / "run"), ["--epochs", "1", "--hidden-dims", "4"]
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "x_train-0.npy").touch()
     code = f"""
 import sys
 from shared.command.line import main
@@ -113,7 +115,7 @@ def imported(status, *arguments):
 train = ["train", "--data", {str(data_path)!r}, *{flags!r}, "--out", {run!r}]
 assert imported(0, *train) == []
 assert imported(0, "evaluate", {run!r}) == []
-assert "shared.beyond.shards" in imported(2, "train", "--data", {str(tmp_path)!r})
+assert "shared.beyond.shards" in imported(2, "train", "--data", {str(tmp_path / "parts")!r})
 assert "shared.beyond.distributed.cluster" in imported(2, *train, "--overwrite", "--worker", "0")
 """
     names = ("TF_CONFIG", "JAX_COORDINATOR_ADDRESS")
