@@ -105,7 +105,7 @@ class Machine:
             except subprocess.TimeoutExpired:
                 return {"error": "not finished in time (--minutes)"}
             if done.returncode == 0:
-                return json.loads((Path(folder) / "result.json").read_text())
+                return json.loads((Path(folder) / "result.json").read_text(encoding="utf-8"))
             lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
             error = lines[-1] if lines else "no message"
             if done.returncode < 0:

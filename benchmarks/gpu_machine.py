@@ -51,7 +51,7 @@ def _nvidia_smi():
 
 def _processor():
     try:
-        text = Path("/proc/cpuinfo").read_text()
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8")
     except OSError:
         text = ""
     names = re.findall(r"^model name\s*: (.*)$", text, re.MULTILINE)

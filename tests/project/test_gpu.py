@@ -89,7 +89,7 @@ def test_without_a_gpu_the_command_says_so_and_measures(tmp_path):
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    results = json.loads((tmp_path / "new" / "gpu.json").read_text())
+    results = json.loads((tmp_path / "new" / "gpu.json").read_text(encoding="utf-8"))
     assert done.stdout.splitlines() == results["tables"]
     assert results["tables"][0] == f"# {gpu_tables.NO_GPU}"
     for setting in ("jit_compile=True", "jit_compile=False"):
