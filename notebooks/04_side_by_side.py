@@ -12,7 +12,7 @@
 # - What makes the bits equal, and what changes them: a compiler, a seed, a mean in place of a sum.
 # - How fast the two are.
 #
-# The notebook takes about two minutes on two cores. Its results hold for one machine, on its CPU, with both
+# The notebook takes about two minutes on two cores. Its results hold on a CPU (Linux, x86-64), with both
 # implementations compiled by XLA; [docs/proof.md](../docs/proof.md#what-is-proved-and-its-limits) says what is not proved.
 
 # %%
@@ -402,7 +402,7 @@ for stage in ("before", "after"):
 #
 # After optimization this needs one setting. By default XLA moves constants out of our loop, where it cannot simplify
 # what they are multiplied with; the step of `fit` has no loop. A search over random configs found a few in which this
-# changed bits, so `shared/machine/backend.py` disables this optimization pass (`while-loop-invariant-code-motion`).
+# changed bits, so `shared/machine/arithmetic.py` disables this optimization pass (`while-loop-invariant-code-motion`).
 #
 # What does a difference look like? Here we add the bias with `+` in `tf_vae`, where `Dense` uses `bias_add`. The lines
 # are the instructions that only one of the two programs has, `-` for Keras and `+` for TensorFlow. The *sum* in the
@@ -612,11 +612,12 @@ for step in watched:
 # - **A sum of the pixels, written out**: the same formula in other operations, and the compiler computes other sums.
 #   784 times the mean *changes nothing more*; the two lines are equal, because the compiler converts one into the other.
 #
-# The last three start with a difference in the last digit, which stays below $10^{-6}$ for 100 steps. At step 200 it is
-# ten thousand times as large, and the last table shows where: in more than half of the hidden units. This is a
-# **butterfly effect**, and not the growth of rounding errors. A relu that is slightly above 0 in one run and slightly
-# below 0 in the other has a gradient in one run and none in the other. At a pixel that few images use, that is the
-# whole gradient of a weight, and RMSprop, which divides a gradient by its own size, turns it into a whole step.
+# The last three start with a difference in the last digit, which is about $10^{-6}$ at most after 100 steps. Then it
+# becomes thousands of times as large: by step 200 with Keras 3's form of RMSprop, by step 300 with the sums. The last
+# table shows where it is in the first of them: in more than half of the hidden units. This is a **butterfly effect**,
+# and not the growth of rounding errors. A relu that is slightly above 0 in one run and slightly below 0 in the other
+# has a gradient in one run and none in the other. At a pixel that few images use, that is the whole gradient of a
+# weight, and RMSprop, which divides a gradient by its own size, turns it into a whole step.
 # ([docs/scaling.md](../docs/scaling.md#several-workers) has another case, and names such a pixel and its hidden unit.)
 #
 # So "nearly equal" does not last for a few hundred steps, and this is why the ladder compares bits. With a tolerance of

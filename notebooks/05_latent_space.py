@@ -13,7 +13,7 @@
 # - **Posterior collapse**, caused on purpose by a mean in place of a sum or by a large `beta`; the effect
 #   of a small `beta`; and when a KL warm-up helps.
 #
-# All models are trained here, on 4,000 digits, in about a minute and a half on two cores. Always look at
+# All models are trained here, on 4,000 digits, in about two minutes on two cores. Always look at
 # the numbers and the images together: this notebook has several examples in which a bad model gets a good
 # value of a badly chosen number.
 
@@ -552,11 +552,11 @@ show(lessons.kl_bars(panels, "post-tf with Keras' ε, seed 1: KL of each latent 
 # Without a warm-up, one of twenty latents is used. With it, the KL of the first epoch is more than twice as high (28 nats
 # instead of 12), because its weight is near 0 then: the peak of the KL in the first steps (notebook 3, section 5) costs
 # almost nothing, so its gradient does not drive the hidden units below 0. While the weight rises, the KL stays near 26,
-# and it ends near 20. (Fourteen latents are active, but fewer have a visible bar: a variance of 0.01 is a low threshold.
-# Look at both.)
+# and it ends near 20. (Eighteen latents are active, but the bars of four of them can hardly be seen: a variance
+# of 0.01 is a low threshold. Look at both.)
 #
 # Two limits of this experiment. It is one seed. And the cause of this bad start is known: with the recipe's own
-# ε, seed 1 needs no warm-up.
+# ε, seed 1 trains without a warm-up.
 
 # %% [markdown]
 # ## Exercises

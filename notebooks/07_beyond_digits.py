@@ -12,7 +12,7 @@
 # - How to decide by a validation set, in all of this.
 #
 # The data are the digits again, because they are at hand; nothing here depends on it. You should have read the
-# notebooks 2 or 3, and 5. The notebook takes two to three minutes on two cores.
+# notebooks 2 or 3, and 5. The notebook takes one to two minutes on two cores.
 
 # %%
 # Set-up. On your own machine: nothing to do, after `make setup`. On Colab and Kaggle, the code is downloaded.
