@@ -104,6 +104,7 @@ def reproduce(job):
     if job.network is not None and job.animate:
         raise UsageError("--animate draws the dense network; leave it out, or leave out --network")
     network_of(job.network)
+    _configs(job)
     _check_folder(job)
     check_backend("tf_vae")
     given = Given(job, load_data(job.data, image_size=job.image_size))

@@ -90,12 +90,12 @@ def row(title, job, prefix=()):
     """Returns {recipe: hash} of a process of its own, or {} and a line that says why not."""
     flags = ["--child", job.child, "--threads", str(job.threads)]
     print(f"{title} …", file=sys.stderr, flush=True)
-    with tempfile.TemporaryFile("w+") as messages:
+    with tempfile.TemporaryFile("w+", encoding="utf-8") as messages:
         done = subprocess.run(
             [*prefix, sys.executable, __file__, *flags],
             stdout=subprocess.PIPE,
             stderr=messages,
-            text=True,
+            encoding="utf-8",
             env={k: v for k, v in os.environ.items() if k != "TF_NUM_INTRAOP_THREADS"},
         )
         if done.returncode:

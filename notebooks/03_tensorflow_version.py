@@ -554,8 +554,8 @@ print(f"a shuffle {chance('shuffle'):.2f}")
 #   that often. The first sixteen runs as published had none, which looked like a difference until more seeds were run.
 #   What a shuffle does change is small and in the other direction: the median falls by four nats, because every image
 #   is used before one is used again.
-# - **The recipe itself stalls for a few seeds**, 3 of 40 in the original and 7 of 40 in ours (see the
-#   [results](../docs/results.md#1000-steps-and-one-default)); chance alone makes a difference as large as this in a third
+# - **The recipe itself stalls for a few seeds**, 3 of 40 in the original and 6 of 40 in ours (see the
+#   [results](../docs/results.md#1000-steps-and-one-default)); chance alone makes a difference as large as this in half
 #   of all cases.
 #
 # The general lesson: before you explain a difference between two groups of runs, ask how often chance makes one
