@@ -51,29 +51,35 @@ def run_tasks(tasks, processes, advance, say):
     ) as pool:
         try:
             futures = [pool.submit(_call, *task) for task in tasks]
-            waiting = set(futures)
-            while waiting:
-                _report(reports, advance, say)
-                done, waiting = concurrent.futures.wait(waiting, timeout=0)
-                for future in done:
-                    future.result()  # raises the task's exception
-            _report(reports, advance, say, seconds=0)
+            ended = 0
+            while ended < len(tasks):
+                ended += _report(reports, advance, say)
+                for future in futures:
+                    if future.done():
+                        future.result()  # raises the task's exception
         except BaseException:
             stop.set()
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)  # waits for the tasks that have begun
             raise
-    return [future.result() for future in futures]
+        return [future.result() for future in futures]
 
 
-def _report(reports, advance, say, seconds=0.2):
-    """Passes on what the processes have reported; waits for the first report at most `seconds`."""
+def _report(reports, advance, say):
+    """Passes on what the processes have reported, and returns how many tasks have ended.
+
+    It waits a moment for the first report.
+    """
+    ended, seconds = 0, 0.2
     try:
         while True:
-            kind, arguments = reports.get(timeout=seconds) if seconds else reports.get_nowait()
-            {"advance": advance, "say": say}[kind](*arguments)
-            seconds = 0
+            kind, arguments = reports.get(timeout=seconds)
+            if kind == "end":
+                ended += 1
+            else:
+                {"advance": advance, "say": say}[kind](*arguments)
+            seconds = 0.001
     except queue.Empty:
-        pass
+        return ended
 
 
 def _begin(reports, stop, parent, threads):
@@ -92,4 +98,8 @@ def _call(function, arguments):
         if _channel["stop"].is_set():
             raise KeyboardInterrupt
 
-    return function(*arguments, advance, lambda line: _channel["reports"].put(("say", (line,))))
+    try:
+        return function(*arguments, advance, lambda line: _channel["reports"].put(("say", (line,))))
+    finally:
+        # A result may arrive before the reports, which are read until this one.
+        _channel["reports"].put(("end", ()))
