@@ -120,8 +120,18 @@ def _flags():
     """Returns the flags of XLA that this module sets, {name: value}."""
     if platform.machine() not in ("x86_64", "AMD64"):
         return {}
-    version = tuple(map(int, metadata.version("tensorflow").split(".")[:2]))
+    version = _version_of_tensorflow()
     return {n: v for n, v in FLAGS.items() if n != MATH or version >= KNOWS_MATH}
+
+
+def _version_of_tensorflow():
+    """Returns (major, minor), or (0, 0) if it is not installed, which others report."""
+    names = ["tensorflow"]
+    try:
+        metadata.version(*names)
+    except metadata.PackageNotFoundError:  # the package may have another name, as tensorflow-cpu
+        names = metadata.packages_distributions().get("tensorflow", [])
+    return tuple(map(int, metadata.version(names[0]).split(".")[:2])) if names else (0, 0)
 
 
 def _threads_of_tensorflow():

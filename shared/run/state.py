@@ -199,8 +199,8 @@ class Run:
         description = {
             "data": self.data.describe(),
             "trained_by": self.trained_by,
-            "versions": versions(),
             **({"arithmetic": settings} if (settings := self.progress.arithmetic) else {}),
+            "versions": versions(),
             **({"changes": changes} if (changes := self.progress.changes) else {}),
             **({"network": self._kept[0]} if self._kept else {}),
             **({"stopped_after": stopped} if (stopped := self.stopped) else {}),
