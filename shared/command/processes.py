@@ -41,7 +41,7 @@ def run_tasks(tasks, processes, advance, say):
     Raises:
         Exception: of the first task that fails; the other tasks are ended after their epoch.
     """
-    if min(processes, len(tasks)) == 1:
+    if min(processes, len(tasks)) <= 1:
         return [function(*arguments, advance, say) for function, arguments in tasks]
     context = multiprocessing.get_context("spawn")  # TensorFlow does not survive a fork
     reports, stop = context.Queue(), context.Event()

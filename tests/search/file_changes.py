@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.run.files import npz_bytes
+from shared.run.files import with_step
 
 __all__ = ["changed"]
 
@@ -131,7 +131,9 @@ def _array(content, rng):
         step = file.comment.removeprefix(b"step ")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        return npz_bytes(arrays, int(step) if step else None)
+        buffer = io.BytesIO()
+        np.savez(buffer, **arrays)  # also objects, which the project never writes
+    return with_step(buffer.getvalue(), int(step)) if step else buffer.getvalue()
 
 
 def _zip(content, rng):
