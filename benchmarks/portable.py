@@ -38,7 +38,7 @@ RECIPES = ("post-keras", "post-tf", "nats")
 STEPS = 3
 THREADS = (1, 2, 3, 4, 8)
 # Of other makers, with other instructions and other caches than the processor at hand.
-EMULATED = ("Haswell", "EPYC-Rome", "Skylake-Client")
+EMULATED = ("Haswell", "Icelake-Server", "EPYC-Rome")
 
 
 @dataclass
