@@ -41,11 +41,11 @@ reproduce: setup        # the main job; it continues an interrupted job
 pretrained: setup       # trains the pretrained run again, and says whether every bit agrees; needs MNIST
 	$(BIN)/python benchmarks/train_again.py
 
+EMULATED ?= --emulated
 # Compares the bits of 3 steps between numbers of threads and processors; emulated ones need qemu-user.
 portable: setup         # make portable EMULATED= leaves them out
 	$(BIN)/python benchmarks/portable.py $(EMULATED)
 
-EMULATED ?= --emulated
 lint: .venv/.ready-test
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
