@@ -10,11 +10,11 @@ import os
 import platform
 import re
 import sys
-from importlib import metadata
 from pathlib import Path
 
 from shared.machine.checks import UsageError
 from shared.machine.memory import cores
+from shared.machine.packages import installed_version
 
 __all__ = ["check_arithmetic", "describe_arithmetic", "has_instructions", "use_threads"]
 
@@ -120,18 +120,10 @@ def _flags():
     """Returns the flags of XLA that this module sets, {name: value}."""
     if platform.machine() not in ("x86_64", "AMD64"):
         return {}
-    version = _version_of_tensorflow()
+    # Without TensorFlow there is no flag to know; its absence is reported elsewhere.
+    found = installed_version("tensorflow") or "0.0"
+    version = tuple(map(int, found.split(".")[:2]))
     return {n: v for n, v in FLAGS.items() if n != MATH or version >= KNOWS_MATH}
-
-
-def _version_of_tensorflow():
-    """Returns (major, minor), or (0, 0) if it is not installed, which others report."""
-    names = ["tensorflow"]
-    try:
-        metadata.version(*names)
-    except metadata.PackageNotFoundError:  # the package may have another name, as tensorflow-cpu
-        names = metadata.packages_distributions().get("tensorflow", [])
-    return tuple(map(int, metadata.version(names[0]).split(".")[:2])) if names else (0, 0)
 
 
 def _threads_of_tensorflow():

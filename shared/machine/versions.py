@@ -8,6 +8,7 @@ from importlib.util import find_spec
 
 from shared.machine.backend import backend
 from shared.machine.checks import UsageError
+from shared.machine.packages import installed_version
 from shared.machine.process import say
 
 __all__ = ["check_versions", "require_packages", "versions"]
@@ -54,13 +55,5 @@ def check_versions():
 def versions():
     """Returns the versions of Python and the packages, and the machine type, as a dict of texts."""
     names = dict.fromkeys(("tensorflow", "keras", "numpy", backend()))
-    packages = {name: _version(name) for name in names}
+    packages = {name: installed_version(name) or "unknown" for name in names}
     return {"python": platform.python_version(), "machine": platform.machine(), **packages}
-
-
-def _version(name):
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:  # the package may have another name, as tensorflow-cpu
-        distributions = metadata.packages_distributions().get(name, [])
-        return metadata.version(distributions[0]) if distributions else "unknown"
