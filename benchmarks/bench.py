@@ -55,6 +55,9 @@ class Bench:
     """Number of rounds; in each round, every contestant is timed once."""
     epochs: int = 5
     """Epochs per contestant and round; the first includes the compilation and is not counted."""
+    threads: list[int] = field(default_factory=lambda: [1, 2])
+    """Numbers of threads that compute an operation, for the part "epochs". Both implementations
+    have one unless they are given --threads; the other parts and the plot are of the first."""
     out: Path = Path("runs/bench")
     """Folder of bench.json and bench.png."""
 
@@ -72,16 +75,26 @@ def contestants():
 
 
 def measure_epochs(bench, say):
-    """Returns {recipe: {contestant: seconds of each counted epoch}}."""
+    """Returns {recipe: {contestant: {threads, as a string: seconds of each counted epoch}}}."""
     timed = {"post-keras": contestants(), "post-tf": OURS}
-    found = {recipe_name: {name: [] for name in names} for recipe_name, names in timed.items()}
+    found = {
+        recipe_name: {name: {str(threads): [] for threads in bench.threads} for name in names}
+        for recipe_name, names in timed.items()
+    }
+    turns = [
+        (recipe_name, name, threads)
+        for recipe_name, names in timed.items()
+        for threads in bench.threads
+        for name in names
+    ]
     for number in range(1, bench.rounds + 1):
-        for recipe_name, seconds in found.items():
-            for name in seconds:
-                each = in_new_process(seconds_of, name, recipe_name, bench.data, bench.epochs)
-                seconds[name] += each["epochs"][1:]
-                shown = " ".join(f"{value:.2f}" for value in each["epochs"])
-                say(f"round {number}, {recipe_name}, {name}: {shown} s")
+        for turn in turns:
+            recipe_name, name, threads = turn
+            arguments = name, recipe_name, bench.data, bench.epochs, threads
+            seconds = in_new_process(seconds_of, *arguments)["epochs"]
+            found[recipe_name][name][str(threads)] += seconds[1:]
+            shown = " ".join(f"{value:.2f}" for value in seconds)
+            say(f"round {number}, {recipe_name}, {name}, {threads} threads: {shown} s")
     return found
 
 
@@ -126,15 +139,18 @@ def measure_growth(bench, say):
 
 def tables(results):
     """Yields a table of each part."""
-    for recipe_name, found in results.get("epochs", {}).items():
-        floor = min(found[FLOOR]) if FLOOR in found else None
-        rows = []
-        for name, seconds in found.items():
-            low, middle = min(seconds), statistics.median(seconds)
-            ratio = "" if floor is None else f"{low / floor:.2f}"
-            rows.append([name, f"{low:.2f}", ratio, f"{middle:.2f}"])
-        header = ["contestant", "minimum", "times the products", "median"]
-        yield text_table(f"{recipe_name}: seconds per epoch", header, rows, left=1)
+    for recipe_name, all_found in results.get("epochs", {}).items():
+        for threads in next(iter(all_found.values())):
+            found = {name: seconds[threads] for name, seconds in all_found.items()}
+            floor = min(found[FLOOR]) if FLOOR in found else None
+            rows = []
+            for name, seconds in found.items():
+                low, middle = min(seconds), statistics.median(seconds)
+                ratio = "" if floor is None else f"{low / floor:.2f}"
+                rows.append([name, f"{low:.2f}", ratio, f"{middle:.2f}"])
+            header = ["contestant", "minimum", "times the products", "median"]
+            title = f"{recipe_name}, threads: {threads}; seconds per epoch"
+            yield text_table(title, header, rows, left=1)
     if found := results.get("start"):
         rows = [
             [name, f"{each['import']:.1f}", f"{each['first_step']:.1f}", f"{each['peak']:,.0f}"]
@@ -162,7 +178,10 @@ def draw(results, path, text):
     figure, [row] = canvas.new_panels((4.2 * len(panels), 3.6), text, 1, len(panels))
     for axes, panel in zip(row, panels, strict=True):
         if panel == "epochs":
-            found = results["epochs"]["post-keras"]
+            found = {
+                name: next(iter(seconds.values()))
+                for name, seconds in results["epochs"]["post-keras"].items()
+            }
             names = sorted(found, key=lambda name: -min(found[name]))
             axes.barh(names, [statistics.median(found[name]) for name in names], color="#cccccc")
             axes.barh(names, [min(found[name]) for name in names], color=canvas.TRAIN)
@@ -182,12 +201,15 @@ def main():
     for name, least in (("rounds", 1), ("epochs", 2)):
         if getattr(bench, name) < least:
             raise UsageError(f"--{name} is {getattr(bench, name)}; expected an integer >= {least}")
+    if not bench.threads or min(bench.threads) < 1:
+        raise UsageError("--threads expects integers >= 1")
     data, config = load_data(bench.data), recipe("post-keras")
     results = {
         "data": data.name,
         "n_train": data.n_train,
         "batch_size": config.batch_size,
         "rounds": bench.rounds,
+        "threads": bench.threads,
         "machine": platform.processor() or platform.machine(),
         "versions": versions(),
     }

@@ -6,6 +6,7 @@ import functools
 import importlib
 import math
 import multiprocessing
+import os
 import sys
 import time
 from typing import NamedTuple
@@ -15,6 +16,7 @@ import numpy as np
 from shared.command.implementation import import_implementation, quiet
 from shared.config import recipe
 from shared.data import load_data
+from shared.machine.arithmetic import use_threads
 
 __all__ = [
     "CONTESTANTS",
@@ -56,7 +58,20 @@ def in_new_process(task, *arguments):
         return process.submit(task, *arguments).result()
 
 
-def seconds_of(name, recipe_name, data_name, count):
+def _set_threads(package, threads):
+    """Sets the number of threads of a framework that is not imported yet.
+
+    TensorFlow, with whatever program, has the instruction set of the project; PyTorch and JAX
+    choose their own.
+    """
+    if package == "tensorflow":
+        use_threads(threads)
+    else:
+        os.environ.pop("XLA_FLAGS", None)  # the project's flags, which JAX would read, too
+        os.environ["NPROC"] = os.environ["OMP_NUM_THREADS"] = str(threads)  # of JAX, of PyTorch
+
+
+def seconds_of(name, recipe_name, data_name, count, threads=1):
     """Trains a contestant.
 
     Args:
@@ -64,12 +79,14 @@ def seconds_of(name, recipe_name, data_name, count):
         recipe_name: "post-keras" or "post-tf".
         data_name: as for `load_data`.
         count: number of epochs, or 0 for a single step.
+        threads: number of threads that compute an operation.
     Returns:
         {"epochs": seconds of each epoch, "import" and "first_step": seconds from the start of the
         process until the framework is imported and, for a single step, until it is done, without
         the reading of the data, "peak": MiB of memory}
     """
     contestant, before = CONTESTANTS[name], time.perf_counter()
+    _set_threads(contestant.package, threads)
     data = load_data(data_name)
     if not count:  # so that no time is spent on the other images, or on the test set
         few = {

@@ -6,6 +6,7 @@ more cores make a job with several trainings faster by computing these side by s
 
 import concurrent.futures
 import multiprocessing
+import multiprocessing.connection
 import os
 import queue
 import signal
@@ -13,7 +14,6 @@ import threading
 
 from shared.machine.arithmetic import THREADS, VARIABLES, use_threads
 from shared.machine.memory import cores, machine_memory
-from shared.machine.process import end_with_parent
 
 __all__ = ["default_processes", "run_tasks"]
 
@@ -47,7 +47,7 @@ def run_tasks(tasks, processes, advance, say):
     reports, stop = context.Queue(), context.Event()
     threads = int(VARIABLES[THREADS])
     with concurrent.futures.ProcessPoolExecutor(
-        min(processes, len(tasks)), context, _begin, (reports, stop, os.getpid(), threads)
+        min(processes, len(tasks)), context, _begin, (reports, stop, threads)
     ) as pool:
         try:
             futures = [pool.submit(_call, *task) for task in tasks]
@@ -82,12 +82,18 @@ def _report(reports, advance, say):
         return ended
 
 
-def _begin(reports, stop, parent, threads):
+def _begin(reports, stop, threads):
     """Sets up a process of the pool."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C, too, and sets `stop`
-    threading.Thread(target=end_with_parent, args=[parent], daemon=True).start()
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     use_threads(threads)
     _channel.update(reports=reports, stop=stop)
+
+
+def _end_with_parent():
+    """Ends this process at once when its parent has ended, even by SIGKILL."""
+    multiprocessing.connection.wait([multiprocessing.parent_process().sentinel])
+    os._exit(1)
 
 
 def _call(function, arguments):

@@ -1,14 +1,19 @@
 """Tasks in several processes: their results, their reports, and how they end together."""
 
 import os
+import signal
+import subprocess
+import sys
 import time
 
+import filelock
 import pytest
 
 from shared.command.processes import default_processes, run_tasks
 from shared.machine.backend import check_backend
 from shared.machine.checks import UsageError
 from shared.machine.memory import cores
+from shared.run.folder import locked
 
 
 def double(number, advance, say):
@@ -34,6 +39,13 @@ def train_on(folder, advance, say):
     except KeyboardInterrupt:
         (folder / "ended").touch()
         raise
+
+
+def hold(folder, advance, say):
+    """Holds the lock of a folder as long as its process exists."""
+    with locked(folder):
+        (folder / "began").touch()
+        time.sleep(600)
 
 
 @pytest.mark.parametrize("processes", [1, 2])
@@ -66,6 +78,26 @@ def test_ctrl_c_ends_the_tasks(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_tasks(tasks, 2, interrupt, lambda line: None)
     assert (tmp_path / "ended").exists()
+
+
+def test_tasks_end_with_a_killed_parent_and_leave_their_locks(tmp_path):
+    command = (
+        "from test_processes import *; from pathlib import Path\n"
+        "tasks = [(hold, (Path(path),)) for path in sys.argv[1:]]\n"
+        "run_tasks(tasks, 2, print, print)"
+    )
+    folders = [tmp_path / "a", tmp_path / "b"]
+    here = {**os.environ, "PYTHONPATH": os.pathsep.join([os.path.dirname(__file__), *sys.path])}
+    parent = subprocess.Popen([sys.executable, "-c", command, *map(str, folders)], env=here)
+    try:
+        while not all((folder / "began").exists() for folder in folders):
+            assert parent.poll() is None
+            time.sleep(0.05)
+    finally:
+        parent.send_signal(signal.SIGKILL)
+        parent.wait()
+    for folder in folders:
+        filelock.FileLock(folder / ".lock", timeout=30).acquire()
 
 
 def test_there_are_as_many_processes_as_cores_and_at_least_one():

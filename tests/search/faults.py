@@ -12,7 +12,8 @@ A chain of processes trains one run, and all but the last end early, by one of f
 
 After each fault, every checkpoint must be one of an undisturbed run, byte by byte, and the history
 the beginning of its history. At the end of a chain every result must be that of the undisturbed
-run. Both implementations take part in turn, so each continues what the other has begun.
+run. Both implementations take part in turn, so each continues what the other has begun; the main
+job is continued in turn by one process and by several.
 
 A process is a fork of one that has imported TensorFlow and has not used it.
 """
@@ -181,15 +182,17 @@ def chains(home, data, seed):
 
         return train
 
-    def job(folder, resume):
-        return reproduce.main([*JOB, "--data", str(data), "--out", str(folder), "--resume"])
+    def job(processes):
+        flags = [*JOB, "--data", str(data), "--resume", "--processes", str(processes)]
+        return lambda folder, resume: reproduce.main([*flags, "--out", str(folder)])
 
     for name, arguments in CASES.items():
         commands = [training(package, arguments) for package in PACKAGES]
         for kind in ("write", "full", "moment", "limit"):
             yield Chain(name, kind, home, data, commands, seed)
-    for kind in ("write", "moment"):
-        yield Chain("reproduce.py", kind, home, data, [job], seed)
+    # Writes are watched in this process alone; one job is the undisturbed one of both chains.
+    yield Chain("reproduce.py", "write", home, data, [job(1)], seed)
+    yield Chain("reproduce.py", "moment", home, data, [job(1), job(2)], seed)
 
 
 def main():
