@@ -3,7 +3,6 @@
 import platform
 import re
 import sys
-from importlib import metadata
 from importlib.util import find_spec
 
 from shared.machine.backend import backend
@@ -39,13 +38,9 @@ def check_versions():
         UsageError: one of them is older.
     """
     for name, lowest in LOWEST.items():
-        try:
-            found = metadata.version(name)
-        except metadata.PackageNotFoundError:  # it is missing, or has another name
-            continue
-        if (numbers := re.match(r"(\d+)\.(\d+)", found)) and tuple(
-            map(int, numbers.groups())
-        ) < lowest:
+        found = installed_version(name) or ""  # a missing package is reported elsewhere
+        numbers = re.match(r"(\d+)\.(\d+)", found)
+        if numbers and tuple(map(int, numbers.groups())) < lowest:
             wanted = ".".join(map(str, lowest))
             raise UsageError(
                 f"{name} is {found}; expected {wanted} or later: pip install '{name}>={wanted}'"
