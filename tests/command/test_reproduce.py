@@ -11,6 +11,7 @@ import pytest
 
 import reproduce
 from shared.config import recipe
+from shared.machine.backend import IMPLEMENTATIONS
 from shared.measure.spread import read_seeds
 from shared.run.files import npz_bytes, write_npz
 from shared.run.folder import read_config, read_run_weights, write_product
@@ -27,7 +28,7 @@ def results(data_path, tmp_path_factory):
 
 
 def test_the_job_writes_all_documented_files(results):
-    for implementation, package in reproduce.IMPLEMENTATIONS.items():
+    for implementation, package in IMPLEMENTATIONS.items():
         for name in ("post-keras", "post-tf"):
             folder = results / implementation / name
             assert read_config(folder)["trained_by"] == [package]

@@ -131,13 +131,14 @@ def results_table(out, configs, data):
         configs: {recipe: shared.config.Config}.
         data: shared.data.Data.
     Returns:
-        rich.table.Table
+        shared.show.terminal.Table
     """
     title = (
         f"nats per image, x: {_pixels(configs, data)}; train is a running mean over the epoch;"
-        f" data {data.name}"
+        f" data: {data.name}"
     )
-    return text_table(title, *_rows(out, configs, data), left=2)
+    facts = "recipe", "epoch", "step"
+    return text_table(title, *_rows(out, configs, data), left=3, facts=facts)
 
 
 def write_page(out, configs, data, parity, implementation, seeds=None, frames=None):
