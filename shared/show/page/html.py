@@ -1,47 +1,49 @@
 """Composes results/index.html, a self-contained page with everything that `reproduce.py` produces.
 
-The template is page.html in this folder, with page_blocks.html and page.css.
+The template is page.html in this folder, with page_blocks.html and page.css. Its texts, in English
+and Chinese, are in texts/ (see texts.py); text.js switches the language.
 """
 
 import base64
 import io
 from pathlib import Path
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
+
+from shared.show.page.texts import Text, english, filled, read_texts
 
 __all__ = ["page"]
 
 HERE = Path(__file__).parent
+# Address of the repository, e.g. https://github.com/NAME/REPOSITORY. While it is empty, the page
+# has no links to the notebooks and the code.
+REPOSITORY = ""
 
 
-def page(title, lines, good, sections):
+def page(title, lines, good, sections, about=None):
     """Returns the HTML of a page that needs no other file and no network.
 
+    A text below is a str, or a `texts.Text` in both languages.
+
     Args:
-        title: title of the page.
-        lines: the lines of the proof, shown first.
+        title: text, the title of the page.
+        lines: the lines of the proof, as str; the page begins with their result.
         good: whether every bit agrees; otherwise the lines are red.
-        sections: [(heading, [block, …]), …], where a block is one of
-            ("text", str), ("figures", [(path of a PNG, alternative text), …]),
-            ("table", (header, rows)), ("code", str), and at most once on a page
-            ("explorer", (dict of explorer_data, str, whether the bits agree)).
+        sections: [(heading, [block, …]), …] of which the first is open and the others are folded;
+            the heading is a text, and a block is one of
+            ("text", text), ("figures", [(path of a PNG, alternative text), …]),
+            ("table", (header, rows)), ("code", str), and at most once, in the first section,
+            ("explorer", (dict of explorer_data, [text, …] about it, whether the bits agree)).
+        about: text beside the result of the proof, or None.
     Returns:
         HTML in which every text is escaped.
     Raises:
         jinja2.UndefinedError: a block is of another kind.
     """
-    environment = Environment(
-        loader=FileSystemLoader(HERE),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    environment.globals["source"] = _source
-    environment.filters |= {"base64": _base64, "numeric_columns": _numeric_columns}
+    texts = read_texts()
+    environment = _environment(texts)
     explorers = [
         content[0] for _, blocks in sections for kind, content in blocks if kind == "explorer"
     ]
@@ -50,8 +52,31 @@ def page(title, lines, good, sections):
         lines=lines,
         good=good,
         sections=sections,
+        about=about,
+        texts=texts,
+        repository=REPOSITORY,
         explorer_data=explorers[0] if explorers else None,
     )
+
+
+def _environment(texts):
+    """Returns the environment of the templates, which hold the English texts."""
+    sources = {path.name: path.read_text(encoding="utf-8") for path in HERE.glob("*.html")}
+    environment = Environment(
+        loader=DictLoader({name: filled(source, texts) for name, source in sources.items()}),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.globals |= {"source": _source, "said": Text}
+    environment.filters |= {
+        "base64": _base64,
+        "english": lambda said: english(texts, said),
+        "numeric_columns": _numeric_columns,
+    }
+    return environment
 
 
 def _source(name):
