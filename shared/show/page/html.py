@@ -12,6 +12,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image
 
+from shared.show.page.difference import difference
 from shared.show.page.texts import Text, english, filled, read_texts
 
 __all__ = ["page"]
@@ -22,7 +23,7 @@ HERE = Path(__file__).parent
 REPOSITORY = ""
 
 
-def page(title, lines, good, sections, about=None):
+def page(title, lines, good, sections, about=None, trainer=None):
     """Returns the HTML of a page that needs no other file and no network.
 
     A text below is a str, or a `texts.Text` in both languages.
@@ -37,6 +38,7 @@ def page(title, lines, good, sections, about=None):
             ("table", (header, rows)), ("code", str), and at most once, in the first section,
             ("explorer", (dict of explorer_data, [text, …] about it, whether the bits agree)).
         about: text beside the result of the proof, or None.
+        trainer: dict of trainer_data for the section that trains, below the explorer; or None.
     Returns:
         HTML in which every text is escaped.
     Raises:
@@ -56,6 +58,8 @@ def page(title, lines, good, sections, about=None):
         texts=texts,
         repository=REPOSITORY,
         explorer_data=explorers[0] if explorers else None,
+        trainer_data=trainer,
+        difference=difference() if explorers else None,
     )
 
 

@@ -14,6 +14,7 @@ from shared.show.figures import plots
 from shared.show.figures.of_run import save_figure
 from shared.show.page.explorer import explorable, explorer_data
 from shared.show.page.html import page
+from shared.show.page.trainer import trainer_data
 from shared.show.terminal import text_table
 
 __all__ = ["draw_seeds", "results_table", "write_page"]
@@ -179,7 +180,9 @@ def write_page(out, configs, data, parity, implementation, seeds=None, frames=No
     config = read_config(out / "keras" / "post-keras")
     sections.append(("Config, data and versions", [("code", json.dumps(config, indent=2))]))
     title = f"One VAE, two implementations: {data.name}, seed {parity['seed']}"
-    text = page(title, parity["lines"], parity["bit_identical"], sections)
+    explored = any(kind == "explorer" for kind, _ in sections[0][1]) and data.y_train is not None
+    trainer = trainer_data(data, configs["post-keras"]) if explored else None
+    text = page(title, parity["lines"], parity["bit_identical"], sections, trainer=trainer)
     write_atomically(out / "index.html", text.encode())
 
 
