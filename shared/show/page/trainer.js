@@ -64,6 +64,7 @@ function startTrainer(data) {
     if (message.zMean) {
       state.picture = message;
       run().spread = message.spread;
+      if (message.paused) say("paused");
       show();
     }
   }
@@ -103,7 +104,6 @@ function startTrainer(data) {
     if (run()?.step === 0) state.runs.pop(); // nothing was trained
     state.runs.push({ number, settings: chosen, step: 0, results: [], curves, spread: 0 });
     state.broken = false;
-    post("pause");
     post("start", { run: number, settings: chosen });
     if (state.playing) post("play");
     controls();
@@ -115,7 +115,7 @@ function startTrainer(data) {
     state.playing = playing;
     post(playing ? "play" : "pause");
     controls();
-    say(playing ? "training" : "paused");
+    if (playing) say("training");
   }
 
   function step() {
