@@ -119,7 +119,9 @@ def _found(change, steps):
     }
     if change["first_weight"] is not None:
         return Text("difference-found", values)
-    return Text("difference-same" if change["first_loss"] is None else "difference-loss", values)
+    return Text(
+        "difference-same" if change["first_loss"] is None else "difference-loss-only", values
+    )
 
 
 def code_of(file, function, heading=None):
