@@ -58,7 +58,7 @@ def test_the_worker_computes_what_the_mathematics_of_the_page_does(section):
     ours = section.evaluate(
         """async (steps) => {
           const packed = JSON.parse(document.getElementById("trainer-data").textContent);
-          const pixels = await inflate(packed.pixels), inputDim = pixels.length / packed.count;
+          const pixels = await inflated(packed.pixels), inputDim = pixels.length / packed.count;
           const data = { x: Float32Array.from(pixels, (value) => value / 255), inputDim };
           const all = trainerMath.begin(data, training.state.runs.at(-1).settings), losses = [];
           for (let n = 0; n < steps; n++) losses.push(trainerMath.trainStep(all).loss);

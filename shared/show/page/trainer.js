@@ -11,11 +11,6 @@ const NEAR = 1.5; // root mean square of the coordinates of all dots, which is 1
 const ROWS = 6; // runs in the table
 const CALM = 1000; // ms between two pictures where a reader has asked for reduced motion
 
-async function inflate(base64) {
-  const stream = new Blob([bytes(base64)]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
-
 const rootMeanSquare = (values) =>
   Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
 
@@ -46,7 +41,7 @@ function startTrainer(data) {
   // Begins when the section comes near the window, so that it costs nothing before.
   async function load() {
     try {
-      const pixels = await inflate(data.pixels);
+      const pixels = await inflated(data.pixels);
       state.worker = makeWorker();
       post("load", { pixels, inputDim: pixels.length / data.count, at: data.ticks });
     } catch {
