@@ -47,8 +47,8 @@ class Reproduce:
     network: str | None = None
     """Your own networks, as for train; with it, only post-keras is trained."""
     animate: bool = False
-    """Train post-keras once more for latent.gif, the latent plane epoch by epoch, and for a slider
-    through all epochs on the page."""
+    """Train post-keras once more for latent.gif, the latent plane epoch by epoch, and for eight
+    epochs on the page's slider, which otherwise has those of --epochs."""
     processes: int | None = None
     """Trainings side by side, with one thread each; if not given, as many as there are cores. It
     changes no result."""

@@ -17,6 +17,7 @@ from pathlib import Path
 import tyro
 
 import reproduce
+from shared.command import job
 from shared.command.line import exit_status
 from shared.machine.process import end_process
 from shared.show.terminal import print_table, text_table
@@ -59,7 +60,7 @@ def main():
             print(f"{name}: {found[-1][1]:.1f} s", file=sys.stderr)
         return results
 
-    reproduce.run_tasks, began = timed, time.perf_counter()
+    job.run_tasks, began = timed, time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         flags = ["--data", bench.data, "--processes", "1", "--out", str(Path(folder) / "results")]
         status = reproduce.main(flags)
