@@ -70,7 +70,7 @@ _announced = []  # the timer of `announce`
 status_lines = []  # of the terminal: contexts in which one is cleared, where `say` then prints
 
 
-def announce(line, seconds=0.2):
+def announce(line, seconds=0.1):
     """Prints a line soon, unless the program has said something or ended by then.
 
     Reading many data takes long, and is done before anything is said of them. A refusal that comes
