@@ -67,10 +67,10 @@ def interactive(stream):
 
 
 _announced = []  # the timer of `announce`
-status_lines = []  # functions that clear a line of the terminal, where `say` then prints
+status_lines = []  # of the terminal: contexts in which one is cleared, where `say` then prints
 
 
-def announce(line, seconds=0.2):
+def announce(line, seconds=0.1):
     """Prints a line soon, unless the program has said something or ended by then.
 
     Reading many data takes long, and is done before anything is said of them. A refusal that comes
@@ -176,9 +176,10 @@ def end_with_parent(parent):
 def say(message):
     """Prints a message in one line on stderr; control characters in names are escaped."""
     settle()
-    for clear in status_lines:
-        clear()
-    with contextlib.suppress(OSError):  # stderr may be a file on the disk that is full
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(contextlib.suppress(OSError))  # stderr may be a file on a full disk
+        for cleared in status_lines:
+            stack.enter_context(cleared())
         print(printable(str(message)), file=sys.stderr, flush=True)
 
 

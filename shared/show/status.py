@@ -56,16 +56,16 @@ class Status:
         if interactive(sys.stderr):
             # A copy, because stderr is redirected while TensorFlow is imported.
             self._stream = os.fdopen(os.dup(sys.stderr.fileno()), "w", encoding="utf-8")
-            status_lines.append(self._clear)
+            status_lines.append(self._cleared)
             threading.Thread(target=self._draw_again, daemon=True).start()
         return self
 
     def __exit__(self, *exception):
         self._end.set()
         if self._stream:
-            status_lines.remove(self._clear)
-            self._clear()
-            self._stream.close()
+            status_lines.remove(self._cleared)
+            with self._cleared():
+                self._stream.close()
 
     def phase(self, text):
         """Begins a phase, whose clock begins at zero."""
@@ -80,12 +80,15 @@ class Status:
 
     def say(self, line):
         """Prints a line that stays."""
-        self._clear()
-        self._say(line)
+        with self._cleared():
+            self._say(line)
 
-    def _clear(self):
+    @contextlib.contextmanager
+    def _cleared(self):
+        """Clears the line, which is not drawn again before the end of the block."""
         with self._lock:
             self._draw("")
+            yield
 
     def _draw_again(self):
         while not self._end.wait(TICK):

@@ -10,12 +10,11 @@ from urllib.parse import unquote, urlsplit
 
 import numpy as np
 import pytest
-from pseudo_terminal import run_in_terminal
+from pseudo_terminal import LINK, run_in_terminal, screen
 
 from shared.command.arguments import command_of
 from shared.run.folder import read_history
 
-LINK = re.compile("\x1b]8;;([^\x1b]*)\x1b\\\\([^\x1b]*)\x1b]8;;\x1b\\\\")
 WIDTH = 80
 READING = "train: reading the data, {}\n"
 
@@ -42,17 +41,6 @@ def seen(data_path, tmp_path_factory):
     assert status == 0, shown
     shown = shown.removeprefix(f"tf_vae {READING.format(data_path)}")
     return {"pipe": Seen(folder / "pipe", text), "terminal": Seen(folder / "terminal", shown)}
-
-
-def screen(text):
-    """The lines that stay on a terminal: after a carriage return, a line is written over."""
-    lines = []
-    for line in LINK.sub(r"\2", text).split("\n"):
-        cells = ""
-        for part in line.split("\r"):
-            cells = part + cells[len(part) :]
-        lines.append(cells.rstrip())
-    return lines
 
 
 def epochs(lines):

@@ -3,13 +3,16 @@
 import fcntl
 import os
 import pty
+import re
 import struct
 import subprocess
 import termios
 
-__all__ = ["run_in_terminal"]
+__all__ = ["LINK", "run_in_terminal", "screen"]
 
 ROWS = 24
+# A hyperlink: its address, and what is shown of it.
+LINK = re.compile("\x1b]8;;([^\x1b]*)\x1b\\\\([^\x1b]*)\x1b]8;;\x1b\\\\")
 
 
 def run_in_terminal(command, columns, **environment):
@@ -43,3 +46,14 @@ def run_in_terminal(command, columns, **environment):
             pass
     os.close(ours)
     return process.returncode, b"".join(parts).decode()
+
+
+def screen(text):
+    """Returns the lines that stay on a terminal; after a carriage return, one is written over."""
+    lines = []
+    for line in LINK.sub(r"\2", text).split("\n"):
+        cells = ""
+        for part in line.split("\r"):
+            cells = part + cells[len(part) :]
+        lines.append(cells.rstrip())
+    return lines
