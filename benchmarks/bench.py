@@ -9,6 +9,7 @@ setup-backends`; without them, their rows are left out.
 
 import functools
 import importlib.util
+import json
 import platform
 import statistics
 import sys
@@ -16,6 +17,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import bench_figures
 import tyro
 from benchmark_tasks import CONTESTANTS, evaluation_of, growth_of, in_new_process, seconds_of
 from rich.console import Console
@@ -26,8 +28,8 @@ from shared.data import load_data
 from shared.machine.checks import UsageError
 from shared.machine.process import end_process
 from shared.machine.versions import versions
-from shared.run.files import write_json
-from shared.show.figures import canvas, plots
+from shared.run.files import read_text, write_json
+from shared.show.figures import plots
 from shared.show.terminal import print_table, text_table
 
 PARTS = ("epochs", "start", "evaluation", "growth")
@@ -57,9 +59,11 @@ class Bench:
     """Epochs per contestant and round; the first includes the compilation and is not counted."""
     threads: list[int] = field(default_factory=lambda: [1, 2])
     """Numbers of threads that compute an operation, for the part "epochs". Both implementations
-    have one unless they are given --threads; the other parts and the plot are of the first."""
+    have one unless they are given --threads; the other parts are of the first."""
     out: Path = Path("runs/bench")
-    """Folder of bench.json and bench.png."""
+    """Folder of bench.json, bench_epochs.png and bench_growth.png."""
+    draw: bool = False
+    """Measure nothing; draw the figures again from the bench.json in the folder."""
 
 
 @functools.cache  # so that the lines are printed once
@@ -170,34 +174,37 @@ def tables(results):
         yield text_table("microseconds per image and epoch", [series, *OURS], rows, left=1)
 
 
-def draw(results, path, text):
-    """Draws the seconds per epoch of `post-keras`, and the growth, if they were measured."""
-    panels = ["epochs"] * ("epochs" in results) + list(results.get("growth", {}))
-    if not panels:
-        return
-    figure, [row] = canvas.new_panels((4.2 * len(panels), 3.6), text, 1, len(panels))
-    for axes, panel in zip(row, panels, strict=True):
-        if panel == "epochs":
-            found = {
-                name: next(iter(seconds.values()))
-                for name, seconds in results["epochs"]["post-keras"].items()
-            }
-            names = sorted(found, key=lambda name: -min(found[name]))
-            axes.barh(names, [statistics.median(found[name]) for name in names], color="#cccccc")
-            axes.barh(names, [min(found[name]) for name in names], color=canvas.TRAIN)
-            axes.set_xlabel("seconds per epoch: minimum (blue) and median (grey)")
-            continue
-        for name, colour in zip(OURS, (canvas.TRAIN, canvas.TEST), strict=True):
-            found = results["growth"][panel][name]
-            axes.plot(list(found), list(found.values()), "o-", label=name, c=colour)
-        axes.set(xscale="log", yscale="log", xlabel=panel, ylabel="microseconds per image")
-        axes.legend()
-    plots.save(figure, path)
+def draw(results, folder):
+    """Draws what was measured to bench_epochs.png (of `post-keras`) and bench_growth.png.
+
+    Args:
+        results: the dict in bench.json.
+        folder: folder of the figures.
+    Returns:
+        list of the paths of the files.
+    """
+    about = f"{results['data']}, {results['n_train']:,} images"
+    paths = []
+    if found := results.get("epochs"):
+        paths.append(folder / "bench_epochs.png")
+        text = f"post-keras · {about} · {results['rounds']} rounds · {results['machine']}"
+        plots.save(bench_figures.draw_epochs(found["post-keras"], text), paths[-1])
+    if found := results.get("growth"):
+        paths.append(folder / "bench_growth.png")
+        text = f"post-keras, changed in one thing · {about} · {results['machine']}"
+        plots.save(bench_figures.draw_growth(found, text), paths[-1])
+    return paths
 
 
 def main():
-    """Measures the parts, and writes tables, bench.json and bench.png."""
+    """Measures the parts, and writes tables, bench.json and the figures."""
     bench = tyro.cli(Bench, prog="benchmarks/bench.py")
+    if bench.draw:
+        path = bench.out / "bench.json"
+        if not path.exists():
+            raise UsageError(f"there is no {path} to draw; measure first, without --draw")
+        print(*draw(json.loads(read_text(path)), bench.out), sep="\n")
+        return
     for name, least in (("rounds", 1), ("epochs", 2)):
         if getattr(bench, name) < least:
             raise UsageError(f"--{name} is {getattr(bench, name)}; expected an integer >= {least}")
@@ -221,8 +228,7 @@ def main():
         write_json(bench.out / "bench.json", results)  # what is measured is kept
     for table in tables(results):
         print_table(table)
-    text = f"{data.name}, {data.n_train:,} images, {bench.rounds} rounds, {results['machine']}"
-    draw(results, bench.out / "bench.png", text)
+    draw(results, bench.out)
     print(f"{bench.out / 'bench.json'} has all numbers")
 
 

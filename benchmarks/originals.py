@@ -24,7 +24,7 @@ from shared.data import load_data
 from shared.machine.checks import UsageError
 from shared.machine.process import end_process
 from shared.measure.original import original_test_losses
-from shared.show.terminal import progress
+from shared.show.status import progress
 
 # With equal distributions, each of the two tests is below this in one of a hundred comparisons.
 LEVEL = 0.01

@@ -55,6 +55,39 @@ def bounds_of(directory, config, data, samples):
     return bounds
 
 
+def name_of(k):
+    """Returns the name of an objective with k samples of z."""
+    return "VAE" if k == 1 else f"IWAE-{k}"
+
+
+def draw(lines, samples, text):
+    """Draws −ELBO and the importance bound of each run, and what is published for its objective.
+
+    Args:
+        lines: list of (samples of z in the objective, rows of the history, {epoch: −bound}).
+        samples: K of the bounds.
+        text: caption of the figure.
+    """
+    figure, axes = canvas.new_figure((7, 4.4), text)
+    shown = {}  # what the legend shows of each label
+    for (k, history, bounds), colour in zip(lines, canvas.LINE_COLOURS, strict=False):
+        name = name_of(k)
+        epochs, losses = zip(*((row["epoch"], row["val_loss"]) for row in history), strict=True)
+        (shown[f"{name}: −ELBO"],) = axes.plot(epochs, losses, c=colour, lw=1)
+        label = f"{name}: −importance bound, K = {samples}"
+        (shown[label],) = axes.plot(list(bounds), list(bounds.values()), "o--", c=colour)
+        if k in PUBLISHED:
+            value, band = PUBLISHED[k]
+            shown[f"{name}, Burda et al.: {value}"] = axes.axhline(value, c=colour, ls=":")
+            label = f"{name}, reruns by others: {band[0]} to {band[1]}"
+            shown[label] = axes.axhspan(*band, color=colour, alpha=0.25, lw=0)
+    lowest = min(low for _, (low, _) in PUBLISHED.values())
+    axes.set(xscale="log", xlabel="epoch", ylabel="nats per image", ylim=(lowest - 1, 112))
+    axes.xaxis.set_major_formatter("{x:g}")  # 100, not 10²
+    axes.legend(shown.values(), shown, loc="upper right", fontsize="small")  # above all lines
+    return figure
+
+
 def main():
     """Draws the figure, and prints a row for each run."""
     job = tyro.cli(Published, prog="benchmarks/published.py")
@@ -73,30 +106,19 @@ def main():
         bounds = bounds_of(directory, config, data, job.samples)
         lines.append((k, history, bounds, metrics["test_importance_bound"]))
 
-    pixels = pixels_of(data, config, "test")
-    figure, axes = canvas.new_figure(
-        (7, 4.2),
-        f"{data.name}, {pixels}: recipe nats, {config.epochs} epochs, batch {config.batch_size},"
-        f" seed {config.seed}\nlines: -ELBO; dots: importance bound, K = {job.samples}",
-    )
-    for (k, history, bounds, final), colour in zip(lines, canvas.LINE_COLOURS, strict=False):
-        name = "VAE" if k == 1 else f"IWAE-{k}"
-        epochs = [row["epoch"] for row in history]
-        axes.plot(epochs, [row["val_loss"] for row in history], c=colour, lw=1, label=name)
-        axes.plot(list(bounds), list(bounds.values()), "o--", c=colour)
+    for k, history, _, final in lines:
         seconds = np.nansum([row["seconds"] for row in history])
-        shown = f"{-final['value']:.2f} ± {final['standard_error']:.2f}"
-        row = f"{name:<8} K = {final['samples']}: {shown} nats, trained in {seconds:,.0f} s"
+        value = f"{-final['value']:.2f} ± {final['standard_error']:.2f}"
+        row = f"{name_of(k):<8} K = {final['samples']}: {value} nats, trained in {seconds:,.0f} s"
         if k in PUBLISHED:
-            value, band = PUBLISHED[k]
-            axes.axhline(value, c=colour, ls=":", label=f"{name}, Burda et al.: {value}")
-            axes.axhspan(*band, color=colour, alpha=0.15, lw=0)
-            row += f"; published {value}, reruns {band[0]} to {band[1]}"
+            published, (low, high) = PUBLISHED[k]
+            row += f"; published {published}, reruns {low} to {high}"
         print(row)
-    lowest = min(low for _, (low, _) in PUBLISHED.values())
-    axes.set(xscale="log", xlabel="epoch", ylabel="nats per image", ylim=(lowest - 1, 112))
-    axes.legend(loc="upper right")  # above all lines
-    plots.save(figure, job.out)
+    text = (
+        f"{data.name}, {pixels_of(data, config, 'test')}: recipe nats, {config.epochs} epochs,"
+        f" batch {config.batch_size}, seed {config.seed}"
+    )
+    plots.save(draw([line[:3] for line in lines], job.samples, text), job.out)
     print(f"{job.out}")
 
 

@@ -95,7 +95,7 @@ def main():
     (job.out / "seeds.json").write_text(text, encoding="utf-8", newline="\n")
 
     losses = np.array(losses)
-    label = f"median and range of {job.seeds} seeds"
+    label = f"median (line) and range (band) of {job.seeds} seeds"
     figure = lessons.curves(
         np.arange(1, losses.shape[1] + 1),
         {label: np.median(losses, axis=0)},

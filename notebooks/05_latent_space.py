@@ -76,7 +76,7 @@ random = np.random.RandomState(0)
 #
 # The page [docs/index.html](../docs/index.html) has the plane of all of MNIST, in which you can move z yourself.
 # Beside it, one image passes through the model with all its numbers: press "Draw a new ε" a few times, and see
-# which of them change. Its slider shows the plane after each epoch.
+# which of them change. Its slider shows everything after eight of the epochs.
 
 # %%
 plane = {"optimizer": "adam", "learning_rate": 3e-3, "epochs": fast(50, 20)}

@@ -1,7 +1,8 @@
 """Writes the address of a public copy of this repository into every notebook.
 
 The "Open in Colab" badge of each notebook then opens it there, and its first cell downloads the
-code from the same address. A later call replaces the address.
+code from the same address. The links of both READMEs to the page, docs/index.html, lead to where
+GitHub Pages publishes it. A later call replaces the address.
 """
 
 import json
@@ -22,6 +23,7 @@ BADGE = re.compile(
     r"(?<=colab\.research\.google\.com/github/)[^/]+/[^/]+/blob/[^/]+(?=/notebooks/)"
 )
 LINE = re.compile(r'^REPOSITORY = "[^"]*"', re.MULTILINE)
+PAGE = re.compile(r"^\[page\]: \S+$", re.MULTILINE)  # where the links of a README to the page lead
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
@@ -77,10 +79,29 @@ def write_address(folder, repository, branch="main"):
     return len(paths)
 
 
+def write_page_address(folder, repository):
+    """Writes the address of the published page into the READMEs of a folder.
+
+    Args:
+        folder: folder of the READMEs.
+        repository: OWNER/NAME.
+    Returns:
+        the address.
+    """
+    owner, name = repository.split("/")
+    page = f"https://{owner.lower()}.github.io/{name}/"
+    for path in sorted(folder.glob("README*.md")):
+        text = PAGE.sub(f"[page]: {page}", path.read_text(encoding="utf-8"))
+        path.write_text(text, encoding="utf-8", newline="\n")
+    return page
+
+
 def main():
     """Writes the address given on the command line."""
     address = tyro.cli(Address, prog="notebooks/address.py")
     count = write_address(FOLDER, address.repository, address.branch)
+    page = write_page_address(FOLDER.parent, address.repository)
+    print(f"the READMEs lead to the page at {page}")
     print(f"{count} notebooks have the address {address.repository}, branch {address.branch}")
 
 

@@ -1,7 +1,7 @@
 """All settings of a run in one frozen dataclass, and the named recipes.
 
-This module imports nothing but the standard library and its checks, because the command line checks
-a config before TensorFlow is imported.
+The command line checks a config before TensorFlow is imported, so this module imports nothing slow.
+The docstring of each field is its text in `train --help`.
 """
 
 import dataclasses
@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from shared.machine.checks import FLOAT32_MIN, INT32_MAX, UsageError, integer, integers, number
+from shared.machine.text import suggestion
 
 __all__ = ["RECIPES", "Config", "UsageError", "from_dict", "recipe"]
 
@@ -45,42 +46,42 @@ class Config:
     """
 
     recipe: Literal["post-keras", "post-tf", "nats"] = "post-keras"
-    """Name of the recipe that gives the defaults; each flag below replaces one of them."""
+    """The recipe that gives the defaults; each flag replaces one of them."""
     seed: int = 0
     """Seed of the initial weights, the order of the examples and all noise."""
     hidden_dims: tuple[int, ...] = (256,)
     """Widths of the encoder's hidden layers; the decoder mirrors them."""
     latent_dim: int = 2
-    """Number of latent dimensions; with 2 the figures are the latent scatter and the manifold."""
+    """Number of latent dimensions; 2 of them are drawn as a plane, with the manifold."""
     activation: Literal["relu", "tanh"] = "relu"
     """Activation function of the hidden layers."""
     initializer: Literal["glorot_uniform", "truncated_normal"] = "glorot_uniform"
-    """Distribution of the initial kernels; biases start at zero (except for output_bias)."""
+    """Distribution of the initial kernels; biases start at zero."""
     initializer_stddev: float = 0.001
-    """Standard deviation of the truncated_normal initializer; glorot_uniform ignores it."""
+    """Standard deviation of truncated_normal."""
     optimizer: Literal["rmsprop", "adam", "sgd"] = "rmsprop"
-    """Keras optimizer; the settings that are not listed here have Keras' default values."""
+    """Optimizer of Keras; what no flag sets has Keras' default value."""
     learning_rate: float = 1e-3
-    """Learning rate of the optimizer at the first step."""
+    """Learning rate at the first step."""
     learning_rate_decay: float = 1.0
-    """Factor by which the learning rate falls exponentially over the run; 1 keeps it constant."""
+    """Factor by which the learning rate falls exponentially over the run; 1 keeps it."""
     optimizer_epsilon: float | None = None
-    """Constant in the denominator of the optimizer; Keras' default is 1e-7. sgd has none."""
+    """Constant in the denominator of rmsprop and adam; if not given, 1e-7, Keras' default."""
     rmsprop_epsilon: Literal["outside", "inside"] = "outside"
     """Where rmsprop adds it: g/(√a + ε) as Keras 2 did, or g/√(a + ε) as Keras 3 does."""
     batch_size: int = 100
-    """Examples per step; the last batch of an epoch holds the remaining examples."""
+    """Examples per step; the last batch of an epoch may be smaller."""
     order: Literal["shuffle", "windows"] = "shuffle"
-    """Batches: all examples shuffled anew per epoch, or random windows of the stored order."""
+    """Batches: all examples in a new order each epoch, or random windows of the stored order."""
     epochs: int | None = 50
-    """Length of the run in epochs; give either epochs or steps."""
+    """Length of the run in epochs; excludes --steps."""
     steps: int | None = None
-    """Length of the run in steps; give either epochs or steps."""
+    """Length of the run in steps; excludes --epochs."""
     patience: int | None = None
-    """Epochs without a better val_loss after which training stops; weights_best.npz keeps the best.
-    val_loss is of x_valid or, if the data have none, of the test images."""
+    """Stop after so many epochs without a better val_loss, and keep the best weights; val_loss is
+    of x_valid or, if the data have none, of the test images."""
     picture_epochs: tuple[int, ...] = (5, 50)
-    """Epochs whose weights are saved and drawn; the last epoch is always included."""
+    """Epochs whose weights are saved and drawn; the last one always is."""
     step_losses: bool = False
     """Write the loss of every step to steps.csv."""
     likelihood: Literal["bernoulli", "gaussian", "categorical", "continuous-bernoulli"] = (
@@ -88,26 +89,27 @@ class Config:
     )
     """Distribution p(x|z) of the pixels, which are independent given z."""
     fixed_sigma: float | None = None
-    """Standard deviation of every pixel (gaussian only; the MSE case); learned if not given."""
+    """Standard deviation of every pixel, for gaussian; if not given, it is learned."""
     levels: int | None = None
-    """Number of grey levels (categorical only; default 8); 256 need 51 million output weights."""
+    """Number of grey levels, for categorical; if not given, 8."""
     binarization: Literal["none", "fixed", "dynamic"] = "none"
-    """Draw pixels as 0 or 1 with their grey value as probability: never, once, or every epoch."""
+    """Draw each pixel as 0 or 1, with its grey value as probability: never, once, or anew in each
+    epoch."""
     posterior: Literal["gaussian", "delta"] = "gaussian"
-    """Distribution q(z|x); delta means z = z_mean and no KL, which is a plain autoencoder."""
+    """Distribution q(z|x); delta is z = z_mean without a KL, a plain autoencoder."""
     output_bias: Literal["zero", "mean-image"] = "zero"
     """Initial bias of the Bernoulli logits: zero, or the logit of the mean training image."""
     beta: float = 1.0
     """Weight of the KL in the training objective; 1 is the ELBO."""
     kl_warmup_steps: int = 0
-    """Number of steps over which the weight of the KL rises to beta; 0 means no warm-up."""
+    """Number of steps over which the weight of the KL rises to beta; 0 is no warm-up."""
     objective: Literal["elbo", "iwae"] = "elbo"
     """What training maximizes: the ELBO, or the importance bound of --train-samples samples."""
     train_samples: int = 1
-    """Samples of q(z|x) per image in each training step; an evaluation has samples of its own."""
+    """Samples of q(z|x) per image in each training step."""
     scale: Literal["minmax", "standard", "none"] | None = None
-    """How own numbers that are no pixels are scaled: to [0, 1], to mean 0 and deviation 1, or not;
-    statistics of the training part, of each column of a table. Not given: pixels in [0, 1]."""
+    """How numbers that are no pixels are scaled: to [0, 1], to mean 0 and deviation 1, or not; by
+    statistics of the training part, of each column of a table."""
 
     def __post_init__(self):
         for each in dataclasses.fields(self):
@@ -269,7 +271,8 @@ def recipe(name, **overrides):
         6000
     """
     if name not in RECIPES:
-        raise UsageError(f"recipe is {name!r}; expected one of {', '.join(RECIPES)}")
+        meant = suggestion(str(name), RECIPES)
+        raise UsageError(f"recipe is {name!r}; expected one of {', '.join(RECIPES)}{meant}")
     unknown = set(overrides) - {field.name for field in dataclasses.fields(Config)}
     if unknown:
         raise UsageError(f"{sorted(unknown)[0]!r} is not a config field; see shared/config.py")

@@ -57,13 +57,14 @@ def train(job):
         record = EpochRecord(
             run,
             lambda: snapshot(model, optimizer),
+            job.on_epoch(run),
             checkpoint_steps=every if cluster.chief else None,
         )
 
         def share(batches):
             return batches.map(lambda x: _slice(x, cluster))
 
-        run_epochs(model, run, record, int(cluster.chief), share=share)
+        run_epochs(model, run, record, verbose=0, share=share)
 
         # finish
         run.finish(gather(model))  # worker 0 saves the model later, when it trains alone

@@ -9,11 +9,12 @@ import sys
 from pathlib import Path
 
 from shared.command.implementation import import_beyond, import_implementation
-from shared.command.training import print_metrics
+from shared.command.training import print_metrics, tell_next
 from shared.machine.arithmetic import use_threads
 from shared.machine.backend import BACKENDS, backend
 from shared.machine.checks import UsageError
-from shared.machine.process import say
+from shared.machine.process import announce, say
+from shared.show.status import Status, tell
 
 __all__ = ["evaluate", "export", "figures", "sample"]
 
@@ -32,15 +33,12 @@ def evaluate(package, command):
 
     Args:
         package: "keras_vae" or "tf_vae".
-        command: shared.command.line.Evaluate.
+        command: shared.command.arguments.Evaluate.
     Returns:
         int, the exit status 0.
     Raises:
         UsageError: there is no finished run, the data do not fit it, or a number is out of range.
     """
-    from rich.console import Console
-    from rich.progress import Progress
-
     from shared.measure import metrics
     from shared.run.folder import locked, read_metrics, read_run_weights, run_data
     from shared.run.stopping import finished_config
@@ -58,34 +56,39 @@ def evaluate(package, command):
     if command.exact_images is not None:
         metrics.check_exact(config, command.exact_images, values.get("network"))
     input_dim = math.prod(values["data"]["image_shape"])
+    announce(f"{package} evaluate: reading the data, {command.data or values['data']['name']}")
     data = run_data(command.dir) if command.data is None else _other_data(command, values, config)
     if data.input_dim != input_dim:
         raise UsageError(
             f"{data.name} has {data.input_dim} pixels; {command.dir} was trained on {input_dim}"
         )
     if command.data is not None and data.understood:
-        print(data.understood)
+        tell(data.understood)
     if data.name == "mnist-5k" and values["data"]["name"] == "mnist":
-        print("note: the mnist-5k digits are training images of mnist, so they are not held out")
-    implementation = import_implementation(package, network)
-    with locked(command.dir), Progress(console=Console(stderr=True)) as bar:
+        tell("note: the mnist-5k digits are training images of mnist, so they are not held out")
+    with locked(command.dir), Status() as status:
+        implementation = import_implementation(package, network, status.phase)
         model, _ = implementation.load(command.dir, epoch)
 
-        def task(name):
-            number = bar.add_task(name, total=None)
-            return lambda done, total: bar.update(number, completed=done, total=total)
+        def task(name, unit="images"):
+            status.phase(name)
+            return lambda done, total: status.show(f"{name}: {done:,} of {total:,} {unit}")
 
         run = command.dir, implementation, model, data
-        measured = [
-            metrics.measure(*run, command.samples, task("ELBO")),
-            metrics.measure_z(command.dir, implementation, data, task("use of z"), best),
-        ]
+        draws = task("measuring the ELBO", "samples")
+        measured = [metrics.measure(*run, command.samples, draws)]
+        epochs = task("measuring the use of z", "epochs")
+        measured += [metrics.measure_z(command.dir, implementation, data, epochs, best)]
         if (k := command.importance_samples) is not None:
-            measured += [metrics.measure_bound(*run, k, task(f"importance bound, K = {k}"))]
+            images = task(f"measuring the importance bound, K = {k}")
+            measured += [metrics.measure_bound(*run, k, images)]
         if (count := command.exact_images) is not None:
-            measured += [metrics.measure_exact(*run, count, task("log p(x) by quadrature"))]
+            images = task("integrating log p(x)")
+            measured += [metrics.measure_exact(*run, count, images)]
         written = metrics.write_metrics(command.dir, data, *measured, best=best)
     print_metrics(command.dir, written)
+    tell("")
+    tell_next(command.dir, f"python -m {package} sample")
     return 0
 
 
@@ -98,7 +101,7 @@ def _other_data(command, values, config):
     """Loads other data for an evaluation, scaled by the statistics of the run.
 
     Args:
-        command: shared.command.line.Evaluate.
+        command: shared.command.arguments.Evaluate.
         values: the dict in the run's config.json.
         config: shared.config.Config of the run.
     """
@@ -132,7 +135,7 @@ def figures(package, command):
 
     Args:
         package: "keras_vae" or "tf_vae".
-        command: shared.command.line.Figures.
+        command: shared.command.arguments.Figures.
     Returns:
         int, the exit status 0.
     Raises:
@@ -140,18 +143,20 @@ def figures(package, command):
     """
     from shared.run.folder import locked, read_run_weights, run_data
     from shared.run.stopping import finished_config
-    from shared.show.figures.of_run import draw_figures
 
     values, _ = read_run_weights(command.dir)
     network = _named_network(command, values)
     for epoch in finished_config(values).pictured(values["data"]["n_train"]):
         read_run_weights(command.dir, epoch)
     data = run_data(command.dir)
-    implementation = import_implementation(package, network)
-    with locked(command.dir):
+    with locked(command.dir), Status() as status:
+        implementation = import_implementation(package, network, status.phase)
+        status.phase("drawing the figures")
+        from shared.show.figures.of_run import draw_figures
+
         paths = draw_figures(command.dir, data, implementation)
     for path in paths:
-        print(path)
+        tell(path)
     return 0
 
 
@@ -162,7 +167,7 @@ def sample(package, command):
 
     Args:
         package: "keras_vae" or "tf_vae".
-        command: shared.command.line.Sample.
+        command: shared.command.arguments.Sample.
     Returns:
         int, the exit status 0.
     Raises:
@@ -170,7 +175,6 @@ def sample(package, command):
     """
     from shared.run.files import csv_bytes, npz_bytes
     from shared.run.folder import locked, read_run_weights, write_product
-    from shared.show.figures.of_run import Pictures, caption, prior_samples, save_figure
 
     if command.count < 1:
         raise UsageError(f"--count is {command.count}; expected an integer >= 1")
@@ -179,11 +183,13 @@ def sample(package, command):
     epoch, best = _chosen(command.weights)
     values, _ = read_run_weights(command.dir, epoch)
     network = _named_network(command, values)
+    from shared.show.figures.of_run import Pictures, caption, prior_samples, save_figure
+
     pictures = Pictures(values["data"])
     x = _test_rows(command.dir) if pictures.table else None
-    implementation = import_implementation(package, network)
     name = "samples_best" if best else "samples"
-    with locked(command.dir):
+    with locked(command.dir), Status() as status:
+        implementation = import_implementation(package, network, status.phase)
         model, config = implementation.load(command.dir, epoch)
         z = prior_samples(config, command.count, command.seed)
         probs = implementation.decode(model, z)
@@ -197,7 +203,7 @@ def sample(package, command):
         if pictures.table:
             rows = ([f"{number:.9g}" for number in row] for row in probs.tolist())
             write_product(command.dir, f"{name}.csv", csv_bytes(pictures.columns, rows))
-    print(command.dir / f"{name}.png")
+    tell(command.dir / f"{name}.png")
     return 0
 
 
@@ -217,7 +223,7 @@ def export(package, command):
 
     Args:
         package: "keras_vae" or "tf_vae".
-        command: shared.command.line.Export.
+        command: shared.command.arguments.Export.
     Returns:
         int, the exit status: 1 if ONNX files were to be written and could not, otherwise 0.
     Raises:
@@ -236,16 +242,17 @@ def export(package, command):
     epoch, best = _chosen(command.weights)
     values, _ = read_run_weights(command.dir, epoch)
     network = _named_network(command, values)
-    implementation = import_implementation(package, network)
-    with locked(command.dir):
+    with locked(command.dir), Status() as status:
+        implementation = import_implementation(package, network, status.phase)
         model, _ = implementation.load(command.dir, epoch)
+        status.phase("exporting the encoder and the decoder")
         input_dim = math.prod(values["data"]["image_shape"])
         exporter = import_beyond(package, "export")
         exported = export_run(command.dir, implementation, exporter, model, input_dim, values, best)
     for path, difference in exported.differences.items():
-        print(f"{path}: loaded again, it differs from the model by at most {difference:.1e}")
+        tell(f"{path}: loaded again, it differs from the model by at most {difference:.1e}")
     if not has_onnx():
-        print("no ONNX files were written; to get them: pip install -r requirements/extras.txt")
+        tell("no ONNX files were written; to get them: pip install -r requirements/extras.txt")
     if exported.refusal:
         print(f"{exported.refusal}; only SavedModels were written", file=sys.stderr)
     return 1 if exported.refusal else 0

@@ -9,18 +9,19 @@ import sys
 import tempfile
 from types import SimpleNamespace
 
-from shared.machine.backend import check_backend
+from shared.machine.backend import BACKENDS, backend, check_backend
 from shared.machine.versions import check_versions
 
 __all__ = ["import_beyond", "import_implementation", "quiet"]
 
 
-def import_implementation(package, network=None):
+def import_implementation(package, network=None, say=None):
     """Imports an implementation, and with it TensorFlow, and returns its functions.
 
     Args:
         package: "keras_vae" or "tf_vae".
         network: shared.run.network.Network with which its `load` builds a run, or None.
+        say: called with what is being loaded, which takes seconds, after the checks.
     Returns:
         types.SimpleNamespace
     Raises:
@@ -28,6 +29,9 @@ def import_implementation(package, network=None):
     """
     check_versions()
     check_backend(package)
+    if say:
+        name = backend()
+        say("loading TensorFlow" if name == BACKENDS[0] else f"loading Keras on {name}")
     with quiet():
         modules = {
             name: importlib.import_module(f"{package}.{name}")

@@ -7,6 +7,7 @@ import sys
 import urllib.request
 
 from shared.machine.checks import UsageError
+from shared.machine.process import interactive
 
 __all__ = ["FAILURES", "download_mnist"]
 
@@ -34,7 +35,7 @@ def download_mnist(path, say):
     with urllib.request.urlopen(MNIST_URL, timeout=TIMEOUT) as response:
         size = response.length or 0  # from the server's header; each `read` reduces it
         say(f"downloading MNIST ({size / 2**20:.0f} MiB) to {path}")
-        bar = {"console": Console(stderr=True), "disable": not (size and sys.stderr.isatty())}
+        bar = {"console": Console(stderr=True), "disable": not (size and interactive(sys.stderr))}
         with wrap_file(response, size, description="", **bar) as file:
             content = b""  # a server may send without end: what is longer has another hash
             while len(content) <= MNIST_FILE_SIZE and (part := file.read(2**20)):

@@ -10,10 +10,11 @@ from shared.data.parts import Found, split_arrays
 from shared.data.scale import SCALES
 from shared.data.tables import read_table
 from shared.machine.checks import INT32_MAX, UsageError, integer
-from shared.machine.text import printable
+from shared.machine.text import printable, suggestion
 
 __all__ = ["checked_options", "described", "form_of", "read_own"]
 
+NAMES = ("auto", "mnist", "mnist-5k")  # what `--data` takes beside a path
 TABLES = (".csv", ".tsv", ".txt")
 FORMS = (
     "expected auto, mnist, mnist-5k, or the path of an .npz, an .npy, a .csv, a folder of PNG or"
@@ -114,7 +115,8 @@ def form_of(path):
         UsageError: there is nothing, or a single image.
     """
     if not os.path.exists(path):
-        raise UsageError(f"no data at {path}; {FORMS}")
+        meant = suggestion(str(path), NAMES)
+        raise UsageError(f"no data at {path}{meant or f'; {FORMS}'}")
     suffix = path.suffix.lower()
     if path.is_dir():
         return "images" if not any(path.glob("*.npy")) and holds_images(path) else "shards"

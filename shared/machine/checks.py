@@ -12,7 +12,7 @@ FLOAT32_MIN, FLOAT32_MAX = 2.0**-126, (2 - 2.0**-23) * 2.0**127  # training comp
 class UsageError(Exception):
     """Reports bad usage or bad input in one line: what was found, what was expected, what to do.
 
-    It is not a ValueError, because tyro catches a ValueError and prints it in a box.
+    It is not a ValueError, which `argparse` would catch where it reads a flag.
     """
 
 

@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import sys
+import threading
 import time
 
 from shared.machine.text import printable
@@ -16,13 +17,17 @@ __all__ = [
     "Stopped",
     "Terminated",
     "WorkerEnded",
+    "announce",
     "check_interrupted",
     "end_process",
     "end_with_parent",
+    "interactive",
     "report",
     "say",
     "set_up",
+    "settle",
     "silence_output",
+    "status_lines",
 ]
 
 
@@ -53,6 +58,42 @@ def set_up():
     # A shell lets the programs that it starts in the background ignore Ctrl-C.
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _interrupt)
+
+
+def interactive(stream):
+    """Returns whether a stream is a terminal on which a line may be drawn again."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    return stream.isatty() and not plain
+
+
+_announced = []  # the timer of `announce`
+status_lines = []  # functions that clear a line of the terminal, where `say` then prints
+
+
+def announce(line, seconds=0.2):
+    """Prints a line soon, unless the program has said something or ended by then.
+
+    Reading many data takes long, and is done before anything is said of them. A refusal that comes
+    at once remains the only line.
+
+    Args:
+        line: what the program is doing.
+        seconds: from now until it is printed.
+    """
+    if sys.excepthook is not report:
+        return  # a program that calls a command as a library
+    timer = threading.Timer(seconds, print, [line], {"flush": True})
+    timer.daemon = True
+    timer.start()
+    _announced.append(timer)
+
+
+def settle():
+    """Takes back what was announced, or waits until it is printed."""
+    while _announced:
+        timer = _announced.pop()
+        timer.cancel()
+        timer.join()
 
 
 def _report_ignored(unraisable):
@@ -134,6 +175,9 @@ def end_with_parent(parent):
 
 def say(message):
     """Prints a message in one line on stderr; control characters in names are escaped."""
+    settle()
+    for clear in status_lines:
+        clear()
     with contextlib.suppress(OSError):  # stderr may be a file on the disk that is full
         print(printable(str(message)), file=sys.stderr, flush=True)
 

@@ -3,7 +3,6 @@
 import platform
 import re
 import sys
-from importlib import metadata
 from importlib.util import find_spec
 
 from shared.machine.backend import backend
@@ -11,14 +10,14 @@ from shared.machine.checks import UsageError
 from shared.machine.packages import installed_version
 from shared.machine.process import say
 
-__all__ = ["check_versions", "require_packages", "versions"]
+__all__ = ["check_versions", "require_packages", "version_line", "versions"]
 
 # The first versions that are supported, as in pyproject.toml. Up to Keras 3.11, `fit` tells its
 # callbacks the first step of a compiled call and not its last: every count would be wrong.
 LOWEST = {"tensorflow": (2, 20), "keras": (3, 12)}
 
 # The packages that every program imports
-REQUIRED = ("numpy", "tyro", "msgspec", "rich", "filelock", "keras", "tensorflow")
+REQUIRED = ("numpy", "msgspec", "rich", "filelock", "keras", "tensorflow")
 
 
 def require_packages():
@@ -39,13 +38,9 @@ def check_versions():
         UsageError: one of them is older.
     """
     for name, lowest in LOWEST.items():
-        try:
-            found = metadata.version(name)
-        except metadata.PackageNotFoundError:  # it is missing, or has another name
-            continue
-        if (numbers := re.match(r"(\d+)\.(\d+)", found)) and tuple(
-            map(int, numbers.groups())
-        ) < lowest:
+        found = installed_version(name) or ""  # a missing package is reported elsewhere
+        numbers = re.match(r"(\d+)\.(\d+)", found)
+        if numbers and tuple(map(int, numbers.groups())) < lowest:
             wanted = ".".join(map(str, lowest))
             raise UsageError(
                 f"{name} is {found}; expected {wanted} or later: pip install '{name}>={wanted}'"
@@ -57,3 +52,10 @@ def versions():
     names = dict.fromkeys(("tensorflow", "keras", "numpy", backend()))
     packages = {name: installed_version(name) or "unknown" for name in names}
     return {"python": platform.python_version(), "machine": platform.machine(), **packages}
+
+
+def version_line():
+    """Returns the versions of the project, of Python and of the packages in one line."""
+    project = installed_version("vae-written-twice") or "not installed"
+    found = {name: each for name, each in versions().items() if name != "machine"}
+    return ", ".join([f"vae-written-twice {project}", *(f"{k} {v}" for k, v in found.items())])

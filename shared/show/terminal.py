@@ -1,98 +1,140 @@
-"""Prints tables and shows progress bars in the terminal."""
+"""Prints tables in the terminal, at any width, without cutting a number."""
 
-import contextlib
+import shutil
+import sys
+import textwrap
+from typing import NamedTuple
 
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-from rich.table import Table
+from shared.show.status import tell
 
-__all__ = ["metrics_table", "on_epoch_of", "print_table", "progress", "text_table"]
+__all__ = [
+    "Table",
+    "line_width",
+    "metrics_text",
+    "print_table",
+    "table_text",
+    "text_table",
+    "wrapped",
+]
 
-PIPE_WIDTH = 200  # characters; without a terminal, rich would cut every line at 80
-
-
-@contextlib.contextmanager
-def progress(total):
-    """Shows a progress bar with the remaining time on stderr.
-
-    Args:
-        total: total number of steps.
-    Yields:
-        advance(steps, text), which moves the bar, and say(line), which prints above it.
-    """
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        TextColumn("{task.percentage:>3.0f} %"),
-        TimeElapsedColumn(),
-        TextColumn("left"),
-        TimeRemainingColumn(),
-        console=Console(stderr=True),
-    )
-    with bar:
-        task = bar.add_task("", total=total)
-        yield (
-            lambda steps, text: bar.update(task, advance=steps, description=text),
-            lambda line: bar.console.print(line, highlight=False),
-        )
+GAP = "  "  # between two columns
 
 
-def on_epoch_of(run, name, advance):
-    """Returns a callback for `train` that moves the bar by the steps of each epoch.
+class Table(NamedTuple):
+    """Holds a table whose columns have no lines between them."""
+
+    title: str
+    """What stands above it."""
+    header: list[str]
+    """The names of the columns."""
+    rows: list[list[str]]
+    """The cells, each row as long as the header."""
+    left: int = 1
+    """Number of columns, from the first, that are aligned left; they name the rows."""
+    facts: tuple[str, ...] = ()
+    """The names of columns that go into the title if all their cells are equal."""
+
+
+def text_table(title, header, rows, left=1, facts=()):
+    """Returns a Table of cells that need not be texts.
 
     Args:
-        run: shared.run.state.Run before its training.
-        name: text beside the bar.
-        advance: the function that `progress` yields.
-    """
-    last = [run.step]
-
-    def on_epoch(row):
-        advance(row["step"] - last[0], f"{name} epoch {row['epoch']:>2} loss {row['loss']:.2f}")
-        last[0] = row["step"]
-
-    return on_epoch
-
-
-def text_table(title, header, rows, left=1):
-    """Returns a table without lines between its cells.
-
-    Args:
-        title: one line above it.
+        title: what stands above it.
         header: names of the columns.
         rows: lists of cells, each as long as the header.
-        left: number of columns, from the first, that are aligned left.
-    Returns:
-        rich.table.Table
+        left: number of columns, from the first, that are aligned left; they name the rows.
+        facts: names of columns that go into the title if all their cells are equal.
     """
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for number, name in enumerate(header):
-        table.add_column(name, justify="left" if number < left else "right", no_wrap=True)
-    for row in rows:
-        table.add_row(*map(str, row))
-    return table
+    return Table(title, list(header), [list(map(str, row)) for row in rows], left, tuple(facts))
 
 
-def metrics_table(metrics, title):
-    """Returns the contents of metrics.json as a table.
+def table_text(table, width=None):
+    """Returns a table as text, in which no cell is cut.
+
+    Columns that the width does not hold follow below, beside the names of the rows again.
+
+    Args:
+        table: Table.
+        width: number of characters in a line, or None if it is not limited.
+    """
+    columns = list(zip(table.header, *table.rows, strict=True))
+    equal = [each for each in columns if each[0] in table.facts and len({*each[1:]}) == 1]
+    names = [each for each in columns[: table.left] if each not in equal]
+    values = [each for each in columns[table.left :] if each not in equal]
+    facts = [f"{name}: {cell}" for name, cell, *_ in equal if cell]
+    lines = wrapped("; ".join(filter(None, [table.title, *facts])), width)
+    for part in _parts(names, values, width):
+        cells = [_aligned(column, number < len(names)) for number, column in enumerate(part)]
+        lines += [GAP.join(row).rstrip() for row in zip(*cells, strict=True)]
+    return "\n".join(lines)
+
+
+def wrapped(text, width=None, indent=""):
+    """Returns the lines of a text; no word is cut, and lines after the first are indented."""
+    options = {"break_long_words": False, "break_on_hyphens": False}
+    if not width:
+        return [text] if text else []
+    return textwrap.wrap(text, width, subsequent_indent=indent, **options)
+
+
+def _parts(names, values, width):
+    """Yields lists of columns, each of which begins with the names and fits into the width."""
+    part, free = [], 0
+    for column in values:
+        needed = len(GAP) + _width(column)
+        if part and width and needed > free:
+            yield names + part
+            part = []
+        if not part:
+            free = (width or 0) - len(GAP.join(" " * _width(each) for each in names))
+        part.append(column)
+        free -= needed
+    yield names + part
+
+
+def _width(column):
+    from rich.cells import cell_len  # Chinese characters take two columns
+
+    return max(map(cell_len, column))
+
+
+def _aligned(column, left):
+    from rich.cells import cell_len
+
+    width = _width(column)
+    blanks = [" " * (width - cell_len(cell)) for cell in column]
+    return [c + b if left else b + c for c, b in zip(column, blanks, strict=True)]
+
+
+def metrics_text(metrics, title, width=None):
+    """Returns the contents of metrics.json as text: a table of the unit that most of them have.
+
+    Below it is a line for each of the others, and for those that are lists.
 
     Args:
         metrics: the dict in metrics.json.
-        title: one line above it.
-    Returns:
-        rich.table.Table
+        title: what stands above it.
+        width: number of characters in a line, or None if it is not limited.
     """
-    header = ["metric", "value", "± standard error", "n", "samples", "data", "unit"]
-    rows = []
-    for name, metric in metrics.items():
+    units = [metric["unit"] for metric in metrics.values()]
+    unit = max(units, key=units.count)
+    in_table = {
+        name: metric
+        for name, metric in metrics.items()
+        if metric["unit"] == unit and not isinstance(metric["value"], list)
+    }
+    header, rows = ["metric", "value", "± error", "n", "samples", "data", "x"], []
+    for name, metric in in_table.items():
         error = metric.get("standard_error")
         row = [name, _number(metric["value"]), "" if error is None else f"{error:.4f}"]
-        row += [f"{metric['n']:,}", metric["samples"] or ""]
-        row.append(f"{metric['data']}, x: {metric['x']}")
-        rows.append([*row, metric["unit"]])
-    table = text_table(title, header, rows)
-    table.columns[-1].justify = "left"
-    return table
+        row += [f"{metric['n']:,}", f"{metric['samples']:,}" if metric["samples"] else ""]
+        rows.append([*row, metric["data"], metric["x"]])
+    lines = [table_text(text_table(f"{title}; {unit}", header, rows, facts=header[3:]), width)]
+    for name, metric in metrics.items():
+        if name not in in_table:
+            unit = metric["unit"] if metric["unit"].startswith("of ") else f"({metric['unit']})"
+            lines += wrapped(f"{name}: {_number(metric['value'])} {unit}", width, GAP)
+    return "\n".join(lines)
 
 
 def _number(value):
@@ -103,9 +145,11 @@ def _number(value):
     return str(value)
 
 
+def line_width():
+    """Returns the width of the terminal, or None if stdout is none: then no line is too long."""
+    return shutil.get_terminal_size().columns if sys.stdout.isatty() else None
+
+
 def print_table(table):
-    """Prints a table at the width of the terminal, or without a terminal at its own width."""
-    console = Console(highlight=False)
-    if not console.is_terminal:
-        console.width = PIPE_WIDTH
-    console.print(table)
+    """Prints a table at the width of the terminal."""
+    tell(table_text(table, line_width()))

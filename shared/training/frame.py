@@ -66,6 +66,7 @@ def train_with(implementation):
         checkpoint_steps=None,
         network=None,
         callbacks=(),
+        on_steps=None,
     ):
         """Trains a VAE, or continues an interrupted training.
 
@@ -90,6 +91,7 @@ def train_with(implementation):
                 its row of the history, which end the training if they return True. They may assign
                 `optimizer.learning_rate`, which checkpoints then hold. A checkpoint has no other
                 state of them: a resumed training begins with new callbacks.
+            on_steps: called with the number of steps done after each call of the compiled step.
         Returns:
             model, run: the trained VAE, and its shared.run.state.Run, which holds the history. The
             run's weights are those of its last epoch, also if a callback of Keras has given the
@@ -124,7 +126,7 @@ def train_with(implementation):
 
             # loop
             record = EpochRecord(
-                run, lambda: snapshot(model, optimizer), on_epoch, checkpoint_steps
+                run, lambda: snapshot(model, optimizer), on_epoch, checkpoint_steps, on_steps
             )
             end = implementation.run_epochs(prepared, run, record, verbose, callbacks=callbacks)
 

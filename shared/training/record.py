@@ -12,7 +12,7 @@ __all__ = ["EpochRecord"]
 class EpochRecord:
     """Records the epochs of a run, one after another, in the run and its folder."""
 
-    def __init__(self, run, snapshot, on_epoch=None, checkpoint_steps=None):
+    def __init__(self, run, snapshot, on_epoch=None, checkpoint_steps=None, on_steps=None):
         """Prepares the record of the remaining epochs.
 
         Args:
@@ -20,11 +20,13 @@ class EpochRecord:
             snapshot: function that returns the weights and the optimizer's slots, {name: array}.
             on_epoch: called with each new row of the history, or None.
             checkpoint_steps: number of steps between checkpoints inside an epoch, or None.
+            on_steps: called with the number of steps done after each call of the compiled step.
         """
         self.run = run
         self.checkpoint_steps = checkpoint_steps
         self._snapshot = snapshot
         self._on_epoch = on_epoch
+        self._on_steps = on_steps
         self._running = run.running
         self._epoch = self._end = 0  # number of the epoch, and the step after which it ends
         self._losses = []
@@ -64,6 +66,8 @@ class EpochRecord:
             variables = self._snapshot()
             self.run.save_inside_epoch(step, self._losses, means(), self._seconds, variables)
             self._started = time.perf_counter() - self._seconds
+        if self._on_steps:
+            self._on_steps(step)
 
     def row(self, values):
         """Returns the row of the epoch, {column: number}.

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import kubernetes_validate
 import pytest
-import tyro
 import yaml
 
 from shared.beyond.distributed.cluster import cluster_of
-from shared.command.line import Train, main
+from shared.command.arguments import command_of
+from shared.command.line import main
 
 SCALING = Path(__file__).resolve().parents[2] / "docs" / "scaling"
 
@@ -50,7 +50,7 @@ def test_the_workers_of_the_job_are_its_pods(manifests):
         arguments = [
             each.replace("$(JOB_COMPLETION_INDEX)", str(index)) for each in container["args"]
         ]
-        cluster = cluster_of("tf_vae", tyro.cli(Train, args=arguments))
+        cluster = cluster_of("tf_vae", command_of("tf_vae", ["train", *arguments]))
         assert (list(cluster.addresses), cluster.index) == (pods, index)
 
 

@@ -139,15 +139,17 @@ def test_checkpoints_inside_an_epoch_change_no_digit(package, uneven_path, tmp_p
         assert (folders[1] / name).read_bytes() == (folders[0] / name).read_bytes(), name
 
 
-def test_the_progress_bar_shows_the_training_loss_as_loss(uneven_path, tmp_path):
+def test_the_line_of_an_epoch_has_the_losses_of_the_history(uneven_path, tmp_path):
     arguments = ["--epochs", 1, "--data", uneven_path, "--virtual-devices", 2]
     with (tmp_path / "output").open("w", encoding="utf-8") as file:
         ended([start("tf_vae", *arguments, "--out", tmp_path / "run", stdout=file)], [0])
     shown = (tmp_path / "output").read_text(encoding="utf-8").splitlines()
-    last = [line for line in shown if "val_loss" in line][-1]
+    (number,) = [n for n, line in enumerate(shown) if line.startswith("epoch ")]
+    names, values = shown[number].split(), shown[number + 1].split()
+    assert values[0] == "1/1"
     (row,) = history(tmp_path / "run")
-    values = {name: row[name] for name in row if name not in ("epoch", "step")}
-    assert last.endswith(" - ".join(f"{name}: {value:.4f}" for name, value in values.items()))
+    assert values[1:-1] == [f"{row[name]:.2f}" for name in names[1:-1]]
+    assert names[1:] == ["loss", "log_likelihood", "kl", "val_loss", "seconds"]
 
 
 @pytest.mark.parametrize(

@@ -217,10 +217,3 @@ def test_a_users_keras_json_is_read(tmp_path, monkeypatch, capsys):
         assert main("tf_vae", ["train", *SMALL]) == 2
         (line,) = capsys.readouterr().err.splitlines()
         assert message in line
-
-
-def test_usage_errors_exit_with_2(capsys):
-    for arguments in ([], ["fly"], ["train", "--beta", "x"], ["train", "--wings", "2"]):
-        with pytest.raises(SystemExit) as end:
-            main("tf_vae", arguments)
-        assert end.value.code == 2 and "Traceback" not in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""How different two colours look: CIEDE2000, with normal and with colour-blind vision."""
+"""How different two colours look: CIEDE2000, also with colour-blind vision, and contrast."""
 
 import numpy as np
 
@@ -44,11 +44,20 @@ def seen_distance(first, second):
     )
 
 
+def contrast(first, second):
+    """The contrast ratio of two RGB colours in [0, 1], from 1 to 21; WCAG 2.2."""
+    low, high = sorted(TO_XYZ[1] @ _linear(each) for each in (first, second))
+    return (high + 0.05) / (low + 0.05)
+
+
+def _linear(rgb):
+    rgb = np.asarray(rgb, np.float64)
+    return np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+
+
 def to_lab(rgb, vision=VISION["normal"]):
     """CIE L*a*b* of an sRGB colour, as someone with this vision sees it."""
-    rgb = np.asarray(rgb, np.float64)
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    xyz = TO_XYZ @ np.clip(vision @ linear, 0, 1) / (TO_XYZ @ np.ones(3))
+    xyz = TO_XYZ @ np.clip(vision @ _linear(rgb), 0, 1) / (TO_XYZ @ np.ones(3))
     f = np.where(xyz > (6 / 29) ** 3, np.cbrt(xyz), xyz / (3 * (6 / 29) ** 2) + 4 / 29)
     return np.array([116 * f[1] - 16, 500 * (f[0] - f[1]), 200 * (f[1] - f[2])])
 

@@ -3,8 +3,10 @@
 import platform
 
 import numpy as np
+import pytest
 
-from shared.machine import versions
+from shared.machine import packages, versions
+from shared.machine.checks import UsageError
 
 
 def test_versions_name_what_the_bits_depend_on():
@@ -16,16 +18,20 @@ def test_versions_name_what_the_bits_depend_on():
 
 
 def test_versions_name_tensorflow_under_any_distribution(monkeypatch):
-    real = versions.metadata.version
+    real, found = packages.metadata.version, {"tensorflow-cpu": "2.21.0"}
 
     def version(name):
         if name == "tensorflow":
-            raise versions.metadata.PackageNotFoundError(name)
-        return "2.21.0" if name == "tensorflow-cpu" else real(name)
+            raise packages.metadata.PackageNotFoundError(name)
+        return found.get(name) or real(name)
 
     distributions = {"tensorflow": ["tensorflow-cpu"]}
-    monkeypatch.setattr(versions.metadata, "version", version)
-    monkeypatch.setattr(versions.metadata, "packages_distributions", lambda: distributions)
+    monkeypatch.setattr(packages.metadata, "version", version)
+    monkeypatch.setattr(packages.metadata, "packages_distributions", lambda: distributions)
     assert versions.versions()["tensorflow"] == "2.21.0"
+    versions.check_versions()
+    found["tensorflow-cpu"] = "2.19.1"
+    with pytest.raises(UsageError, match=r"tensorflow is 2\.19\.1; expected 2\.20 or later"):
+        versions.check_versions()
     distributions.clear()
     assert versions.versions()["tensorflow"] == "unknown"

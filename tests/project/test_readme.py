@@ -3,7 +3,9 @@
 import re
 from pathlib import Path
 
+import address
 import pytest
+from markdown_it import MarkdownIt
 
 from reproduce import QUICK
 
@@ -25,14 +27,24 @@ def blocks(text):
     return fenced, re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
 
 
+TARGETS = r'\]\(([^)]+)\)|\b(?:src|srcset)="([^"]+)"|^\[\w+\]: (\S+)$'
+
+
 def links(path):
-    """The targets of links and figures, in order."""
-    return re.findall(r"\]\(([^)]+)\)", blocks(path.read_text(encoding="utf-8"))[1])
+    """The targets of links, figures and named links, in order."""
+    prose = blocks(path.read_text(encoding="utf-8"))[1]
+    return ["".join(groups) for groups in re.findall(TARGETS, prose, re.MULTILINE)]
+
+
+def without_comments(block):
+    """A code block whose comments are cut off, because a translation translates them."""
+    return re.sub(r"\s+# .*$", "", block, flags=re.MULTILINE)
 
 
 def rows(path):
     """The cells of every row of a table, without the targets of links."""
     prose = re.sub(r"\]\([^)]*\)", "]", blocks(path.read_text(encoding="utf-8"))[1])
+    prose = re.sub(r'\b(?:src|srcset)="[^"]*"', "", prose)
     lines = [line.strip() for line in prose.splitlines() if line.startswith("|")]
     return [re.split(r"(?<!\\)\|", line[1:-1]) for line in lines]
 
@@ -64,7 +76,13 @@ PARTS = {
             r"^(#+) ", blocks(path.read_text(encoding="utf-8"))[1], re.MULTILINE
         )
     ],
-    "code blocks": lambda path: blocks(path.read_text(encoding="utf-8"))[0],
+    "code blocks": lambda path: [
+        without_comments(block) for block in blocks(path.read_text(encoding="utf-8"))[0]
+    ],
+    "comments": lambda path: "".join(blocks(path.read_text(encoding="utf-8"))[0]).count(" # "),
+    "named links": lambda path: re.findall(
+        r"\]\[(\w+)\]", blocks(path.read_text(encoding="utf-8"))[1]
+    ),
     # A translation may order a sentence differently, and may name a thing more often. A line break
     # inside a code span is not a part of the command.
     "code spans": lambda path: {
@@ -93,6 +111,72 @@ def test_each_page_leads_to_the_other(pair):
         assert heads[0].startswith("# ") and "·" in heads[1]
         (target,) = re.findall(r"\]\(([^)]+)\)", heads[1])
         assert (path.parent / target).resolve() == other
+
+
+# ---- what a reader of Chinese sees
+
+
+@every_pair
+def test_a_translation_translates_the_comments(pair):
+    for block in blocks(pair[1].read_text(encoding="utf-8"))[0]:
+        for comment in re.findall(r" # (.*)$", block, re.MULTILINE):
+            # What has no two words, as "a/1.jpg, b/2.png", is the same in both languages.
+            assert re.search("[一-鿿]", comment) or not re.search("[a-z]{2} [a-z]", comment), (
+                comment
+            )
+
+
+WIDE = "[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]"  # Chinese characters and punctuation
+FULL = "[，。；：、！？（）《》「」]"  # has its own space
+STRAY = re.compile(rf"{WIDE}[ \t\n]+{WIDE}|{FULL}[ \t\n]+\S|\S[ \t\n]+{FULL}")
+
+
+def stray_spaces(text):
+    """The spaces inside of Chinese text, and the ends of lines, which are drawn as spaces."""
+    prose = blocks(text)[1]
+    # A list, a quotation, a row of a table and a title begin lines of their own.
+    parts = re.split(r"\n(?=\s*(?:[-*>|#<]|\d+\.)\s|\s*\n|\||<)", prose)
+    return [
+        match.group()
+        for part in parts
+        if not part.startswith("|")
+        for match in STRAY.finditer(part.strip())
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("训练中从不使用标\n签。", 1),
+        ("训练 集", 1),
+        ("三行，\nKeras 和\nTensorFlow 的", 1),
+        ("两个实现（\n`fit`）", 1),
+        ("读\n（英文）", 1),
+        ("- 第一行\n- 第二行\n  还是第二行", 1),
+        ("# 标题\n\n正文。\n\n下一段", 0),
+        ("- 一\n- 二\n\n1. 三\n2. 四", 0),
+        ("用 Keras 的\n`fit`", 0),
+        ("```\n一 二\n```", 0),
+    ],
+)
+def test_a_stray_space_is_found(text, count):
+    assert len(stray_spaces(text)) == count
+
+
+CHINESE = [*(pair[1] for pair in PAIRS), *sorted((ROOT / "notebooks" / "zh-CN").glob("*.md"))]
+
+
+@pytest.mark.parametrize("path", CHINESE, **named)
+def test_no_space_is_inside_of_chinese_text(path):
+    assert not stray_spaces(path.read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("path", [*PAGES, *CHINESE[len(PAIRS) :]], **named)
+def test_bold_text_is_bold(path):
+    """After 。 and before a character, ** does not end it: Markdown shows two asterisks instead."""
+    shown = MarkdownIt("commonmark").enable("table").render(path.read_text(encoding="utf-8"))
+    shown = re.sub(r"<code.*?</code>|\$.*?\$", "", shown, flags=re.DOTALL)
+    assert "**" not in shown
 
 
 # ---- links
@@ -127,6 +211,41 @@ def test_a_readme_is_short(path):
 
 
 @pytest.mark.parametrize("path", READMES, **named)
+def test_a_readme_begins_with_what_it_is_and_how_to_try_it(path):
+    """Before its first section; test_readme_screen.py looks at where a browser shows it."""
+    start = path.read_text(encoding="utf-8").split("\n## ")[0]
+    language = "" if path == READMES[0] else ".zh-CN"
+    for wanted in (
+        "**variational autoencoder**" if path == READMES[0] else "variational autoencoder",
+        'src="docs/figures/latent.gif"',
+        "][page]",
+        f"(notebooks/00_a_vae_in_fifty_lines{language}.ipynb)",
+    ):
+        assert start.count(wanted) == 1, wanted
+    (block,) = blocks(start)[0]
+    assert re.findall("^make \\w+", block, re.MULTILINE) == ["make quick", "make reproduce"]
+
+
+@pytest.mark.parametrize("path", READMES, **named)
+def test_the_address_of_the_page_is_in_one_place(path):
+    text = path.read_text(encoding="utf-8")
+    (target,) = re.findall(r"^\[page\]: (\S+)$", text, re.MULTILINE)
+    assert re.fullmatch(r"docs/index\.html|https://\S+/", target)
+    assert "index.html)" not in text  # every link to it has its name
+
+
+def test_the_address_of_a_copy_leads_to_its_published_page(tmp_path):
+    for path in READMES:
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    page = "https://someone.github.io/a.copy-1/"
+    assert address.write_page_address(tmp_path, "Someone/a.copy-1") == page
+    for path in READMES:
+        old, new = (each.read_text(encoding="utf-8") for each in (path, tmp_path / path.name))
+        lines = zip(old.splitlines(), new.splitlines(), strict=True)
+        assert [line for before, line in lines if before != line] == [f"[page]: {page}"]
+
+
+@pytest.mark.parametrize("path", READMES, **named)
 def test_the_documentation_has_what_a_readme_repeats(path):
     """Its code blocks, and the rows of its table of results."""
     folder = DOCS if path == READMES[0] else DOCS / "zh-CN"
@@ -154,7 +273,7 @@ def test_the_results_say_which_k_the_dots_of_published_png_have(name):
     source = (ROOT / "benchmarks" / "published.py").read_text(encoding="utf-8")
     (dots,) = re.findall(r"^    samples: int = (\d+)$", source, re.MULTILINE)
     text = (DOCS / name).read_text(encoding="utf-8")
-    after = text[text.index("figures/published.png)") :]
+    after = text[text.index('figures/published.png"') :]
     table = set(re.findall(r"--importance-samples (\d+)$", text, re.MULTILINE))
     named = re.findall(r"K (?:=|is|是)\s*(\d+)", " ".join(after.split("\n\n")[1].split()))
     assert [dots, *table] == named

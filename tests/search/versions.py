@@ -26,6 +26,7 @@ from rich.table import Table
 from tyro.conf import Positional
 
 from shared.command.line import exit_status
+from shared.machine.arithmetic import VARIABLES
 from shared.machine.backend import IMPLEMENTATIONS
 from shared.machine.checks import UsageError
 from shared.machine.process import Stopped, end_process
@@ -78,7 +79,9 @@ class Versions:
 
 def run(*command, cwd=ROOT, accepted=(0,), **variables):
     """Runs a command and returns its output; raises Stopped with its end if it fails."""
-    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "MNIST_NPZ")}
+    # What this process has set for its own TensorFlow is not for another one.
+    dropped = {"PYTHONPATH", "MNIST_NPZ", "XLA_FLAGS", *VARIABLES}
+    environment = {k: v for k, v in os.environ.items() if k not in dropped}
     environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", **variables}
     done = subprocess.run(
         [str(word) for word in command],

@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from matplotlib.patches import Rectangle
 from scipy.stats import norm
 
 from shared.show.figures import lessons, plots
@@ -125,6 +126,44 @@ def test_rows_and_corners_are_in_colour():
     for axes, image in zip(figure.axes, x, strict=True):
         corner = axes.child_axes[0].images[0].get_array()
         np.testing.assert_array_equal(corner, image.reshape(2, 3, 3))
+
+
+def legend_texts(figure):
+    legends = [*figure.legends, *(axes.get_legend() for axes in figure.axes)]
+    return [text.get_text() for each in legends if each for text in each.get_texts()]
+
+
+def test_every_band_line_and_area_is_in_a_legend():
+    x = np.arange(1.0, 6)
+    figure = lessons.curves(x, {"a": x, "b": x}, "c", "x", "y", bands={"b": (x, 3 * x)})
+    legend = figure.axes[0].get_legend()
+    shown = [each for each in legend.findobj(Rectangle) if each is not legend.get_frame()]
+    (band,) = figure.axes[0].collections
+    assert [each.get_facecolor() for each in shown] == [tuple(band.get_facecolor()[0])]
+    assert legend_texts(figure) == ["a", "b"]
+
+    figure = lessons.latent_panels({"a": SAME, "b": SAME}, np.zeros(60, int), "caption")
+    assert legend_texts(figure) == ["99 % of the prior"]
+    (circle,) = figure.axes[0].lines
+    radius = np.hypot(*circle.get_data())
+    np.testing.assert_allclose(1 - np.exp(-(radius**2) / 2), 0.99, atol=0.002)  # 98.9 %
+
+    z = np.linspace(-4, 4, 99)
+    p, q = norm.pdf(z), norm.pdf(z, 1)
+    figure = lessons.kl_areas(z, p, {"a": q}, "caption")
+    assert legend_texts(figure) == ["p = N(0, 1)", "q", "q > p: above 0", "q < p: below 0"]
+    above, below = (part.get_paths()[0].vertices for part in figure.axes[1].collections)
+    assert above[:, 1].max() > 0 <= above[:, 1].min() and below[:, 1].min() < 0
+
+    figure = lessons.posterior_contours(
+        1, FLAT, POINT, POINT, np.zeros((1, 4)), (2, 2), ["a"], "caption"
+    )
+    assert legend_texts(figure) == ["p(z|x), the brighter the denser", "q(z|x) at 1 and 2 σ"]
+
+    kl = np.ones(2)
+    for active, pale in (([True, True], False), ([True, False], True)):
+        figure = lessons.kl_bars({"a": (kl, np.array(active))}, "caption")
+        assert figure.get_supxlabel().endswith("; pale: not active") == pale
 
 
 SAME, POINT, FLAT = np.ones((60, 2)), np.zeros((1, 2)), np.zeros((1, 9, 9))

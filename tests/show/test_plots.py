@@ -1,18 +1,23 @@
 """The figures of a run: orientation, axes and colours."""
 
 import itertools
+import re
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
-from colour_distance import ciede2000, seen_distance
-from matplotlib import color_sequences
-from matplotlib.colors import to_hex, to_rgb
+from colour_distance import ciede2000, contrast, seen_distance
+from matplotlib.colors import to_rgb
+from matplotlib.lines import Line2D
+from matplotlib.patches import Rectangle
 from PIL import Image
 from scipy.stats import norm
 
 from shared.show.figures import plots
-from shared.show.figures.canvas import CLASS_COLOURS, tiled
+from shared.show.figures.canvas import CLASS_COLOURS, LINE_COLOURS, moved_apart, tiled
+
+PAGE = Path(__file__).parents[2] / "shared" / "show" / "page"
 
 
 def test_the_grid_is_that_of_gaussian_quantiles():
@@ -52,7 +57,9 @@ def test_a_tile_holds_its_image_upright():
 
 def test_a_scatter_has_equal_axes_and_a_colour_a_class():
     random = np.random.RandomState(0)
-    z, labels = random.normal(size=(500, 2)), random.randint(0, 10, 500)
+    labels = random.randint(0, 10, 500)
+    turn = 2 * np.pi * labels / 10
+    z = 2 * np.stack([np.cos(turn), np.sin(turn)], axis=1) + random.normal(0, 0.2, (500, 2))
     axes = plots.latent_scatter(z, labels, 3.0, "caption").axes[0]
     assert axes.get_xlim() == axes.get_ylim() == (-3.0, 3.0)
     assert axes.get_aspect() == 1
@@ -66,6 +73,62 @@ def test_a_scatter_has_equal_axes_and_a_colour_a_class():
     texts = {text.get_text(): text.get_position() for text in axes.texts}
     for label in range(10):
         np.testing.assert_allclose(texts[str(label)], np.median(z[labels == label], axis=0))
+
+
+# Medians of the classes in the test set of MNIST, from pretrained/post-keras.
+MEDIANS = {
+    5: [
+        (0.26, -2.24),
+        (-2.12, 1.67),
+        (0.14, -0.55),
+        (0.3, -0.16),
+        (0.91, 0.88),
+        (0.03, 0.12),
+        (-0.43, -1.1),
+        (0.43, 2.04),
+        (0.13, 0.21),
+        (0.92, 1.13),
+    ],
+    50: [
+        (0.24, -2.19),
+        (-2.12, 1.23),
+        (0.11, -0.6),
+        (0.28, -0.18),
+        (0.85, 0.8),
+        (0.06, 0.02),
+        (-0.28, -1.19),
+        (0.6, 1.77),
+        (0.2, 0.24),
+        (1.01, 0.99),
+    ],
+}
+
+
+@pytest.mark.parametrize("epoch", MEDIANS)
+def test_labels_do_not_overlap(epoch):
+    medians = np.array(MEDIANS[epoch], np.float64)
+    figure = plots.latent_scatter(medians, np.arange(10), 4.27, "caption")
+    figure.draw_without_rendering()
+    axes = figure.axes[0]
+    boxes = [text.get_window_extent() for text in axes.texts]
+    for first, second in itertools.combinations(boxes, 2):
+        assert not first.overlaps(second)
+    # Each is nearer to its own median than the height of a label, in units of z.
+    height = boxes[0].height / axes.bbox.height * 2 * 4.27
+    places = np.array([text.get_position() for text in axes.texts])
+    assert 0 < np.hypot(*(places - medians).T).max() < height
+    far = [0, 1, 6, 7]  # no other label is near
+    np.testing.assert_array_equal(places[far], medians[far])
+
+
+def test_points_that_are_moved_apart_keep_their_distance_and_their_centre():
+    for places in ([(0, 0)] * 10, [(0, 0), (0.1, 0)], [(1, 1), (1, 1), (5, 5)]):
+        moved = moved_apart(places, 1.0)
+        distances = [np.hypot(*(a - b)) for a, b in itertools.combinations(moved, 2)]
+        assert min(distances) > 1 - 1e-9  # of float64
+        np.testing.assert_allclose(np.mean(moved, axis=0), np.mean(places, axis=0), atol=1e-9)
+    np.testing.assert_allclose(moved[2], (5, 5))  # it was far from both
+    np.testing.assert_allclose(moved_apart([(0, 0), (0.5, 0)], 1)[:, 1], 0)  # along their line
 
 
 def test_a_smoothed_line_is_a_running_mean():
@@ -156,14 +219,58 @@ def test_the_distance_of_colours_equals_published_values():
 
 
 def test_digits_that_overlap_in_the_plane_have_different_colours():
-    assert sorted(CLASS_COLOURS) == sorted(map(to_hex, color_sequences["petroff10"]))
     pairs = "49 58 79 35 38 26 23 47 06 25 48 45 28 78"
     distances = {
         pair: seen_distance(*(to_rgb(CLASS_COLOURS[int(digit)]) for digit in pair))
         for pair in pairs.split()
     }
-    # The order of the palette has 13.4, the best of all orders 26.5.
-    assert min(distances.values()) > 26, distances
+    assert min(distances.values()) > 18, distances
+    every = itertools.combinations(map(to_rgb, CLASS_COLOURS), 2)
+    assert min(seen_distance(*pair) for pair in every) > 9
+    assert sorted(LINE_COLOURS) == sorted(CLASS_COLOURS)
+
+
+def papers():
+    """The colours of the backgrounds: of a light figure, of GitHub's dark page, of our page."""
+    css = "".join(path.read_text(encoding="utf-8") for path in PAGE.glob("*.css"))
+    own = re.findall(r"--paper: (#[0-9a-f]{6})", css)
+    assert len(own) >= 2  # light and dark
+    return {"#ffffff", "#0d1117", *own}
+
+
+def test_the_contrast_of_colours_equals_published_values():
+    """Of WCAG 2.2: 21 of black on white; 4.54 of #767676, a grey that is just enough for text."""
+    assert contrast((0, 0, 0), (1, 1, 1)) == pytest.approx(21)
+    assert contrast(to_rgb("#767676"), (1, 1, 1)) == pytest.approx(4.54, abs=0.005)
+
+
+@pytest.mark.parametrize("paper", sorted(papers()))
+def test_the_colour_of_every_class_can_be_seen_on_every_background(paper):
+    """At 3 : 1, which WCAG 2.2 wants of graphical objects, in the plane and in lines."""
+    z = np.random.RandomState(0).normal(size=(10, 2))
+    (points,) = plots.latent_scatter(z, np.arange(10), 3.0, "caption").axes[0].collections
+    shown = points.get_facecolors()
+    assert len(shown) == 10 and (shown[:, 3] == 1).all()  # nothing shines through
+    for colour in (*shown[:, :3], *map(to_rgb, LINE_COLOURS)):
+        assert contrast(colour, to_rgb(paper)) >= 3, colour
+
+
+def test_lines_beside_each_other_have_different_colours():
+    """The first of a figure most of all: few have more than four lines."""
+    for first, second in itertools.combinations(map(to_rgb, LINE_COLOURS[:4]), 2):
+        assert seen_distance(first, second) > 13
+
+
+def test_a_legend_shows_every_band_beside_its_line():
+    losses = np.random.RandomState(0).uniform(size=(3, 40))
+    figure = plots.loss_by_step({"seeds": losses}, {"a": losses, "b": losses + 1}, "caption")
+    axes, legend = figure.axes[0], figure.axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b", "seeds"]
+    shown = [each for each in legend.findobj(Rectangle) if each is not legend.get_frame()]
+    for patch, band in zip(shown, axes.collections, strict=True):
+        np.testing.assert_array_equal(patch.get_facecolor(), band.get_facecolor()[0])
+    colours = [line.get_color() for line in legend.findobj(Line2D)]
+    assert colours == LINE_COLOURS[:3]
 
 
 def test_a_saved_label_has_the_colour_of_its_class(tmp_path):

@@ -53,9 +53,9 @@ def train(job):
 
         # loop
         record = EpochRecord(
-            run, lambda: snapshot(model, optimizer), checkpoint_steps=job.checkpoint_steps
+            run, lambda: snapshot(model, optimizer), job.on_epoch(run), job.checkpoint_steps
         )
-        run_epochs(Steps(strategy, model, optimizer), run, record, verbose=cluster.chief)
+        run_epochs(Steps(strategy, model, optimizer), run, record, verbose=0)
 
         # finish
         run.finish(gather(model))

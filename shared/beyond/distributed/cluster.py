@@ -47,7 +47,7 @@ def cluster_of(package, command):
 
     Args:
         package: "keras_vae" or "tf_vae".
-        command: shared.command.line.Train.
+        command: shared.command.arguments.Train.
     Raises:
         UsageError: the flags or variables contradict themselves, or name no valid addresses.
     """

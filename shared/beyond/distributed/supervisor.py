@@ -27,6 +27,8 @@ from shared.machine.checks import UsageError
 from shared.machine.process import Stopped, WorkerEnded, end_with_parent, say, set_up
 from shared.machine.versions import versions
 from shared.run.files import write_atomically, write_json
+from shared.show.epochs import EpochLines
+from shared.show.status import tell
 
 __all__ = ["Job", "run_child", "supervise"]
 
@@ -59,6 +61,12 @@ class Job:
         data = load_data(self.data, say=lambda line: None, **self.reading)
         return from_dict(self.config), data, self._cluster
 
+    def on_epoch(self, run):
+        """Returns the function with which worker 0 prints an epoch; None for the others."""
+        if not self._cluster.chief:
+            return None
+        return EpochLines(run.config, run.data.n_train, tell).epoch
+
     @property
     def _cluster(self):
         addresses = tuple(self.cluster["addresses"])
@@ -70,7 +78,7 @@ def supervise(package, command, cluster, out, data):
 
     Args:
         package: "keras_vae" or "tf_vae".
-        command: shared.command.line.Train.
+        command: shared.command.arguments.Train.
         cluster: shared.beyond.distributed.cluster.Cluster.
         out: folder of the run.
         data: shared.data.Data, which is compared with that of the other workers.

@@ -12,40 +12,37 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-import tyro
-from tyro.conf import Positional
-
 from shared.beyond.shards.writing import write_shards
+from shared.command.flags import given_flags
 from shared.command.line import exit_status
+from shared.show.status import Status, tell
 
 
 @dataclass
 class Convert:
     """Convert an .npz with x_train, y_train, x_test and y_test to a folder of .npy files."""
 
-    data: Positional[Path]
+    data: Path
     """Path of the .npz."""
-    out: Positional[Path]
+    out: Path
     """Path of the folder, which must not exist."""
     images_per_file: int = 100_000
     """Images in each file but the last one."""
 
 
-def convert(job):
+def convert(argv):
     """Converts, and shows the progress on stderr."""
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True)) as progress:
-        bar = progress.add_task("files")
-
-        def on_progress(done, total):
-            progress.update(bar, completed=done, total=total)
-
-        write_shards(job.data, job.out, job.images_per_file, on_progress)
-    print(f"{job.out} is written; train on it with --data {job.out}")
+    job = Convert(**given_flags(argv, "python -m shared.beyond.shards", [Convert]))
+    with Status() as status:
+        status.phase("writing the folder")
+        write_shards(
+            job.data,
+            job.out,
+            job.images_per_file,
+            lambda done, total: status.show(f"writing the folder: {done:,} of {total:,} files"),
+        )
+    tell(f"{job.out} is written; train on it with --data {job.out}")
 
 
 if __name__ == "__main__":
-    job = tyro.cli(Convert, prog="python -m shared.beyond.shards")
-    sys.exit(exit_status(lambda: convert(job)))
+    sys.exit(exit_status(lambda: convert(sys.argv[1:])))

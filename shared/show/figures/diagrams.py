@@ -15,7 +15,7 @@ def model(config, input_dim):
         config: shared.config.Config with a Gaussian posterior and a Bernoulli likelihood.
         input_dim: pixels per image.
     """
-    figure, axes = new_figure((9.6, 3.5), "The networks of the model, and its tensors with shapes")
+    figure, axes = new_figure((8.2, 3.5), "The networks of the model, and its tensors with shapes")
     axes.set(xlim=(0, 96), ylim=(0, 35))
     axes.axis("off")
     d, units = config.latent_dim, [str(width) for width in config.hidden_dims]
@@ -41,7 +41,7 @@ def model(config, input_dim):
 def gradient_paths():
     """Draws where the gradient of the loss flows if z is drawn from q, and with the trick."""
     caption = "The gradient of the loss flows backward, along the green arrows"
-    figure, rows = new_panels((9.6, 2.9), caption, 1, 2)
+    figure, rows = new_panels((8.2, 2.9), caption, 1, 2)
     for axes, trick in zip(rows[0], (False, True), strict=True):
         axes.set(xlim=(0, 48), ylim=(0, 22))
         axes.axis("off")

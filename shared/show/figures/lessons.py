@@ -5,6 +5,8 @@ from itertools import cycle
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import MaxNLocator
 from scipy.stats import norm
@@ -57,7 +59,7 @@ def image_rows(rows, image_shape, caption):
     )
     write_caption(figure, caption, y=1 - 0.08 / size[1], va="top")
     picture = np.concatenate([tiled(images, n, image_shape) for images in rows.values()])
-    draw_images(axes, picture, cmap="gray_r", interpolation="nearest")
+    draw_images(axes, picture, interpolation="nearest")
     axes.set_xticks([])
     axes.set_yticks(image_shape[0] * (np.arange(len(rows)) + 0.5), rows)
     axes.tick_params(length=0)
@@ -79,12 +81,14 @@ def latent_panels(panels, labels, caption):
     for axes, limit, (title, z_mean) in zip(rows[0], limits, panels.items(), strict=True):
         scatter(axes, z_mean, labels, limit)
         # A standard normal point in the plane is within radius 3 with probability 1 - e^-4.5.
-        axes.plot(*ellipse(3), color=INK, linewidth=1.4, linestyle="--", zorder=5)
+        text = "99 % of the prior"
+        axes.plot(*ellipse(3), color=INK, linewidth=1.4, linestyle="--", zorder=5, label=text)
         axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
         axes.set_title(title, fontsize=10)
         axes.set(xlabel="z[0]")
         axes.grid(alpha=0.25)
     rows[0][0].set(ylabel="z[1]")
+    rows[0][0].legend(fontsize="small", loc="upper left")
     return figure
 
 
@@ -107,15 +111,17 @@ def curves(
     figure, axes = new_figure((6.8, 4.2), caption)
     colours = cycle(LINE_COLOURS)
     marker = ".-" if len(x) < 20 else "-"  # markers if there are only a few values
+    shown = {}  # what the legend shows of each label
     for label, values in lines.items():
         colour = next(colours)
-        axes.plot(x, values, marker, color=colour, label=label)
+        (shown[label],) = axes.plot(x, values, marker, color=colour)
         if label in (bands or {}):
-            axes.fill_between(x, *bands[label], color=colour, alpha=0.2, linewidth=0)
+            band = axes.fill_between(x, *bands[label], color=colour, alpha=0.2, linewidth=0)
+            shown[label] = (band, shown[label])
     for label, value in (levels or {}).items():
-        axes.axhline(value, color=INK, linewidth=1, linestyle="--", label=label)
+        shown[label] = axes.axhline(value, color=INK, linewidth=1, linestyle="--")
     for label, place in (points or {}).items():
-        axes.plot(*place, "o", color=next(colours), markersize=7, label=label)
+        (shown[label],) = axes.plot(*place, "o", color=next(colours), markersize=7)
     axes.set(xlabel=xlabel, ylabel=ylabel)
     if np.issubdtype(np.asarray(x).dtype, np.integer):
         axes.xaxis.set_major_locator(MaxNLocator(integer=True))  # there is no latent 2.5
@@ -126,7 +132,7 @@ def curves(
     if limits:
         axes.set_ylim(limits)
     axes.margins(x=0.01)
-    axes.legend(frameon=False, fontsize="small")
+    axes.legend(shown.values(), shown, frameon=False, fontsize="small")
     axes.grid(alpha=0.25)
     return figure
 
@@ -149,8 +155,12 @@ def kl_areas(z, p, panels, caption):
         with np.errstate(divide="ignore", invalid="ignore"):
             integrand = np.where(q > 0, q * np.log(q / p), 0.0)
         # q log q → 0 where q → 0, so the positive and the negative area are both finite.
-        for part, colour in ((integrand > 0, TRAIN), (integrand < 0, TEST)):
-            below.fill_between(z, integrand, where=part, color=colour, alpha=0.55, linewidth=0)
+        for part, colour, text in (
+            (integrand > 0, TRAIN, "q > p: above 0"),
+            (integrand < 0, TEST, "q < p: below 0"),
+        ):
+            style = {"color": colour, "alpha": 0.55, "linewidth": 0, "label": text}
+            below.fill_between(z, integrand, where=part, **style)
         below.axhline(0, color=INK, linewidth=0.8)
         area = integrand.sum() * (z[1] - z[0])
         below.annotate(
@@ -163,6 +173,7 @@ def kl_areas(z, p, panels, caption):
     rows[0][0].set(ylabel="density")
     rows[1][0].set(ylabel="q · log(q / p)")
     rows[0][0].legend(frameon=False, fontsize="small")
+    rows[1][0].legend(frameon=False, fontsize="small", loc="lower left")
     return figure
 
 
@@ -182,7 +193,9 @@ def posterior_contours(
         caption: caption of the figure.
     """
     n = len(images)
-    figure, rows = new_panels((max(3.1 * n, 6.2), 3.8), caption, 1, n)  # 6.2 for the caption
+    figure, rows = new_panels((max(3.1 * n, 6.2), 4.1), caption, 1, n)  # 6.2 for the caption
+    line = {"color": "white", "linewidth": 1.3}
+    line["path_effects"] = [withStroke(linewidth=2.2, foreground=INK)]
     for i, axes in enumerate(rows[0]):
         density = np.exp(log_posteriors[i] - np.max(log_posteriors[i]))
         ticks = np.linspace(-half_width, half_width, len(density))
@@ -191,12 +204,7 @@ def posterior_contours(
         axes.set_facecolor(colormaps["viridis"](0.0))
         sigma = np.exp(z_log_var[i] / 2)
         for radius in (1, 2):
-            axes.plot(
-                *ellipse(radius, z_mean[i], sigma),
-                color="white",
-                linewidth=1.3,
-                path_effects=[withStroke(linewidth=2.2, foreground=INK)],
-            )
+            axes.plot(*ellipse(radius, z_mean[i], sigma), **line)
         axes.set(xlim=grid[0][[0, -1]], ylim=grid[1][[0, -1]], aspect="equal", xlabel="z[0]")
         axes.set_title(titles[i], fontsize=10)
         third = len(density) // 3
@@ -213,6 +221,12 @@ def posterior_contours(
         corner.set(xticks=[], yticks=[])
         corner.spines[:].set_color("white")
     rows[0][0].set(ylabel="z[1]")
+    shown = {
+        "p(z|x), the brighter the denser": Patch(color=colormaps["viridis"](0.8)),
+        "q(z|x) at 1 and 2 σ": Line2D([], [], **line),
+    }
+    legend = {"loc": "outside lower center", "ncols": 2, "frameon": False, "fontsize": 9}
+    figure.legend(shown.values(), shown, **legend)
     return figure
 
 
@@ -269,7 +283,9 @@ def kl_bars(panels, caption):
         axes.set_xlim(0, len(kl) + 1)
         axes.grid(alpha=0.25, axis="y")
     rows[0][0].set(ylabel="KL, nats per image")
-    figure.supxlabel("latent dimensions, by KL", fontsize=10)
+    pale = any(not np.all(active) for _, active in panels.values())
+    text = "latent dimensions, by KL" + ("; pale: not active" if pale else "")
+    figure.supxlabel(text, fontsize=10)
     return figure
 
 

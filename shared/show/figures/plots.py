@@ -39,6 +39,7 @@ __all__ = [
 
 MANIFOLD_SIDE = 15
 DPI = 130
+AXIS = 12.5  # font size along the axes of the figures that are shown side by side, at half size
 QUANTILES = (0.05, 0.95)
 
 
@@ -71,7 +72,9 @@ def latent_scatter(z_mean, labels, limit, caption, point=None):
     figure, axes = new_figure((6.4, 6.6), caption)
     scatter(axes, z_mean, labels, limit, point)
     axes.set(xlim=(-limit, limit), ylim=(-limit, limit), aspect="equal")
-    axes.set(xlabel="z[0], mean of q(z|x)", ylabel="z[1], mean of q(z|x)")
+    axes.set_xlabel("z[0], mean of q(z|x)", fontsize=AXIS)
+    axes.set_ylabel("z[1], mean of q(z|x)", fontsize=AXIS)
+    axes.tick_params(labelsize=AXIS)
     axes.grid(alpha=0.25)
     if labels is not None and np.asarray(labels).dtype.kind == "U":
         class_legend(figure, labels)
@@ -109,7 +112,9 @@ def manifold(images, image_shape, caption):
     axes.set_xticks((shown + 0.5) * columns - 0.5, texts)
     axes.set_yticks((side - shown - 0.5) * rows - 0.5, texts)  # z[1] is upward, rows downward
     place = "at quantiles 0.05 to 0.95 of N(0, 1)"
-    axes.set(xlabel=f"z[0], {place}", ylabel=f"z[1], {place}")
+    axes.set_xlabel(f"z[0], {place}", fontsize=AXIS)
+    axes.set_ylabel(f"z[1], {place}", fontsize=AXIS)
+    axes.tick_params(labelsize=AXIS)
     return figure
 
 
@@ -180,24 +185,26 @@ def loss_by_step(lines, bands, caption, limits=None):
     """
     figure, axes = new_figure((7.2, 4.8), caption)
     colours = cycle(LINE_COLOURS)
+    shown = {}  # what the legend shows of each label
     for label, losses in bands.items():
         colour = next(colours)
         losses = _smoothed(losses)
         steps = np.arange(1, losses.shape[1] + 1)
-        axes.fill_between(
+        band = axes.fill_between(
             steps, losses.min(0), losses.max(0), color=colour, alpha=0.25, linewidth=0
         )
-        axes.plot(steps, np.median(losses, axis=0), color=colour, label=label)
+        (median,) = axes.plot(steps, np.median(losses, axis=0), color=colour)
+        shown[label] = (band, median)
     for label, losses in lines.items():
         colour = next(colours)
         rows = _smoothed(losses) if np.ndim(losses) == 2 else [losses]
-        for number, row in enumerate(rows):
+        for row in rows:
             steps = np.arange(1, len(row) + 1)
-            axes.plot(steps, row, color=colour, linewidth=0.9, label=label if number == 0 else None)
+            (shown[label],) = axes.plot(steps, row, color=colour, linewidth=0.9)
     axes.set(xlabel="step", ylabel="training loss = −ELBO, nats per image")
     if limits:
         axes.set_ylim(limits)
-    axes.legend(fontsize="small", loc="upper right")
+    axes.legend(shown.values(), shown, fontsize="small", loc="upper right")
     axes.grid(alpha=0.25)
     return figure
 
