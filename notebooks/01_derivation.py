@@ -23,50 +23,35 @@
 # expectation are, and a little Python.
 
 # %%
-# Set-up. On your own machine: nothing to do, after `make setup`. On Colab and Kaggle, the code is downloaded.
+# @title Set-up. On your own machine there is nothing to do; on Colab and Kaggle, run this cell.
 REPOSITORY = ""  # the address of a copy, which `notebooks/address.py` fills in; Colab may know it
-
-import json
 import os
 import re
 import subprocess
 import sys
-from urllib import parse, request
 
-
-def opened_from():
-    """Returns the address of the copy on GitHub from which Colab opened this notebook, or ""."""
-    try:
-        host = os.environ.get("COLAB_JUPYTER_IP", "172.28.0.12")
-        port = os.environ.get("KMP_TARGET_PORT", "9000")
-        with request.urlopen(f"http://{host}:{port}/api/sessions", timeout=5) as answer:
-            path = parse.unquote(json.load(answer)[0]["path"])
-        return f"https://{re.search('github.com/[^/]+/[^/]+(?=/blob/)', path)[0]}"
-    except (OSError, ValueError, LookupError, TypeError):
-        return ""
-
-
-if "google.colab" in sys.modules or "KAGGLE_KERNEL_RUN_TYPE" in os.environ:
-    if not os.path.exists("tools.py"):  # at the first time, and after a restart
-        if not os.path.exists("vae/notebooks/tools.py"):
-            REPOSITORY = REPOSITORY or opened_from()
-            if not REPOSITORY:
-                raise SystemExit(
-                    "REPOSITORY is empty: fill in the address of a copy of the project"
-                )
-            if subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, "vae"]).returncode:
-                raise SystemExit(
-                    f"{REPOSITORY} was not downloaded to vae; on Kaggle, switch Internet on"
-                )
-        os.chdir("vae/notebooks")
-    sys.path[:0] = [os.getcwd(), os.path.dirname(os.getcwd())]
+away = "google.colab" in sys.modules or "KAGGLE_KERNEL_RUN_TYPE" in os.environ
+if away and not os.path.exists("hosted.py"):  # the notebook was opened alone: get the project
+    if not os.path.exists("vae/notebooks/hosted.py"):
+        if not REPOSITORY:  # Colab's list of sessions says from where it opened the notebook
+            server = "http://${COLAB_JUPYTER_IP:-172.28.0.12}:${KMP_TARGET_PORT:-9000}"
+            sessions = subprocess.getoutput(f"curl -s -m 5 {server}/api/sessions")
+            opened = re.search(r"github\.com/[\w.-]+/[\w.-]+(?=/blob/)", sessions)
+            REPOSITORY = f"https://{opened[0]}" if opened else ""
+        if not REPOSITORY:
+            sys.exit("REPOSITORY is empty: fill in the address of a copy of the project")
+        if subprocess.run(["git", "clone", "--depth", "1", REPOSITORY, "vae"]).returncode:
+            sys.exit(f"{REPOSITORY} was not downloaded to vae; on Kaggle, switch Internet on")
+    sys.path.insert(0, os.path.abspath("vae/notebooks"))
     import hosted
 
-    hosted.install_missing()
-
-from tools import check, fast, show  # first: it keeps TensorFlow's start quiet
+    hosted.prepare()
 
 # %%
+# The tools come first: they keep TensorFlow's start quiet.
+from tools import fast, show
+from exercises import check
+
 import functools
 import inspect
 import itertools
@@ -83,7 +68,7 @@ from shared.config import recipe
 from shared.data import evaluation_images, load_data
 from shared.measure import diagnostics, quadrature
 from shared.measure.gradients import gradient_estimators
-from shared.show.figures import lessons
+from shared.show.figures import diagrams, lessons
 from shared.show.figures.of_run import prior_samples
 from tf_vae.checkpoint import gather, load
 from tf_vae.evaluate import elbo_terms, log_weights
@@ -127,8 +112,9 @@ show(lessons.latent_panels(panels, data.y_test, "Test set in the plane: z, or th
 
 # %% [markdown]
 # The latents of the VAE lie where the prior has its probability. The latents of the autoencoder lie anywhere,
-# because its loss has no term for their position. Now we decode samples $z \sim \mathcal N(0, I)$ with both.
-# The autoencoder was not trained on such $z$, and its images show this.
+# because its loss has no term for their position. Now we decode samples $z \sim \mathcal N(0, I)$ with both. Nearly all
+# of them fall into the dashed circle. The autoencoder has placed only a few kinds of digits there, so its samples are
+# nearly all alike.
 
 # %%
 z_prior = prior_samples(config, 15)
@@ -443,8 +429,8 @@ for name, values in (("training", seen), ("test", exact)):
     assert np.abs(values["residual"]).max() < 1e-3 and (gap > 0).all()
 
 # %% [markdown]
-# The gap exists on training images, too: it is a property of the encoder. On new images it is larger, because some
-# of them are encoded wrongly; the median shows that this concerns a few images.
+# The gap exists on training images, too: it is a property of the encoder. That the mean is larger on new images is due to
+# few of them: the worst, with 24.51 nats, adds more than a nat to the mean of these 20, and the medians hardly differ.
 #
 # ### The form that is computed
 #
@@ -556,7 +542,10 @@ assert np.allclose(np.diff(kl), math.log(10), atol=1e-3)
 #
 # $$ \frac{\partial\,\mathrm{KL}}{\partial\log\sigma^2} = \tfrac12(\sigma^2 - 1), $$
 #
-# which stays between $-\frac12$ and 0 for every $\sigma \le 1$.
+# which stays between $-\frac12$ and 0 for every $\sigma \le 1$. For $\sigma > 1$ neither choice helps: this gradient grows
+# with $\sigma^2$, that is exponentially in the encoder's output, and so does the KL. At an output of 90 both are infinite
+# in float32, as the last line of the next cell shows, and a step with an infinite gradient leaves weights that are not
+# numbers.
 
 # %%
 outputs = encode(build(config, data.input_dim), x_test)[1].astype(np.float64)  # untrained
@@ -575,6 +564,14 @@ for name, source in (("σ²", variance), ("log σ²", log_var)):
     print(f"gradient with respect to {name:6}", tape.gradient(kl, source).numpy().ravel().round(4))
 by_log = tape.gradient(kl, log_var).numpy()
 assert np.allclose(by_log, (np.exp(log_var.numpy()) - 1) / 2, atol=1e-12)
+
+large = tf.constant([[1.0], [10.0], [80.0], [90.0]])  # log σ² in float32, as in training
+with tf.GradientTape() as tape:
+    tape.watch(large)
+    kl = elbo.kl_to_standard_normal(tf.zeros_like(large), large)
+by_large = tape.gradient(kl, large).numpy().ravel()
+print("log σ² = 1, 10, 80, 90: KL", kl.numpy(), " gradient", by_large)
+assert np.isinf(kl.numpy()[-1]) and np.isinf(by_large[-1])
 
 # %% [markdown]
 # ## 5. The right term: $\mathbb E_{q(z|x)}[\log p(x|z)]$
@@ -792,8 +789,8 @@ for name, (pixels, latents, beta) in averages.items():
     assert abs(averaged - weighted) < 1e-9
 
 # %% [markdown]
-# We train a model with this loss. With this weight, information about $x$ costs 392 times as much in the KL as
-# it gains in the log-likelihood, so the loss is smallest if $z$ contains no information about $x$. (The row of
+# We train a model with this loss. With this weight, a nat of KL pays only if it raises the log-likelihood by more than
+# 392 nats. No information about these digits is worth that much, so the loss is smallest if $z$ contains none. (The row of
 # `beta = 1` is by the run in `pretrained/`, which was trained on all of MNIST; after 2,000 steps on 4,000 images,
 # many of the reconstructions are still another digit.)
 
@@ -837,8 +834,20 @@ last = heavy_run.history[-1]
 print(f"trained at beta = 392: {-last['log_likelihood']:.2f} nats, and a KL of {last['kl']:.6f}")
 assert -last["log_likelihood"] > floor - 0.5  # its pixels were drawn anew, each epoch
 
+constant = special.logit(np.tile(mean_image.clip(1e-9, 1 - 1e-9), (len(x_test), 1)))
+gain = np.mean(terms - np.array(elbo.bernoulli_log_likelihood(x_test.astype(float), constant)))
+print(
+    f"the VAE of section 1: {kl.mean():.2f} nats of KL raise the log-likelihood by {gain:.1f}",
+    end="",
+)
+print(f" above that of the mean image: {gain / kl.mean():.1f} per nat")
+assert 1 < gain / kl.mean() < 392
+
 # %% [markdown]
-# If a loss on MNIST stays at about 206 nats, the posterior has collapsed.
+# If a loss on MNIST stays at about 206 nats, the posterior has collapsed. The last line says why it does so at
+# $\beta = 392$: a nat of KL is worth about nine nats of log-likelihood to our VAE, and not hundreds. A model collapses
+# when $\beta$ exceeds what even the first nat of KL gains. (With ten latents this happens between 10 and 30: notebook 5,
+# section 8.)
 #
 # ## 7. The reparameterization trick
 #
@@ -865,9 +874,11 @@ print(inspect.getsource(elbo.reparameterize))
 # What the trick changes is the path of the gradient. If $z$ is drawn *from* $q$ by a random number generator, as in the
 # first line of the next cell, then $z$ is a new number, and nothing connects it with $\mu$ and $\sigma$: the gradient is
 # `None`. With $z = \mu + \sigma\varepsilon$ the same number is a function of both.
-#
-# ![Two panels: if z is drawn from q, the gradient ends at the draw; with z = μ + σ · ε it reaches μ and σ](../docs/figures/gradient.png)
-#
+
+# %%
+show(diagrams.gradient_paths(), dpi=80)
+
+# %% [markdown]
 # | | $\mu, \sigma \to z$ | $z \to$ loss | gradient of the loss by $\mu$ |
 # |---|---|---|---|
 # | $z$ is drawn from $q$ | a draw: no path | decoder | `None` |
@@ -916,13 +927,11 @@ for name, truth in (("z_mean", 6 * 0.5), ("z_log_var", 3 * math.exp(-1))):
 # %% [markdown]
 # Now we use $f(z) = \log p(x|z)$ of the trained decoder, for one test image.
 
+
 # %%
-image = tf.constant(x[[chosen]])
-
-
-def log_p(z):
-    """log p(x|z) of the image at each z, and its slope there."""
-    z = tf.constant(z, tf.float32)
+def log_p(i, z):
+    """log p(x|z) of test image i at each z, and its slope there."""
+    image, z = tf.constant(x[[i]]), tf.constant(z, tf.float32)
     with tf.GradientTape() as tape:
         tape.watch(z)
         value = elbo.bernoulli_log_likelihood(
@@ -931,15 +940,15 @@ def log_p(z):
     return value.numpy().astype(float), tape.gradient(value, z).numpy().astype(float)
 
 
-estimate = functools.partial(
-    gradient_estimators,
-    lambda z: log_p(z)[0],
-    lambda z: log_p(z)[1],
-    z_mean[chosen],
-    z_log_var[chosen],
-)
+def estimates(i, samples, baseline=0.0):
+    """Both estimates of the gradient by μ, for test image i."""
+    f, slope = (lambda z, part=part: log_p(i, z)[part] for part in (0, 1))
+    q = z_mean[i], z_log_var[i]
+    return gradient_estimators(f, slope, *q, samples, baseline=baseline)["z_mean"]
+
+
 counts = (10, 30, 100, 300, 1000, 3000, 10_000)
-by_count = [estimate(samples=count)["z_mean"] for count in counts]
+by_count = [estimates(chosen, count) for count in counts]
 
 last = by_count[-1]
 joint_error = np.hypot(last["reparameterized_error"], last["score_error"])
@@ -965,10 +974,27 @@ show(
 )
 
 # %% [markdown]
-# *Both* estimators are correct, but only the first can be used with a single sample per step. So the trick does
-# not make the gradient possible; it reduces its variance enough for training. (Subtracting a constant near
-# $\log p(x|z)$ from $f$ reduces the variance of the score function; try `baseline=` in `gradient_estimators`.
-# Its variance is still larger.)
+# *Both* estimators are correct. But the score function multiplies its noise, $(z - \mu)/\sigma^2$, by the whole value of
+# $f$, which is far from 0. A constant may be subtracted from $f$ first, a **baseline**: it changes no expectation, because
+# the noise has mean 0. We take the mean of $f$ itself, and compare the variances on all our images.
+
+# %%
+for name, baselines in (
+    ("without a baseline", np.zeros(len(x))),
+    ("with a baseline", by_integration),
+):
+    ratios = np.array([estimates(i, 1000, baselines[i])["variance_ratio"] for i in range(len(x))])
+    print(
+        f"variance of the score function, {name:18}: median {np.median(ratios):8,.0f} times", end=""
+    )
+    print(f" that of the reparameterized gradient ({ratios.min():,.0f} to {ratios.max():,.0f})")
+print(f"mean of f = log p(x|z), of these images: {by_integration.mean():.0f} nats")
+assert 1 < np.median(ratios) < 1000
+
+# %% [markdown]
+# So most of the huge ratio is due to the value of $f$, and a baseline removes it. What remains has a reason, too: each
+# sample of the reparameterized gradient brings the *slope* of $f$, and a sample of the score function only its value. The
+# trick does not make the gradient possible; it gives one with little variance, without a baseline to choose.
 #
 # ## 8. Summary in one line
 #
@@ -1101,9 +1127,9 @@ show(
 )
 
 # %% [markdown]
-# The more certain the decoder is, the smaller is the integral. So the Bernoulli formula on grey pixels also
-# favours decoders that are less certain than they should be. And its values are not $\log p(x)$. Its largest
-# possible value on grey pixels is below 0: it is reached at $y_k = x_k$, where
+# The more certain the decoder is, the smaller is the integral, so the values of the Bernoulli formula on grey pixels are
+# not $\log p(x)$. (As a loss it still makes $y_k$ the mean of the grey values $x_k$, so the pictures are right.) Its
+# largest possible value on grey pixels is below 0: it is reached at $y_k = x_k$, where
 #
 # $$ \max_{y}\;\log p(x|z) = -\sum_k H(x_k), \qquad H(x) = -x\log x - (1-x)\log(1-x). $$
 
@@ -1133,12 +1159,7 @@ assert np.allclose(sharp, -entropy, atol=1e-6) and (nudged < sharp).all()
 # %%
 answer_1 = None  # your answer, a number
 
-check(
-    "exercise 1",
-    answer_1,
-    lambda nats: abs(nats - float(elbo.kl_to_standard_normal([[1.0]], [[math.log(4)]])[0])) < 1e-3,
-    "½ (μ² + σ² - 1 - log σ²), with the natural logarithm, of the variance.",
-)
+check("01.1", answer_1)
 
 # %% [markdown]
 # **Exercise 2.** For one image you know $\log p(x) = -140$ nats, an ELBO of $-143.5$, and
@@ -1147,12 +1168,7 @@ check(
 # %%
 answer_2 = None  # your answer, a number
 
-check(
-    "exercise 2",
-    answer_2,
-    lambda nats: abs((-143.5 + nats) - -140) < 1e-6,
-    "Which KL is what the ELBO lacks? The other one is inside the ELBO already.",
-)
+check("01.2", answer_2)
 
 # %% [markdown]
 # **Exercise 3.** A loss is `mean((x - x_decoded) ** 2)` over the 3,072 values of a colour image, plus the KL
@@ -1161,19 +1177,7 @@ check(
 # %%
 answer_3 = None  # your answer, a number
 
-
-def price_of_error(s2):
-    """What a pixel that is wrong by 1 costs more than a right one, in nats."""
-    wrong, right = elbo.gaussian_log_likelihood([[1.0], [0.0]], [[0.0], [0.0]], math.log(s2))
-    return float(right - wrong)
-
-
-check(
-    "exercise 3",
-    answer_3,
-    lambda s2: abs(price_of_error(s2) * 3072 - 1) < 1e-3,  # in that loss it costs 1 / 3072
-    "Compare 1 / (2 s²) with the factor that the mean puts before the sum of squares.",
-)
+check("01.3", answer_3)
 
 # %% [markdown]
 # **Exercise 4.** Another loss averages the log-likelihood over 784 pixels and the KL over 20 latents. Which
@@ -1182,14 +1186,7 @@ check(
 # %%
 answer_4 = None  # your answer, a number
 
-log_likelihoods, kls = np.array([-160.3, -95.2]), np.array([4.9, 7.5])  # of two images
-averaged = np.mean(-log_likelihoods / 784 + kls / 20)
-check(
-    "exercise 4",
-    answer_4,
-    lambda beta: abs(elbo.negative_elbo(log_likelihoods, kls, float(beta)) / 784 - averaged) < 1e-9,
-    "Multiply the whole loss by 784 and look at what stands before the KL.",
-)
+check("01.4", answer_4)
 
 # %% [markdown]
 # **Exercise 5.** A model is trained with `beta = 0.5`. Write a function of its log-likelihood and its KL (both in
@@ -1198,10 +1195,4 @@ check(
 # %%
 answer_5 = None  # your answer, a function: lambda log_likelihood, kl: …
 
-log_likelihoods, kls = np.array([-160.3, -95.2]), np.array([4.9, 7.5])  # of two images
-check(
-    "exercise 5",
-    answer_5,
-    lambda bound: np.allclose(bound(log_likelihoods, kls), elbo.elbo(log_likelihoods, kls)),
-    "The weight belongs to the training. What does section 3 say of a bound?",
-)
+check("01.5", answer_5)

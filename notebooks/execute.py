@@ -22,6 +22,8 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
     "language_info": {"name": "python"},
 }
+FORM = "# @title "  # so begins a cell that is folded to this line: the set-up
+FOLDED = {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
 
 
 @dataclass
@@ -42,7 +44,8 @@ def read(source):
     notebook = jupytext.read(source, fmt="py:percent")
     notebook.metadata = nbformat.from_dict(METADATA)
     for number, cell in enumerate(notebook.cells):
-        cell.id, cell.metadata = f"cell-{number}", nbformat.from_dict({})
+        cell.id = f"cell-{number}"
+        cell.metadata = nbformat.from_dict(FOLDED if cell.source.startswith(FORM) else {})
     return notebook
 
 

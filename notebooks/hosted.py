@@ -1,8 +1,10 @@
-"""Installs what the project needs and Colab or Kaggle does not have; nothing is replaced there.
+"""Makes a clone ready for a notebook on Colab or Kaggle; the first cell of a notebook calls it.
 
-A hosted session has loaded NumPy before the first cell; another version on the disk breaks it.
+What the project needs and is missing there is installed, and nothing is replaced: a hosted session
+has loaded NumPy before the first cell, and another version on the disk breaks it.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -11,7 +13,20 @@ import tomllib
 from importlib import metadata
 from pathlib import Path
 
-PROJECT = Path(__file__).parents[1] / "pyproject.toml"
+FOLDER = Path(__file__).resolve().parent
+PROJECT = FOLDER.parent / "pyproject.toml"
+
+
+def prepare():
+    """Installs what is missing, and makes this clone the folder of the session and importable.
+
+    Raises:
+        SystemExit: as for `install_missing`; the folder of the session is then as before, so that
+            the first cell can be run again.
+    """
+    install_missing()
+    os.chdir(FOLDER)
+    sys.path[:0] = [str(FOLDER), str(FOLDER.parent)]
 
 
 def missing():

@@ -1,4 +1,4 @@
-"""Tools of the notebooks: figures in a cell, short runs, blocks of source, checks of answers.
+"""Tools of the notebooks: figures in a cell, short runs, blocks of source.
 
 Import this module first: it loads Keras without TensorFlow's messages about the machine.
 """
@@ -14,7 +14,7 @@ from itertools import zip_longest
 from shared.command.implementation import quiet
 from shared.show.figures import plots
 
-__all__ = ["KeepGradient", "block", "check", "fast", "show", "side_by_side"]
+__all__ = ["KeepGradient", "block", "fast", "show", "side_by_side"]
 
 with quiet():
     import keras
@@ -133,22 +133,3 @@ class _Columns:
         width = max(map(len, columns[0]))
         rows = zip_longest(*columns, fillvalue="")
         return "\n".join(f"{a:{width}} │ {b}".rstrip() for a, b in rows)
-
-
-def check(name, answer, right, hint):
-    """Prints whether an answer is right, with a hint if it is not.
-
-    Args:
-        name: name of the exercise.
-        answer: the reader's answer; None if it is not answered yet.
-        right: function from the answer to a bool; a TypeError or ValueError counts as False.
-        hint: text that is printed with a wrong answer.
-    """
-    if answer is None:
-        print(f"{name}: not answered yet")
-        return
-    try:
-        accepted = bool(right(answer))
-    except (TypeError, ValueError):
-        accepted = False
-    print(f"{name}: right" if accepted else f"{name}: not yet. {hint}")

@@ -1,7 +1,9 @@
-"""Answers to the notebooks' exercises: the right one first, then wrong ones that readers give."""
+"""Answers to the notebooks' exercises: right ones in several forms, and wrong ones of readers."""
 
 import math
+from fractions import Fraction
 
+import keras
 import numpy as np
 
 
@@ -11,140 +13,221 @@ def arc(z0, z1, t):
     return (np.sin((1 - t) * angle) * z0 + np.sin(t * angle) * z1) / np.sin(angle)
 
 
+def chord(z0, z1, t):
+    """The straight line, moved outward to the norm of z0; it turns faster in the middle."""
+    z = (1 - t) * z0 + t * z1
+    return np.linalg.norm(z0) * z / np.linalg.norm(z)
+
+
 def log_likelihood_of(x, logits):
     """The Bernoulli log-likelihood of each image."""
     return np.sum(x * logits - np.logaddexp(0, logits), axis=1)
 
 
+def traversal(z, i, values):
+    """Copies of z in which coordinate i has the values, as a list of arrays."""
+    path = [np.array(z) for _ in values]
+    for row, value in zip(path, values, strict=True):
+        row[i] = value
+    return path
+
+
+# {notebook: {exercise: (right answers, wrong answers)}}
 ANSWERS = {
     "00_a_vae_in_fifty_lines": {
-        # A mean over the latents, no factor 1/2, log_var taken for the variance.
         "answer_1": (
-            lambda m, v: np.sum(m**2 + np.exp(v) - 1 - v, axis=1) / 2,
-            lambda m, v: np.mean(m**2 + np.exp(v) - 1 - v, axis=1) / 2,
-            lambda m, v: np.sum(m**2 + np.exp(v) - 1 - v, axis=1),
-            lambda m, v: np.sum(m**2 + v - 1 - np.log(np.abs(v)), axis=1) / 2,
-            0.5,
+            (
+                lambda m, v: np.sum(m**2 + np.exp(v) - 1 - v, axis=1) / 2,
+                lambda m, v: -keras.ops.sum(1 + v - m**2 - keras.ops.exp(v), axis=-1) / 2,
+            ),
+            (  # a mean over the latents, no factor 1/2, log_var taken for the variance
+                lambda m, v: np.mean(m**2 + np.exp(v) - 1 - v, axis=1) / 2,
+                lambda m, v: np.sum(m**2 + np.exp(v) - 1 - v, axis=1),
+                lambda m, v: np.sum(m**2 + v - 1 - np.log(np.abs(v)), axis=1) / 2,
+                0.5,
+            ),
         ),
         "answer_2": (
-            lambda m, v, e: m + np.exp(v / 2) * e,
-            lambda m, v, e: m + np.exp(v) * e,
-            lambda m, v, e: m + v * e,
-            lambda m, v, e: m * np.exp(v / 2) + e,
-            "m",
+            (
+                lambda m, v, e: m + np.exp(v / 2) * e,
+                lambda m, v, e: keras.ops.add(m, keras.ops.sqrt(keras.ops.exp(v)) * e),
+            ),
+            (
+                lambda m, v, e: m + np.exp(v) * e,
+                lambda m, v, e: m + v * e,
+                lambda m, v, e: m * np.exp(v / 2) + e,
+                "m",
+            ),
         ),
-        # A mean over the pixels, the sign, the KL as a mean of its own with a weight.
         "answer_3": (
-            lambda x, a, kl: np.mean(kl - log_likelihood_of(x, a)),
-            lambda x, a, kl: np.mean(kl - log_likelihood_of(x, a) / x.shape[1]),
-            lambda x, a, kl: np.mean(log_likelihood_of(x, a) - kl),
-            lambda x, a, kl: np.mean(2 * kl - log_likelihood_of(x, a)),
-            lambda x, a, kl: np.sum(kl - log_likelihood_of(x, a)),
+            (
+                lambda x, a, kl: np.mean(kl - log_likelihood_of(x, a)),
+                lambda x, a, kl: np.mean(kl) + np.mean(np.sum(np.logaddexp(0, a) - x * a, axis=1)),
+                lambda x, a, kl: keras.ops.mean(kl - log_likelihood_of(x, a), keepdims=True),
+            ),
+            (  # a mean over the pixels, the sign, a weight of the KL, a sum over the batch
+                lambda x, a, kl: np.mean(kl - log_likelihood_of(x, a) / x.shape[1]),
+                lambda x, a, kl: np.mean(log_likelihood_of(x, a) - kl),
+                lambda x, a, kl: np.mean(2 * kl - log_likelihood_of(x, a)),
+                lambda x, a, kl: np.sum(kl - log_likelihood_of(x, a)),
+            ),
         ),
     },
     "01_derivation": {
-        # The second uses 4 as sigma, the third omits the factor 1/2, the last uses log to base 2.
-        "answer_1": (2 - math.log(2), 8 - math.log(4), 4 - math.log(4), 1.0, "1.307"),
-        "answer_2": (3.5, -3.5, 5, 8.5),
-        "answer_3": (1536, 0.5, 1, 3072, 768),
-        "answer_4": (784 / 20, 784, 20, 20 / 784, 1 / 39.2),
+        # Wrong: 4 as sigma, without the factor 1/2, with the logarithm to base 2.
+        "answer_1": (
+            (2 - math.log(2), 1.307, "1.307 nats", np.float32(1.307), [1.307]),
+            (8 - math.log(4), 4 - math.log(4), 1.0),
+        ),
+        "answer_2": ((3.5, Fraction(7, 2), "3.5"), (-3.5, 5, 8.5)),
+        "answer_3": ((1536, "1,536", 3072 / 2), (0.5, 1, 3072, 768)),
+        "answer_4": ((784 / 20, "39.2"), (784, 20, 20 / 784, 1 / 39.2)),
         "answer_5": (
-            lambda log_likelihood, kl: log_likelihood - kl,
-            lambda log_likelihood, kl: log_likelihood - 0.5 * kl,
-            lambda log_likelihood, kl: kl - log_likelihood,
-            lambda log_likelihood, kl: log_likelihood,
-            4.9,
+            (lambda log_likelihood, kl: log_likelihood - kl, np.subtract),
+            (
+                lambda log_likelihood, kl: log_likelihood - 0.5 * kl,
+                lambda log_likelihood, kl: kl - log_likelihood,
+                lambda log_likelihood, kl: log_likelihood,
+                4.9,
+            ),
         ),
     },
     "02_keras_version": {
-        # One bit per pixel, and the negative of the right answer.
-        "answer_1": (784 * math.log(2), 784, -784 * math.log(2), 0, "543.43"),
-        # The weights without the variance head, and the kernels alone.
-        "answer_2": (418_104, 412_964, 418_064, 404_244, "418,104"),
-        "answer_3": (3150, 3125, 3100, 2000, 50 * 62.5),
-        "answer_4": ("b", "a", "c", "d", 2),
+        # Wrong: one bit per pixel, and the negative of the right answer.
+        "answer_1": (
+            (784 * math.log(2), 543.43, "543.43", keras.ops.convert_to_tensor(543.43)),
+            (784, -784 * math.log(2), 0, "−543.43", True),
+        ),
+        # Wrong: the weights without the variance head, and the kernels alone.
+        "answer_2": ((418_104, "418,104", 418104.0), (412_964, 418_064, 404_244)),
+        "answer_3": ((3150, np.int64(3150), "3,150 steps"), (3125, 3100, 2000, 50 * 62.5)),
+        "answer_4": (("b", "B", "(b)", " b) ", "b: a mean over the epoch"), ("a", "c", "d", 2)),
         "answer_5": (
-            lambda a, b, n: np.linspace(a, b, n),
-            lambda a, b, n: np.linspace(b, a, n),
-            lambda a, b, n: np.linspace(a, b, n, endpoint=False),
-            lambda a, b, n: np.linspace(a, b, n).T,
-            lambda a, b, n: np.random.RandomState(0).normal(size=(n, len(a))),
-            "np.linspace",
+            (
+                lambda a, b, n: np.linspace(a, b, n),
+                lambda a, b, n: [a + (b - a) * i / (n - 1) for i in range(n)],
+                lambda a, b, n: keras.ops.linspace(a, b, n),
+            ),
+            (
+                lambda a, b, n: np.linspace(b, a, n),
+                lambda a, b, n: np.linspace(a, b, n, endpoint=False),
+                lambda a, b, n: np.linspace(a, b, n).T,
+                lambda a, b, n: np.random.RandomState(0).normal(size=(n, len(a))),
+                "np.linspace",
+            ),
         ),
     },
     "03_tensorflow_version": {
-        # The whole learning rate; with Keras' ε; with ε beside the corrected root, as in PyTorch;
-        # and the step of gradient descent.
-        "answer_1": (5.95e-4, 0.01, 6.3e-5, 6.67e-3, 2e-10, "5.95e-4"),
+        # Wrong: the whole learning rate; with Keras' ε; with ε beside the corrected root, as in
+        # PyTorch; and the step of gradient descent.
+        "answer_1": ((5.95e-4, "5.95e-4", 0.0006), (0.01, 6.3e-5, 6.67e-3, 2e-10)),
         "answer_2": (
-            lambda h: (h == 0).all(axis=0),
-            lambda h: (h == 0).any(axis=0),
-            lambda h: (h == 0).all(axis=1),
-            lambda h: (h > 0).any(axis=0),
-            lambda h: h.mean(axis=0) < 0.1,
-            "h == 0",
+            (
+                lambda h: (h == 0).all(axis=0),
+                lambda h: h.max(axis=0) == 0,
+                lambda h: keras.ops.logical_not(keras.ops.any(h > 0, axis=0)),
+                lambda h: [not column.any() for column in h.T],
+            ),
+            (
+                lambda h: (h == 0).any(axis=0),
+                lambda h: (h == 0).all(axis=1),
+                lambda h: (h > 0).any(axis=0),
+                lambda h: h.mean(axis=0) < 0.1,
+                "h == 0",
+            ),
         ),
-        "answer_3": (10 * math.log(2), 784 * math.log(2), 0, 10, math.log(2)),
+        "answer_3": (
+            (10 * math.log(2), 6.93, "6.93"),
+            (784 * math.log(2), 0, 10, math.log(2)),
+        ),
         "answer_4": (
-            {"learning_rate": 3e-3},
-            {"learning_rate": 0.02},
-            {"learning_rate": 1e-3},  # the notebook's own
-            {"initializer_stddev": 0.05, "learning_rate": 3e-3},
-            {"seed": 0},
-            0.003,
+            ({"learning_rate": 3e-3},),
+            (
+                {"learning_rate": 0.02},
+                {"learning_rate": 1e-3},  # the notebook's own
+                {"initializer_stddev": 0.05, "learning_rate": 3e-3},
+                {"seed": 0},
+                0.003,
+            ),
         ),
     },
     "04_side_by_side": {
-        "answer_1": ((1e8, -1e8, 1), (1, 2, 3), (0.5, 0.25, 0.125), (1e39, 1, 1), 1e8),
-        "answer_2": (189, 190, 186, 187.5, 188, 0),
-        "answer_3": ((0.0, -0.0), (1.0, 1.0), (0.0, 1e-30), (np.nan, np.nan), 0.0),
-        "answer_4": (1, 0, 33, 533_224_593, "one"),
+        "answer_1": (
+            ((1e8, -1e8, 1), [1, 1e8, -1e8], np.array([3e7, -3e7, 0.5])),
+            ((1, 2, 3), (0.5, 0.25, 0.125), (1e39, 1, 1), 1e8),
+        ),
+        "answer_2": ((189, "189", 189.0), (190, 186, 187.5, 188, 0)),
+        "answer_3": (
+            ((0.0, -0.0), (1, 1.0), [np.float32(1), np.float64(1)]),
+            ((1.0, 1.0), (0.0, 1e-30), (np.nan, np.nan), 0.0),
+        ),
+        "answer_4": ((1, "1", 3.7e-9 / float(np.spacing(np.float32(0.05)))), (0, 33, 533_224_593)),
     },
     "05_latent_space": {
-        # Bits; one coin alone; the entropy averaged over the pixels.
-        "answer_1": (2 * math.log(2) + 0.325, 2.469, 0.693, 0.428),
+        # Wrong: bits; one coin alone; the entropy averaged over the pixels.
+        "answer_1": ((2 * math.log(2) + 0.325, 1.71, "1.71"), (2.469, 0.693, 0.428)),
         "answer_2": (
-            arc,
-            lambda z0, z1, t: (1 - t) * z0 + t * z1,
-            # Keeps the norm, but turns faster in the middle.
-            lambda z0, z1, t: 3 * ((1 - t) * z0 + t * z1) / np.linalg.norm((1 - t) * z0 + t * z1),
-            lambda z0, z1, t: arc(z1, z0, t),
-            5.0,
+            (arc, lambda *given: list(arc(*given)), lambda *given: arc(*given).astype(np.float32)),
+            (
+                lambda z0, z1, t: (1 - t) * z0 + t * z1,
+                chord,
+                lambda z0, z1, t: arc(z1, z0, t),
+                5.0,
+            ),
         ),
-        "answer_3": (270, 5.6, 446, 735),
-        "answer_4": ([True, False, False], [True, True, False], [True, False, True], [True], 1),
-        "answer_5": (1.0, 4, 0.25, 2.0),
-    },
-    "07_beyond_digits": {
-        "answer_1": (103.4, 103.0, 103.1, 104.2, "103.4"),
-        "answer_2": (46, 20, 26, 21, 804),
-        "answer_3": (
-            lambda z, i, values: np.where(np.arange(len(z)) == i, values[:, None], z),
-            lambda z, i, values: np.tile(z, (len(values), 1)),
-            lambda z, i, values: np.where(np.arange(len(z)) == i, z + values[:, None], z),
-            lambda z, i, values: np.tile(values[:, None], (1, len(z))),
-            2.0,
+        "answer_3": ((270, math.exp(5.6), "270"), (5.6, 446, 735)),
+        "answer_4": (
+            ([True, False, False], (1, 0, 0), np.array([True, False, False])),
+            ([True, True, False], [True, False, True], [True], 1),
         ),
+        "answer_5": ((1.0, 1, "1"), (4, 0.25, 2.0)),
     },
     "06_your_own_data": {
         "answer_1": (
-            lambda x: x / 4095,
-            lambda x: x,
-            lambda x: x / 255,
-            lambda x: x / 4096,
-            lambda x: (x / 16).astype("uint8"),  # accepted, but with 256 levels only
-            4095,
+            (
+                lambda x: x / 4095,
+                lambda x: (x / 4095).astype(np.float32),
+                lambda x: [[pixel / 4095 for pixel in row] for row in x.tolist()],
+            ),
+            (
+                lambda x: x,
+                lambda x: x / 255,
+                lambda x: x / 4096,
+                lambda x: (x / 16).astype("uint8"),  # accepted by the file, with 256 levels only
+                4095,
+            ),
         ),
-        "answer_2": (0.902, 0.625, 57.7, 0.9),
-        "answer_3": (3600, 60, 900, 15),
+        "answer_2": ((0.902, "0.902", 40 / 64 / math.log(2)), (0.625, 57.7, 0.9)),
+        "answer_3": ((3600, "3,600", (30 / 0.5) ** 2), (60, 900, 15)),
         "answer_4": (
-            {"binarization": "fixed"},
-            {},
-            {"likelihood": "bernoulli"},
-            {"likelihood": "categorical", "levels": 2},
-            {"binarization": True},
-            "fixed",
+            (
+                {"binarization": "fixed"},
+                {"binarization": "fixed", "likelihood": "bernoulli"},
+            ),
+            (
+                {},
+                {"likelihood": "bernoulli"},
+                {"likelihood": "categorical", "levels": 2},
+                {"binarization": True},
+                "fixed",
+            ),
         ),
-        "answer_5": (2.8, -5.2, 3.1, -13.2),
+        "answer_5": ((2.8, "2.8", -5.2 + 8), (-5.2, 3.1, -13.2)),
+    },
+    "07_beyond_digits": {
+        "answer_1": ((103.4, "103.4", np.float32(103.4)), (103.0, 103.1, 104.2)),
+        "answer_2": ((46, 20 + 26, "46"), (20, 26, 21, 804)),
+        "answer_3": (
+            (
+                lambda z, i, values: np.where(np.arange(len(z)) == i, values[:, None], z),
+                traversal,
+            ),
+            (
+                lambda z, i, values: np.tile(z, (len(values), 1)),
+                lambda z, i, values: np.where(np.arange(len(z)) == i, z + values[:, None], z),
+                lambda z, i, values: np.tile(values[:, None], (1, len(z))),
+                2.0,
+            ),
+        ),
     },
 }

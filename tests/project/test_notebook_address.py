@@ -102,7 +102,8 @@ def test_an_address_of_another_form_is_refused(copies, arguments, message):
 
 def first_cell():
     source = (ROOT / "notebooks" / f"{STEM}.py").read_text(encoding="utf-8")
-    return source[source.index("# Set-up.") : source.index("# %%", source.index("# Set-up."))]
+    start = source.index("# @title Set-up.")
+    return source[start : source.index("# %%", start)]
 
 
 def hosted(cell, work, start="import sys; sys.modules['google.colab'] = sys", **variables):

@@ -6,6 +6,7 @@
 import ast
 import contextlib
 import io
+import itertools
 import json
 import re
 from pathlib import Path
@@ -124,13 +125,30 @@ def test_an_absolute_path_is_distinguished_from_a_relative_one(text, absolute):
     assert bool(ABSOLUTE.search(text)) == absolute
 
 
+def equations_of(path):
+    """The displayed equations of each cell, without the words in them, which are translated."""
+    found = [re.findall(r"\$\$(.+?)\$\$", text, re.DOTALL) for text in prose_of(path)]
+    return [[re.sub(r"\\text\{[^{}]*\}", r"\\text{}", each) for each in cell] for cell in found]
+
+
 @every_prose
 def test_a_translation_has_the_same_equations(prose):
-    found, wanted = [
-        [re.findall(r"\$\$(.+?)\$\$", text, re.DOTALL) for text in prose_of(path)]
-        for path in (translation_of(prose), original_of(prose))
-    ]
-    assert found == wanted
+    assert equations_of(translation_of(prose)) == equations_of(original_of(prose))
+
+
+@every_prose
+def test_the_words_in_the_equations_of_a_translation_are_translated(prose):
+    equations = re.findall(r"\$\$(.+?)\$\$", "\n".join(prose_of(translation_of(prose))), re.DOTALL)
+    words = re.findall(r"\\text\{([^{}]*)\}", " ".join(equations))
+    assert not [each for each in words if re.search("[a-z]{2}", each)]
+
+
+@every_notebook
+def test_every_picture_is_an_output(notebook):
+    """Colab opens a notebook without the files beside it, and ignores attachments."""
+    pictures = re.findall(r"!\[[^]]*\]\(([^)]*)\)", "\n".join(prose_of(notebook)))
+    assert pictures == ["https://colab.research.google.com/assets/colab-badge.svg"]
+    assert not [cell for cell in executed(notebook)["cells"] if "attachments" in cell]
 
 
 @every_notebook
@@ -144,6 +162,50 @@ def test_links_lead_from_the_folder_of_the_notebooks(notebook):
 
 def test_every_notebook_begins_with_the_same_set_up():
     assert len({code_of(source)[0] for source in SOURCES}) == 1
+
+
+@every_notebook
+def test_the_set_up_is_folded_to_its_title_and_nothing_else_is(notebook):
+    """By Colab, by Jupyter, and by what makes web pages of notebooks, each in its own way."""
+    first, *others = [c for c in executed(notebook)["cells"] if c["cell_type"] == "code"]
+    assert first["source"][0].startswith("# @title Set-up. ") and first["outputs"] == []
+    folded = {"cellView": "form", "jupyter": {"source_hidden": True}, "tags": ["hide-input"]}
+    assert first["metadata"] == folded
+    assert not [cell for cell in others if cell["metadata"]]
+
+
+@pytest.mark.parametrize("source", SOURCES, **by_name)
+def test_no_later_cell_needs_a_name_of_the_set_up(source):
+    """It is plumbing: what a reader sees imports what it uses."""
+    first, *others = code_of(source)
+    defined, used = set(), set()
+    for text in others:
+        names, wanted = names_of(text)
+        used |= wanted - defined - names
+        defined |= names
+    assert not used & names_of(first)[0]
+
+
+def test_the_first_picture_of_the_first_notebook_comes_before_its_first_training():
+    cells = [c for c in executed(SOURCES[0])["cells"] if c["cell_type"] == "code"]
+    pictures = ["image/png" in str(cell["outputs"]) for cell in cells]
+    training = ["optimizer.apply" in "".join(cell["source"]) for cell in cells]
+    assert pictures.index(True) == 1  # in the first cell that is not folded
+    assert pictures.index(True) < training.index(True)
+
+
+@pytest.mark.parametrize("notebook", [p for p in NOTEBOOKS if p.name[:2] == "00"], **by_name)
+def test_the_first_notebook_counts_its_fifty_lines(notebook):
+    """Lines of code before a cell tries it, without blank lines, prints and asserts."""
+    cells, counts = executed_cells(notebook), []
+    for (kind, text), (_, code) in itertools.pairwise(cells):
+        stated = re.findall(r"^## .+?(\d+) (?:lines|行)$", text, re.MULTILINE)
+        if kind == "markdown" and stated:
+            lines = code.partition("# Try it.")[0].splitlines()
+            counted = [line for line in lines if not re.match(r"\s*($|#|print|assert)", line)]
+            assert len(counted) == int(stated[0]), text
+            counts.append(len(counted))
+    assert len(counts) == 4 and sum(counts) == 50
 
 
 @every_notebook
@@ -210,11 +272,11 @@ def test_right_answers_are_accepted_and_wrong_ones_are_not(source, monkeypatch):
     namespace = {"__name__": "__main__"}
     for text in needed(cells, list(exercises.values())):
         exec(compile(text, source.name, "exec"), namespace)
-    for name, (right, *wrong) in answers.items():
-        assert wrong
+    for name, (right, wrong) in answers.items():
         text = exercises[name]
         assert said(text, name, None, namespace).endswith(": not answered yet\n")
-        assert said(text, name, right, namespace).endswith(": right\n"), name
+        for answer in right:
+            assert said(text, name, answer, namespace).endswith(": right\n"), (name, answer)
         for answer in wrong:
             assert ": not yet. " in said(text, name, answer, namespace), (name, answer)
 

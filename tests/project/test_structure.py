@@ -183,7 +183,7 @@ def test_blocks_have_the_same_headings(name):
 
 def test_every_import_from_the_project_exists():
     """Also in benchmarks and notebooks, which no other test imports."""
-    files = [*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "notebooks").glob("*.py")]
+    files = [*(ROOT / "benchmarks").rglob("*.py"), *(ROOT / "notebooks").rglob("*.py")]
     files += (ROOT / "examples").glob("*.py")
     for path in [*files, *(ROOT / "tests").rglob("*.py"), ROOT / "reproduce.py"]:
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -131,7 +131,7 @@ def as_on_colab(python, folder):
     for name in NOTEBOOKS:
         source = (ROOT / "notebooks" / f"{name}.py").read_text(encoding="utf-8")
         source = source.replace('REPOSITORY = ""', f'REPOSITORY = "{repository.as_uri()}"')
-        first = source[: source.index("# %%", source.index("# Set-up."))]
+        first = source[: source.index("# %%", source.index("# @title Set-up."))]
         began = time.perf_counter()
         run(
             python,

@@ -1,0 +1,53 @@
+"""The exercises of notebook 1: the two terms, and what a mean in place of a sum implies."""
+
+import math
+
+import numpy as np
+from exercises.forms import Exercise, close, near
+
+from shared import elbo
+
+
+def is_bound(bound):
+    """Returns whether a function of (log_likelihood, kl) is the lower bound on log p(x)."""
+    log_likelihood, kl = np.array([-160.3, -95.2]), np.array([4.9, 7.5])  # of two images
+    return close(bound(log_likelihood, kl), elbo.elbo(log_likelihood, kl))
+
+
+EXERCISES = {
+    1: Exercise(
+        near(2 - math.log(2), 1e-3),
+        (
+            "Section 4 has the closed form. Is 4 the variance or the standard deviation?",
+            "Four numbers are added, then halved; the logarithm is natural, and of the variance.",
+        ),
+    ),
+    2: Exercise(
+        near(3.5, 1e-3),
+        (
+            "Which of the two KLs is what the ELBO lacks? The other one is inside it already.",
+            "Section 3: which two numbers add up to log p(x)?",
+        ),
+    ),
+    3: Exercise(
+        near(1536, 1),
+        (
+            "With which factor does each squared error appear in this loss?",
+            "In a Gaussian log-likelihood the factor is 1 / (2 s²): section 5.",
+        ),
+    ),
+    4: Exercise(
+        near(39.2, 0.051),
+        (
+            "Two factors: one before the log-likelihood, one before the KL.",
+            "Multiply the whole loss by 784 and look at what stands before the KL.",
+        ),
+    ),
+    5: Exercise(
+        is_bound,
+        (
+            "The weight belongs to the training. What does section 3 say of a bound?",
+            "Which β makes the objective a lower bound on log p(x)?",
+        ),
+    ),
+}

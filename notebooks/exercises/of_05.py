@@ -1,0 +1,75 @@
+"""The exercises of notebook 5: a collapsed loss, an arc, information, active units, a warm-up."""
+
+import math
+
+import numpy as np
+from exercises.forms import Exercise, close, near
+from scipy import special
+
+from shared import elbo
+from shared.measure import diagnostics
+
+
+def collapsed_loss():
+    """Returns the loss of a collapsed model of four pixels, in nats."""
+    white = np.array([0.5, 0.5, 0.0, 0.1])
+    return float((special.entr(white) + special.entr(1 - white)).sum())
+
+
+def is_arc(path):
+    """Returns whether a function of (z0, z1, t) keeps the norm and turns evenly."""
+    z0, z1 = (3 * v / np.linalg.norm(v) for v in np.array([[1.0, 2, 0, 1], [0, 1, -1, 1]]))
+    across = z1 - (z1 @ z0 / 9) * z0  # from z0, the direction of the turn
+    across *= 3 / np.linalg.norm(across)
+    angle = math.acos(z0 @ z1 / 9)
+    return all(
+        close(path(z0, z1, t), math.cos(t * angle) * z0 + math.sin(t * angle) * across)
+        for t in (0.0, 0.25, 0.5, 1.0)
+    )
+
+
+def names_the_active(active):
+    """Returns whether three booleans, or numbers that stand for them, are those of `active_units`."""
+    halves = np.array([1.0, -1.0] * 500)
+    means = np.stack([0.5 * halves, np.full(1000, 2.0), 0.05 * halves], axis=1)
+    return [bool(each) for each in active] == diagnostics.active_units(means).tolist()
+
+
+EXERCISES = {
+    1: Exercise(
+        near(collapsed_loss(), 0.01),
+        (
+            "Section 7 says what the loss of a collapsed model is. Which pixel adds nothing?",
+            "Of each pixel: −p log p − (1 − p) log(1 − p), with the natural logarithm.",
+        ),
+    ),
+    2: Exercise(
+        is_arc,
+        (
+            "On a straight line the norm falls in the middle: the two weights may not add up to 1.",
+            "With the angle w between z0 and z1, the weights are ratios of sines: of t w, of "
+            "(1 − t) w, and of w.",
+        ),
+    ),
+    3: Exercise(
+        near(math.exp(6.1 - 0.5), 5),
+        (
+            "Which of the two parts of the KL in section 5 is the information?",
+            "The information is in nats: which function makes a number of images of it?",
+        ),
+    ),
+    4: Exercise(
+        names_the_active,
+        (
+            "The criterion is about the *variance* of z_mean over the images, not about its size.",
+            "The limit is 0.01, and the variance is the square of the standard deviation.",
+        ),
+    ),
+    5: Exercise(
+        near(float(elbo.warmed_up(4.0, 499, 2000)), 1e-3),  # 0 is the first step
+        (
+            "The weight rises linearly from 0 to beta.",
+            "Which share of the warm-up is over in the 500th step?",
+        ),
+    ),
+}
