@@ -178,9 +178,11 @@ def command_of(package, argv):
 
 
 def _value_of(flag, argv):
-    for place, word in enumerate(argv):
+    """Returns the last value of a flag among the arguments, "" if it has none, or None."""
+    found = None
+    for word, following in zip(argv, [*argv[1:], ""], strict=True):
         if word == flag:
-            return argv[place + 1] if place + 1 < len(argv) else ""
-        if word.startswith(f"{flag}="):
-            return word.split("=", 1)[1]
-    return None
+            found = following
+        elif word.startswith(f"{flag}="):
+            found = word.split("=", 1)[1]
+    return found

@@ -66,7 +66,7 @@ def evaluate(package, command):
         tell(data.understood)
     if data.name == "mnist-5k" and values["data"]["name"] == "mnist":
         tell("note: the mnist-5k digits are training images of mnist, so they are not held out")
-    with locked(command.dir), Status() as status:
+    with locked(command.dir), Status(tell) as status:
         implementation = import_implementation(package, network, status.phase)
         model, _ = implementation.load(command.dir, epoch)
 
@@ -242,7 +242,7 @@ def export(package, command):
     epoch, best = _chosen(command.weights)
     values, _ = read_run_weights(command.dir, epoch)
     network = _named_network(command, values)
-    with locked(command.dir), Status() as status:
+    with locked(command.dir), Status(tell) as status:
         implementation = import_implementation(package, network, status.phase)
         model, _ = implementation.load(command.dir, epoch)
         status.phase("exporting the encoder and the decoder")

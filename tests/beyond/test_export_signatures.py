@@ -246,4 +246,6 @@ def test_the_command_says_that_onnx_lacks_an_operation(
     assert main(package, ["export", run]) == 1
     output, errors = capsys.readouterr()
     assert "MatMul" in errors and errors.endswith("only SavedModels were written\n")
-    assert len(output.splitlines()) == 2 and errors.count("\n") == 1
+    phases = ["loading TensorFlow", "exporting the encoder and the decoder"]
+    assert output.splitlines()[:2] == phases and len(output.splitlines()) == 4
+    assert errors.count("\n") == 1

@@ -77,6 +77,11 @@ def test_the_word_none_stands_for_a_value_that_is_not_given():
     assert command.config == recipe("post-keras", steps=9)
 
 
+def test_the_last_of_two_equal_flags_counts():
+    arguments = ["train", "--recipe", "nats", "--beta", "2", "--recipe=post-tf", "--beta", "3"]
+    assert command_of("tf_vae", arguments) == Train(recipe("post-tf", beta=3))
+
+
 def test_a_field_without_a_default_is_an_argument_without_a_name():
     for arguments in (["a b", "--samples", "3"], ["--samples", "3", "a b"]):
         command = command_of("tf_vae", ["evaluate", *arguments])
