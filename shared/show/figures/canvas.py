@@ -5,7 +5,6 @@ from matplotlib import colormaps
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 
 __all__ = [
     "CLASS_COLOURS",
@@ -28,7 +27,7 @@ __all__ = [
 
 INK = "#222222"
 LEGEND = 30  # names of classes in a legend
-LABEL = 17  # font size of a label in the plane
+LABEL = 15  # font size of a label in the plane
 # One colour for each digit. Each has a contrast of 3 : 1 or more with the light and the dark
 # background of the page and of GitHub, which leaves colours of medium lightness only. Among these,
 # a random search maximized the least CIEDE2000 difference, over normal and simulated colour-blind
@@ -77,7 +76,7 @@ def write_caption(figure, caption, **place):
 
 
 def scatter(axes, z_mean, labels, limit, point=None):
-    """Draws points in the plane, one colour per class, and each label at its class' median.
+    """Draws points in the plane, one colour per class, and a label at the median of each class.
 
     Labels that would overlap are moved apart. Names of classes are not written into the plane, as
     they would cover it: `class_legend` has them. Without labels (None) all points have one colour.
@@ -101,25 +100,27 @@ def scatter(axes, z_mean, labels, limit, point=None):
     medians = [np.median(z_mean[labels == label], axis=0) for label in classes]
     places = _label_places(axes, classes, np.clip(medians, -0.95 * limit, 0.95 * limit), limit)
     for number, (label, place) in enumerate(zip(classes, places, strict=True)):
+        shape = "circle" if len(str(label)) == 1 else "round"
+        colour = colours[number % len(colours)]
         axes.annotate(
             str(label),
             place,
             ha="center",
-            va="center",
+            va="center_baseline",
             fontsize=LABEL,
             fontweight="bold",
-            color=colours[number % len(colours)],
-            path_effects=[withStroke(linewidth=3.5, foreground="white")],
+            color="white",
+            bbox={"boxstyle": f"{shape},pad=0.12", "facecolor": colour, "edgecolor": "white"},
         )
 
 
 def _label_places(axes, classes, medians, limit):
     """Returns the places of the labels of classes, moved from their medians if they overlap."""
     width = axes.get_position().width * axes.figure.get_figwidth() * 72  # points; drawn, it is more
-    # The figures of the font, and the white around them, are this large for a font size of 1.
-    size = LABEL * np.array([0.8 * max(len(str(label)) for label in classes), 0.85])
-    size *= 2 * limit / width
-    return moved_apart(np.asarray(medians) / size, 2**0.5) * size
+    longest = max(len(str(label)) for label in classes)
+    # The box of a label is this large for a font size of 1, and the box of one figure is a disc.
+    size = LABEL * np.array([0.8 * longest + 0.7, 1.5]) * 2 * limit / width
+    return moved_apart(np.asarray(medians) / size, 1 if longest == 1 else 2**0.5) * size
 
 
 def moved_apart(places, distance):
