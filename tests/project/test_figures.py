@@ -1,5 +1,6 @@
 """The figures of the documentation: dark variants, words in Chinese, legends of benchmarks."""
 
+import io
 import itertools
 import re
 import statistics
@@ -56,7 +57,12 @@ def test_class_colours_can_be_seen_in_the_dark():
 def test_a_dark_figure_is_that_of_its_light_one(light):
     dark = DARK[light]
     assert dark.exists(), "run: python benchmarks/dark_figures.py"
-    same = dark_figures.dark_bytes(light) == dark.read_bytes()  # with a bool, a failure is short
+    again = dark_figures.dark_bytes(light)
+    if light.suffix == ".gif":  # whose tables of colours alone are changed
+        same = again == dark.read_bytes()
+    else:  # another version of Pillow may compress otherwise, and choose other rare colours
+        first, second = (pixels(each).astype(int) for each in (io.BytesIO(again), dark))
+        same = first.shape == second.shape and np.abs(first - second).max() <= 16
     assert same, "run: python benchmarks/dark_figures.py"
 
 
