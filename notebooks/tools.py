@@ -62,7 +62,10 @@ def _described(figure):
     sentences = [figure.get_suptitle()]
     for axes in figure.axes:
         names = [f"{n}: {getattr(axes, f'get_{n}label')()}" for n in ("x", "y")]
-        lines = [text for text in axes.get_legend_handles_labels()[1] if text[:1] != "_"]
+        legend = axes.get_legend()  # it may name what has no label of its own
+        named = [text.get_text() for text in legend.get_texts()] if legend else []
+        labels = named or axes.get_legend_handles_labels()[1]
+        lines = [text for text in labels if text[:1] != "_"]
         parts = [axes.get_title(), *(name for name in names if name[3:]), ", ".join(lines)]
         sentences.append("; ".join(part for part in parts if part))
     # Parts that say the same, such as the cells of a grid of images, are described once.

@@ -87,8 +87,10 @@ def test_a_picture_has_an_alternative_text_with_its_title_axes_and_lines():
         axes.plot([2, 1], label="test")
         axes.plot([1, 1])  # without a label
     below.set(xlabel="z[0]")
+    (band,) = below.plot([1, 1])
+    below.legend([band], ["a band"])  # the legend alone has its name
     png, metadata = show(figure)._repr_png_()
     assert png.startswith(b"\x89PNG")
-    text = "Loss of two runs. epochs; x: epoch; y: nats; training, test. x: z[0]"
+    text = "Loss of two runs. epochs; x: epoch; y: nats; training, test. x: z[0]; a band"
     assert metadata == {"alt": text}
     assert repr(show(figure)) == f"picture: {text}"
