@@ -115,6 +115,12 @@ def chinese(figure, font):
         if words != text.get_text():
             text.set_text(words)
             text.set_fontfamily([*text.get_fontfamily(), font])
+    for axis in (axis for axes in figure.axes for axis in (axes.xaxis, axes.yaxis)):
+        names = [label.get_text() for label in axis.get_ticklabels()]
+        words = [in_chinese(name) for name in names]
+        if words != names:  # the axis writes its own names again when it is drawn
+            for label in axis.set_ticks(axis.get_ticklocs(), words):
+                label.label1.set_fontfamily([*label.label1.get_fontfamily(), font])
     return figure
 
 

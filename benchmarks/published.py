@@ -84,6 +84,7 @@ def draw(lines, samples, text):
     lowest = min(low for _, (low, _) in PUBLISHED.values())
     axes.set(xscale="log", xlabel="epoch", ylabel="nats per image", ylim=(lowest - 1, 112))
     axes.xaxis.set_major_formatter("{x:g}")  # 100, not 10²
+    axes.xaxis.set_minor_formatter("")
     axes.legend(shown.values(), shown, loc="upper right", fontsize="small")  # above all lines
     return figure
 
