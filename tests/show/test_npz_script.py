@@ -112,7 +112,7 @@ def test_several_hidden_layers_and_slots_of_the_optimizer_are_read(script):
 
 
 def test_no_cut_and_no_changed_byte_of_the_arrays_passes(script):
-    """Every file that is cut is refused, and every one with a changed byte of an array's content."""
+    """Every cut file is refused, and every one with a changed byte in an array."""
     for save in (np.savez, np.savez_compressed):
         weights = model()
         content = saved(save, **weights)
