@@ -61,7 +61,7 @@ def test_the_line_is_the_decoder_between_the_two_means(script, weights):
     silent = {n: np.zeros_like(w) if n.startswith("encoder") else w for n, w in weights.items()}
     middle = forward(silent, a[None], zs[4][None], "relu")["logits"]
     np.testing.assert_allclose(decoded[4], np.exp(log_sigmoid(middle))[0], **close)
-    assert np.abs(decoded[4] - decoded[[0, -1]].mean(axis=0)).max() > 0.01
+    assert np.abs(decoded[4] - decoded[[0, -1]].mean(axis=0)).max() > 1e-3  # far above rounding
 
 
 def test_the_losses_of_the_pixels_sum_to_the_reconstruction_term(script):
