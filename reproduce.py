@@ -75,8 +75,8 @@ class Reproduce:
     network: str | None = None
     """FILE.py:FUNCTION of your own networks, as for train; with it, only post-keras is trained."""
     animate: FlagCreatePairsOff[bool] = False
-    """Train post-keras once more for latent.gif, the latent plane epoch by epoch, and for a slider
-    through all epochs on the page."""
+    """Train post-keras once more for latent.gif, the latent plane epoch by epoch, and for eight
+    epochs on the page's slider, which otherwise has those of --epochs."""
     processes: int | None = None
     """Number of trainings side by side, with one thread each; the default is the number of cores.
     It changes no result."""

@@ -29,7 +29,7 @@ TERMS = {"loss": "loss", "log_likelihood": "logLikelihood", "kl": "kl"}
 # Trains on the page's own thread for some epochs; returns the means of each epoch and the time.
 TRAINING = """async ([beta, seed, epochs]) => {
   const packed = JSON.parse(document.getElementById("trainer-data").textContent);
-  const pixels = await inflate(packed.pixels), inputDim = pixels.length / packed.count;
+  const pixels = await inflated(packed.pixels), inputDim = pixels.length / packed.count;
   const data = { x: Float32Array.from(pixels, (value) => value / 255), inputDim };
   const settings = { ...packed.settings, latentDim: 2, beta, seed };
   const all = trainerMath.begin(data, settings), begin = performance.now(), rows = [];

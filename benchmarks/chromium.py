@@ -12,11 +12,12 @@ VIEWPORT = {"width": 1280, "height": 900}
 
 
 @contextlib.contextmanager
-def opened(path):
+def opened(path, throttle=1):
     """Opens a page that reproduce.py wrote, and waits until its explorer runs.
 
     Args:
         path: path of index.html.
+        throttle: by how much the browser slows its processor down.
     Yields:
         playwright's page.
     Raises:
@@ -39,6 +40,9 @@ def opened(path):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium)
         page = browser.new_page(viewport=VIEWPORT)
+        if throttle != 1:
+            session = page.context.new_cdp_session(page)
+            session.send("Emulation.setCPUThrottlingRate", {"rate": throttle})
         page.goto(path.resolve().as_uri())
         until(page, "window.vae")
         yield page

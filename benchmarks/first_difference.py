@@ -93,13 +93,17 @@ def two_means(log_likelihood, kl, beta=1.0):
 # {name: (function that replaces, where it is looked up)}
 CHANGES = {
     "log-sigmoid": (log_sigmoid, "shared.elbo.bernoulli_log_likelihood"),
-    "rows": (sum_by_rows, "shared.elbo.bernoulli_log_likelihood"),
-    "expm1": (exp_minus_one, "shared.objective.kl_to_standard_normal"),
     "root": (root_of_variance, "tf_vae.model.reparameterize"),
     "means": (two_means, "shared.objective.negative_elbo"),
+    "expm1": (exp_minus_one, "shared.objective.kl_to_standard_normal"),
+    "rows": (sum_by_rows, "shared.elbo.bernoulli_log_likelihood"),
 }
+# Of the division of the pixels by 255, in `Steps` of tf_vae/train.py
+INVERSE = "return tf.cast(tf.gather(images, step), tf.float32) * (1 / white_level)"
 # The form of Keras 3, in keras/src/optimizers/rmsprop.py; `update_step` of ours has the other one.
-EPSILON_INSIDE = "self.assign_sub(variable, rate * gradient / ops.sqrt(mean + self.epsilon))"
+EPSILON = "self.assign_sub(variable, rate * gradient / ops.sqrt(mean + self.epsilon))"
+STATEMENTS = {"inverse": INVERSE, "epsilon": EPSILON}
+NAMES = ("log-sigmoid", "root", "inverse", "means", "expm1", "rows", "epsilon")
 
 
 class Training:
@@ -121,6 +125,8 @@ class Training:
 
     def step(self, batch, noise_seed):
         """Trains on a batch; returns the loss and {name: weight} after it."""
+        if self.change == "inverse":
+            batch = np.round(255 * batch) * np.float32(1 / 255)
         with self._changed():  # the first call compiles the step
             (loss,) = self.steps.run(batch[None], 1.0, noise_seed)
         weights = {name: v.numpy() for name, v in self.model.named_weights.items()}
@@ -133,27 +139,27 @@ class Training:
         return mock.patch(place, function)
 
 
-def measure(job, data, config):
+def measure(steps, data, config, names=NAMES):
     """Returns {name: result of a change}, with the first steps that differ and the growth.
 
     Args:
-        job: Job; its number of steps is used.
+        steps: number of steps.
         data: shared.data.Data.
         config: shared.config.Config of the unchanged training, with step_losses.
+        names: the changes to measure.
     """
-    names = [*CHANGES, "epsilon"]
     unchanged = Training(config, data)
     changed = {name: Training(config, data, name) for name in names}
     noise_seed = noise_of(config)
     traces = {name: [] for name in names}
-    for number, batch in enumerate(batches(config, data, job.steps), start=1):
+    for number, batch in enumerate(batches(config, data, steps), start=1):
         loss, weights = unchanged.step(batch, noise_seed)
         for name, training in changed.items():
             other_loss, others = training.step(batch, noise_seed)
             apart = max(float(np.abs(w - others[each]).max()) for each, w in weights.items())
             traces[name].append((abs(float(loss) - float(other_loss)), apart))
         if number % 50 == 0:
-            print(f"step {number} of {job.steps}", file=sys.stderr)
+            print(f"step {number} of {steps}", file=sys.stderr)
     return {name: summary(np.array(trace)) for name, trace in traces.items()}
 
 
@@ -200,8 +206,8 @@ def summary(trace):
 
 def replacement(name):
     """Returns the code that replaces an operation: the statement that computes it."""
-    if name == "epsilon":
-        return EPSILON_INSIDE
+    if name in STATEMENTS:
+        return STATEMENTS[name]
     source = inspect.getsource(CHANGES[name][0])
     return inspect.cleandoc(source.split("from keras import ops\n\n", 1)[1])
 
@@ -216,7 +222,7 @@ def main():
     if data.image_shape != (28, 28):
         raise UsageError(f"{data.name} has images of {data.image_shape}; expected 28 × 28")
     config = recipe("post-keras", seed=job.seed, step_losses=True)
-    results = measure(job, data, config)
+    results = measure(job.steps, data, config)
     changes = {name: {"after": replacement(name), **each} for name, each in results.items()}
     content = {
         "recipe": "post-keras",

@@ -42,7 +42,7 @@ def main():
             page.mouse.move(*point, steps=5)
         page.mouse.up()
         page.mouse.move(0, 0)
-        page.locator("div.explorer").screenshot(path=job.out)
+        page.locator("main > section").first.screenshot(path=job.out)
     print(f"{job.out} shows the explorer of {job.page}")
 
 

@@ -46,6 +46,14 @@ def z_of(page):
     return np.array(page.evaluate("vae.state.z"))
 
 
+def choose(page, number):
+    """Sets the slider to a stored epoch, by its number from 0."""
+    page.locator("#epoch").evaluate(
+        "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }",
+        number,
+    )
+
+
 def install():
     """Tries playwright's download, then Debian's package."""
     playwright, root = [sys.executable, "-m", "playwright"], os.name == "posix" and not os.geteuid()

@@ -1,7 +1,9 @@
 """The pretrained run: both implementations load and measure it, and a changed bit is reported."""
 
+import base64
 import json
 import shutil
+import zlib
 
 import numpy as np
 import pytest
@@ -51,6 +53,32 @@ def test_the_published_page_shows_the_results_of_the_pretrained_run():
         if row["epoch"] in EPOCHS:
             for name in ("loss", "val_loss", "val_log_likelihood", "val_kl"):
                 assert f"{row[name]:.2f}" in text
+
+
+def test_the_published_page_computes_with_the_pretrained_weights():
+    """Its biases are exact, and its kernels are within half a step of their columns."""
+    page = PRETRAINED.parents[1] / "docs" / "index.html"
+    text = page.read_text(encoding="utf-8")
+    start = text.index('id="explorer-data">') + len('id="explorer-data">')
+    explorer = json.loads(text[start : text.index("</script>", start)])
+    epochs = [each["epoch"] for each in explorer["epochs"]]
+    assert epochs == [1, 2, 3, 5, 9, 16, 29, 50] and set(EPOCHS) <= set(epochs)
+    packed, later = explorer["weights"], 0
+    for epoch, stream in reversed([*zip(epochs, packed["epochs"], strict=True)]):
+        content = zlib.decompress(base64.b64decode(stream))
+        lengths = [4 * length for _, length in packed["biases"]]
+        integers = np.frombuffer(content[sum(lengths) :], np.int8) + later
+        later = integers = integers.astype(np.int8)
+        if epoch not in EPOCHS:
+            continue
+        weights = read_run_weights(PRETRAINED, epoch)[1]
+        biases = b"".join(weights[name].tobytes() for name, _ in packed["biases"])
+        assert content[: sum(lengths)] == biases
+        for name, steps, rows in packed["kernels"]:
+            steps = np.frombuffer(base64.b64decode(steps), "<f4").astype(np.float64)
+            kernel, integers = np.split(integers, [rows * len(steps)])
+            difference = kernel.reshape(rows, -1) * steps - weights[name]
+            assert (np.abs(difference) <= 0.5001 * steps).all(), (epoch, name)
 
 
 def test_samples_are_drawn_and_figures_need_the_data(tmp_path, capsys, monkeypatch):

@@ -2,10 +2,9 @@
 
 import numpy as np
 import pytest
-from browser import canvas, until, z_of
+from browser import canvas, choose, until, z_of
 from oracle import bernoulli_log_likelihood, forward, kl_to_standard_normal
-
-from shared.run.folder import read_run_weights
+from page_weights import page_weights, steps_of
 
 pytest_plugins = ["page_fixtures"]
 pytestmark = pytest.mark.browser
@@ -30,8 +29,7 @@ def graph(page):
 
 def expected(page, results, epoch):
     """The same numbers in float64 from the formulas, for the image and the noise on the page."""
-    weights = read_run_weights(results / "tf" / "post-keras", epoch)[1]
-    weights = {name: array.astype(np.float16) for name, array in weights.items()}
+    weights = page_weights(results / "tf" / "post-keras", epoch, (1, 2))[1]
     x, epsilon = canvas(page, "seen")[None] / 255, np.array([page.evaluate("vae.state.epsilon")])
     out = forward(weights, x, epsilon, "relu")
     mean, log_var = out["z_mean"], out["z_log_var"]
@@ -62,7 +60,7 @@ def test_the_graph_shows_the_model_for_every_image_noise_and_epoch(page, results
     seven = check(page, results)
     assert (seven["mean"] != other["mean"]).any()
     assert (seven["epsilon"] == other["epsilon"]).all()  # the same noise, another image
-    page.locator("#epochs label").first.click()
+    choose(page, 0)
     assert (check(page, results, epoch=1)["epsilon"] == seven["epsilon"]).all()
 
 
@@ -71,7 +69,7 @@ def test_a_chosen_z_gives_the_noise_and_the_next_image_is_sampled_again(page, re
     page.evaluate("limit => vae.moveTo([limit / 3, -limit / 5])", limit)
     chosen = check(page, results)
     np.testing.assert_allclose(z_of(page), [limit / 3, -limit / 5])
-    page.locator("#epochs label").first.click()  # z stays, so that the decoders can be compared
+    choose(page, 0)  # z stays, so that the decoders can be compared
     later = check(page, results, epoch=1)
     np.testing.assert_allclose(z_of(page), [limit / 3, -limit / 5])
     assert (later["epsilon"] != chosen["epsilon"]).any()
@@ -113,54 +111,118 @@ def test_the_noise_is_standard_normal(page):
     assert np.abs((draws**4).mean(axis=0) - 3).max() < 5 * (96 / 20000) ** 0.5
 
 
-def slide(page, index):
-    page.locator("#film").evaluate(
-        "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }",
-        index,
-    )
-
-
-def test_the_slider_shows_the_dots_of_every_epoch(visit, film):
-    page = visit(film / "index.html")
-    with np.load(film / "latent.npz") as file:
-        z_mean, labels = file["z_mean"], file["labels"]
-    assert page.evaluate("vae.frames.map((frame) => frame.epoch)") == [1, 2, 3]
-    step = np.abs(z_mean).max() / 32767
-    for frame in range(3):
-        dots = np.array(page.evaluate(f"Array.from(vae.frames[{frame}].zMeans)")).reshape(-1, 2)
-        # Half a step of int16, and the rounding of a float32.
-        np.testing.assert_allclose(dots, z_mean[frame], rtol=1e-6, atol=0.51 * step)
-        centres = np.array(page.evaluate(f"vae.frames[{frame}].centres"))
-        medians = [np.median(dots[labels == label], axis=0) for label in range(3)]
-        np.testing.assert_allclose(centres, medians, rtol=1e-6)
-    slider, note = page.locator("#film"), page.locator("#films-note")
-    assert slider.input_value() == "2" and not note.is_visible()
-
-    slide(page, 1)  # no weights: only the dots change
-    assert page.locator("#film-epoch").inner_text() == "2"
-    assert "after epoch 2" in note.inner_text() and "after epoch 3" in note.inner_text()
-    assert page.evaluate("vae.state.epoch.epoch") == 3
-    slide(page, 0)  # the page has these weights, so everything changes
-    assert page.evaluate("vae.state.epoch.epoch") == 1 and not note.is_visible()
-    assert page.locator("#epochs input").first.is_checked()
-    slide(page, 1)
-    assert "after epoch 1" in note.inner_text()
-    page.locator("#epochs label").nth(1).click()
-    assert slider.input_value() == "2" and page.locator("#film-epoch").inner_text() == "3"
-    assert not note.is_visible() and page.evaluate("vae.state.frame") is None
-
-
-def test_the_plane_changes_with_the_slider(visit, film):
+def test_one_slider_changes_everything(visit, film):
+    """Dots, ellipse, digit, graph and manifold are those of the epoch, pictured or not."""
     page = visit(film / "index.html", reduced_motion="reduce")
+    with np.load(film / "latent.npz") as file:
+        z_mean = file["z_mean"]
+        weights = {n: {k[2:]: file[k] for k in file if k.startswith(f"{n}/")} for n in (1, 2, 3)}
+    assert page.evaluate("vae.epochs.map((each) => each.epoch)") == [1, 2, 3]
+    steps = steps_of([*weights.values()])
+    pictures = ("plane", "lens", "digit", "reconstruction", "manifold")
+    seen = {}
+    page.evaluate("vae.moveTo([0.3, -0.2])")
+    for number in (2, 1, 0):
+        choose(page, number)
+        page.wait_for_timeout(300)  # until the manifold and the dots are drawn
+        rounded = {
+            name: np.float32(np.round(array / np.float64(steps[name])) * np.float64(steps[name]))
+            if name in steps
+            else array
+            for name, array in weights[number + 1].items()
+        }
+        dots = np.array(page.evaluate("Array.from(vae.state.epoch.zMeans)")).reshape(-1, 2)
+        # Half a step of int16, and the rounding of a float32.
+        tolerance = 0.51 * page.evaluate("vae.zStep")
+        np.testing.assert_allclose(dots, z_mean[number], rtol=1e-6, atol=tolerance)
+        x, epsilon = canvas(page, "seen")[None] / 255, np.zeros((1, 2))
+        q = forward(rounded, x, epsilon, "relu")
+        np.testing.assert_allclose(graph(page)["mean"], q["z_mean"][0], rtol=0, atol=HALF)
+        assert f"epoch {number + 1} of 3" in page.locator("#epoch-value").inner_text()
+        script = "id => document.getElementById(id).toDataURL()"
+        seen[number] = {name: page.evaluate(script, name) for name in pictures}
+        seen[number]["graph"] = page.locator("#net-loss").text_content()
+    for name in (*pictures, "graph"):
+        assert len({each[name] for each in seen.values()}) == 3, name
+
+
+def test_the_dots_move_to_those_of_another_epoch(visit, film):
+    page = visit(film / "index.html")
     picture = "document.getElementById('plane').toDataURL()"
+    page.evaluate("vae.moveTo([0.3, -0.2])")
     last = page.evaluate(picture)
-    slide(page, 1)
-    assert page.evaluate(picture) != last
-    page.locator("#film").focus()
-    page.keyboard.press("ArrowRight")
+    choose(page, 0)
+    until(page, f"{picture} !== {last!r}")
+    choose(page, 2)
     until(page, f"{picture} === {last!r}")
 
 
-def test_without_an_animation_there_is_no_slider(page):
-    assert not page.locator("#film").is_visible()
-    assert page.locator("#epochs").is_visible()
+def test_without_an_animation_the_slider_has_the_pictured_epochs(page):
+    assert page.locator("#epoch").get_attribute("max") == "1"
+    assert page.locator("#epoch-value").inner_text() == "epoch 2 of 2"
+
+
+def test_a_z_that_q_would_not_draw_is_called_so(page):
+    origin, far = page.locator("#origin"), page.locator("#far")
+    assert page.locator("#net-noise").text_content() == "ε ~ N(0, I)"
+    assert origin.inner_text() == "z is a sample of q(z|x)" and far.inner_text() == ""
+    limit = page.evaluate("vae.limit")
+    page.evaluate("limit => vae.moveTo([limit, limit])", limit)
+    mean, sigma = page.evaluate("[Array.from(vae.state.q.zMean), sigma(vae.state.q)]")
+    sigmas = np.hypot(*((limit - np.array(mean)) / sigma))
+    assert sigmas > 4
+    number = f"{sigmas:.{int(sigmas < 10)}f}"
+    for place in (origin, far):
+        assert f"{number} σ away from this image's posterior" in place.inner_text()
+    assert page.locator("#net-noise").text_content() == "ε = (z − μ) / σ"
+    # One σ away is not far.
+    page.evaluate("([m, s]) => vae.moveTo([m[0] + s[0], m[1]])", [mean, sigma])
+    assert "1.0 σ" in origin.inner_text() and far.inner_text() == ""
+    page.locator("#draw").click()
+    assert page.locator("#net-noise").text_content() == "ε ~ N(0, I)"
+
+
+def test_a_new_epsilon_moves_z_in_the_magnified_plane_and_marks_what_changed(page):
+    picture = "document.getElementById('lens').toDataURL()"
+    before = page.evaluate(picture)
+    page.locator("#draw").click()
+    assert page.evaluate(picture) != before
+    marked = "id => document.getElementById(id).classList.contains('changed')"
+    for name in ("z", "epsilon", "loss"):
+        until(page, f"({marked})('net-{name}')")
+
+
+def test_a_fixed_z_is_drawn_as_a_pin_and_can_be_released(page):
+    plane, side = page.locator("#plane"), page.locator("#plane").bounding_box()["width"]
+    picture = "document.getElementById('plane').toDataURL()"
+    plane.hover(position={"x": side / 3, "y": side / 3})
+    ring, z = page.evaluate(picture), z_of(page)
+    assert not page.locator("#release").is_visible()
+    plane.click(position={"x": side / 3, "y": side / 3})
+    assert page.evaluate(picture) != ring and (z_of(page) == z).all()
+    assert page.locator("#release").is_visible()
+    page.locator("#release").click()
+    assert page.evaluate(picture) == ring and (z_of(page) == z).all()
+    plane.click(position={"x": side / 3, "y": side / 3})
+    page.keyboard.press("Escape")
+    assert page.evaluate(picture) == ring
+
+
+def test_z_and_its_ellipse_have_different_colours(visit, results):
+    for scheme in ("light", "dark"):
+        page = visit(results / "index.html", color_scheme=scheme)
+        z, q = page.evaluate("[colour('--z'), colour('--q')]")
+        assert z != q
+        for each in (z, q, *page.evaluate("[colour('--good'), colour('--bad'), colour('--mute')]")):
+            # WCAG: 3 : 1 for lines, 4.5 : 1 for text; --z is a text, too.
+            assert contrast(each, page.evaluate("colour('--paper')")) > 4.5, (scheme, each)
+
+
+def contrast(a, b):
+    """The contrast of two colours #rrggbb, from 1 to 21, as WCAG 2 defines it."""
+    luminance = []
+    for each in (a, b):
+        parts = np.array([int(each.strip()[n : n + 2], 16) for n in (1, 3, 5)]) / 255
+        linear = np.where(parts <= 0.04045, parts / 12.92, ((parts + 0.055) / 1.055) ** 2.4)
+        luminance.append(linear @ [0.2126, 0.7152, 0.0722])
+    return (max(luminance) + 0.05) / (min(luminance) + 0.05)

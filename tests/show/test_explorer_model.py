@@ -1,17 +1,17 @@
 """The computations of the explorer of results/index.html, in a real browser (make test-page).
 
-Its numbers must be those of the model. The page has the weights as float16, so they are compared
-twice with the formulas in float64: on weights rounded to float16, where only the order of sums
-differs, and on the exact weights, within the largest effect of rounding.
+Its numbers must be those of the model. The page has the kernels as int8, so they are compared
+twice with the formulas in float64: on the rounded weights, where only the order of sums differs,
+and on the exact weights, within the largest effect of rounding.
 """
 
 import numpy as np
 import pytest
-from browser import canvas, until, z_of
+from browser import canvas, choose, until, z_of
 from oracle import forward, kl_to_standard_normal, log_sigmoid
+from page_weights import page_weights
 
 from shared.data import load_data
-from shared.run.folder import read_run_weights
 
 pytest_plugins = ["page_fixtures"]
 pytestmark = pytest.mark.browser
@@ -27,24 +27,21 @@ def layers(part, weights):
     return [f"{part}/hidden_{number}" for number in range(1, depth + 1)]
 
 
-def rounded(weights):
-    return {name: array.astype(np.float16) for name, array in weights.items()}
+def bound(weights, steps, names, x):
+    """A bound of the difference between the page's weights and float32 weights in float32.
 
-
-def bound(weights, names, x):
-    """A bound of the difference between float16 weights in float64 and float32 weights in float32.
-
-    Rounding to float16 changes a weight by at most 2^-11 of it (below 2^-14, by 2^-25). The error
-    of a float32 sum of n products is at most n + 1 roundings of 2^-24 of the sum of magnitudes.
-    Relu does not increase a difference. The bound is propagated through the layers in float64.
+    Rounding changes a weight of a kernel by at most half a step, and by 2^-24 of it as float32. The
+    error of a float32 sum of n products is at most n + 1 roundings of 2^-24 of the sum of
+    magnitudes. Relu does not increase a difference. The bound is propagated through the layers in
+    float64.
     """
     h, error = np.asarray(x, np.float64), np.zeros(np.shape(x))
     for name in names:
         kernel = weights[f"{name}/kernel"].astype(np.float64)
         bias = weights[f"{name}/bias"].astype(np.float64)
-        moved, moved_bias = (2.0**-11 * np.abs(w) + 2.0**-25 for w in (kernel, bias))
-        sums = (np.abs(h) + error) @ (np.abs(kernel) + moved) + np.abs(bias) + moved_bias
-        error = (np.abs(h) + error) @ moved + error @ np.abs(kernel) + moved_bias
+        moved = np.float64(steps[f"{name}/kernel"]) / 2 + 2.0**-24 * np.abs(kernel)
+        sums = (np.abs(h) + error) @ (np.abs(kernel) + moved) + np.abs(bias)
+        error = (np.abs(h) + error) @ moved + error @ np.abs(kernel)
         error = error + (len(kernel) + 1) * 2.0**-24 * sums
         h = np.maximum(h @ kernel + bias, 0)
     return error
@@ -58,21 +55,31 @@ def decoded(weights, z):
     return np.exp(log_sigmoid(forward(silent, x, np.array([z]), "relu")["logits"][0]))
 
 
+def test_the_page_has_the_rounded_weights_of_every_epoch_exactly(page, results):
+    directory = results / "tf" / "post-keras"
+    for epoch in (1, 2):
+        rounded = page_weights(directory, epoch, (1, 2))[1]
+        script = "([n, name]) => Array.from(vae.epochs[n].weights[name])"
+        for name, array in rounded.items():
+            shown = np.array(page.evaluate(script, [epoch - 1, name]))
+            assert (shown == array.ravel().astype(np.float64)).all(), (epoch, name)
+
+
 @pytest.mark.parametrize("epoch", (1, 2))
 def test_the_digit_is_the_decoders(page, results, implementations, epoch):
     directory = results / "tf" / "post-keras"
-    weights = read_run_weights(directory, epoch)[1]
+    weights, rounded, steps = page_weights(directory, epoch, (1, 2))
     model, _ = implementations["tf_vae"].load(directory, epoch)
     names = [*layers("decoder", weights), "decoder/logits"]
-    page.locator("#epochs label").nth(epoch - 1).click()
+    choose(page, epoch - 1)
     for z in ZS:
         displayed = page.evaluate(
             "([n, z]) => Array.from(vae.decode(vae.epochs[n].weights, z))", [epoch - 1, list(z)]
         )
-        np.testing.assert_allclose(displayed, decoded(rounded(weights), z), rtol=0, atol=ROUNDING)
+        np.testing.assert_allclose(displayed, decoded(rounded, z), rtol=0, atol=ROUNDING)
         real = implementations["tf_vae"].decode(model, np.array([z], np.float32))[0]
         # The sigmoid's slope is 1/4 at most; its own float32 rounding is below 1e-6.
-        within = bound(weights, names, np.float32(z)) / 4 + 1e-6
+        within = bound(weights, steps, names, np.float32(z)) / 4 + 1e-6
         assert (np.abs(displayed - real) <= within).all()
         assert within.max() < 0.01  # the bound is tight enough to be a test
         page.evaluate("z => vae.moveTo(z)", list(z))
@@ -83,23 +90,23 @@ def test_the_digit_is_the_decoders(page, results, implementations, epoch):
 @pytest.mark.parametrize("epoch", (1, 2))
 def test_the_posterior_is_the_encoders(page, results, implementations, epoch):
     directory = results / "keras" / "post-keras"
-    weights = read_run_weights(directory, epoch)[1]
+    weights, rounded, steps = page_weights(directory, epoch, (1, 2))
     model, _ = implementations["keras_vae"].load(directory, epoch)
-    page.locator("#epochs label").nth(epoch - 1).click()
+    choose(page, epoch - 1)
     for button in (0, 7):
         page.locator("#tests button").nth(button).click()
         x = canvas(page, "seen")[None] / 255
-        out = forward(rounded(weights), x, np.zeros((1, 2)), "relu")
+        out = forward(rounded, x, np.zeros((1, 2)), "relu")
         real = implementations["keras_vae"].encode(model, x.astype(np.float32))
         for theirs, ours, array in zip(
             ("zMean", "zLogVar"), ("z_mean", "z_log_var"), real, strict=True
         ):
             displayed = np.array(page.evaluate(f"Array.from(vae.state.q.{theirs})"))
             np.testing.assert_allclose(displayed, out[ours][0], rtol=0, atol=ROUNDING)
-            within = bound(weights, [*layers("encoder", weights), f"encoder/{ours}"], x[0])
+            within = bound(weights, steps, [*layers("encoder", weights), f"encoder/{ours}"], x[0])
             # x itself is a float32 there: 2^-24 of every pixel, less than one more rounding.
             assert (np.abs(displayed - array[0]) <= 1.01 * within).all()
-        drawn = decoded(rounded(weights), page.evaluate("Array.from(vae.state.q.zMean)"))
+        drawn = decoded(rounded, page.evaluate("Array.from(vae.state.q.zMean)"))
         # 255 · ROUNDING beside the nearest of 256 greys
         assert (np.abs(canvas(page, "reconstruction") - 255 * drawn) <= 0.5 + 1e-6).all()
 
@@ -123,7 +130,7 @@ def test_the_test_images_are_the_test_set_and_the_points_its_posterior_means(
 def test_the_manifold_is_the_decoder_at_the_quantiles(page, results):
     from scipy.stats import norm
 
-    weights = rounded(read_run_weights(results / "keras" / "post-keras", 2)[1])
+    weights = page_weights(results / "keras" / "post-keras", 2, (1, 2))[1]
     until(  # the last row is drawn
         page,
         "document.getElementById('manifold').getContext('2d').getImageData(0, 14 * 28, 420, 28)"

@@ -9,7 +9,7 @@ from PIL import Image
 
 from shared.config import recipe
 from shared.data import load_data
-from shared.run.folder import read_config
+from shared.run.folder import read_config, read_run_weights
 from shared.show.figures import plots
 from shared.show.figures.animation import animate, read_frames
 from shared.show.figures.of_run import caption, draw_figures, prior_samples
@@ -111,6 +111,10 @@ def test_the_frames_of_an_animation_are_the_latents_of_a_run(implementations, da
         by_place = [np.lexsort(z.T) for z in (own, z_mean)]  # the points are shuffled
         assert (own[by_place[0]] == z_mean[by_place[1]]).all()
         assert (data.y_test[by_place[0]] == frames["labels"][by_place[1]]).all()
+        weights = read_run_weights(tmp_path / "run", epoch)[1]
+        assert weights.keys() == frames["weights"][epoch].keys()
+        for name, array in weights.items():
+            assert array.tobytes() == frames["weights"][epoch][name].tobytes()
     # Those of another length or of other data, damaged ones and those without a GIF are not used.
     longer = dataclasses.replace(config, epochs=3)
     assert read_frames(tmp_path / "a.gif", longer, data) is None

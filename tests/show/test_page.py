@@ -24,7 +24,7 @@ pytest_plugins = ["page_fixtures"]
 def test_a_hostile_name_is_text_and_odd_images_break_nothing(visit, odd_results):
     hostile, equal, _ = odd_results
     page = visit(equal)
-    assert hostile in page.locator("h1").inner_text()
+    assert hostile in page.locator(".badge").inner_text()
     assert page.locator("img[src=x]").count() == 0
     page.locator("#plane").hover(position={"x": 100, "y": 100})
     assert len(canvas(page, "digit")) == 5 * 7
@@ -32,17 +32,17 @@ def test_a_hostile_name_is_text_and_odd_images_break_nothing(visit, odd_results)
     assert not page.locator("#pad").is_visible()  # likeMnist makes 28 × 28
     page.locator("#tests button").first.click()
     assert "mean" in page.locator("#posterior").inner_text()
-    assert page.locator("#epochs label").count() == 1
-    assert page.locator("p.bad").count() == 0
-    assert "bit-identical at every epoch shown" in page.inner_text("body")
+    assert not page.locator("#epoch").is_visible()  # there is one epoch
+    assert page.locator("#epoch-value").inner_text() == "epoch 1 of 1"
+    assert page.locator(".bad").count() == 0
+    assert "are bit-identical" in page.inner_text("main")
 
 
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_a_differing_bit_is_reported_in_red(visit, odd_results, scheme):
     page = visit(odd_results[2], color_scheme=scheme)
-    assert "serves both" not in page.inner_text("body").replace("no copy serves both", "")
-    for where in ("p.bad", ".proof.bad"):
+    for where in (".badge.bad", "section > p.bad", ".proof.bad"):
         assert "A BIT DIFFERS" in page.locator(where).inner_text()
         colour = page.locator(where).evaluate("e => getComputedStyle(e).color")
         red, green, blue = (int(part) for part in colour[4:-1].split(","))
@@ -53,18 +53,18 @@ def test_a_differing_bit_is_reported_in_red(visit, odd_results, scheme):
 def test_a_name_that_ends_the_script_is_text(visit, results, tmp_path):
     """A text that no file name can have, in every text of a page that still works."""
     source = (results / "index.html").read_text(encoding="utf-8")
-    assert source.count("</script>") == 2
+    assert source.count("</script>") == 6
     start = source.index('id="explorer-data">') + len('id="explorer-data">')
     data = json.loads(source[start : source.index("</script>", start)])
     name = "<script>alert(1)</script>"
     data["classes"] = [name] * len(data["classes"])
-    sections = [(name, [("explorer", (data, name, True)), ("code", name)])]
+    sections = [(name, [("explorer", (data, True, [name], [])), ("code", name)])]
     path = tmp_path / "hostile.html"
     path.write_text(assemble(name, [name], True, sections), encoding="utf-8")
     page = visit(path)
-    assert page.locator("h1").inner_text() == page.locator("h2").inner_text() == name
+    assert page.locator("h1").inner_text() == page.locator("h2").first.inner_text() == name
     assert name in page.locator("#tests button").first.get_attribute("aria-label")
-    assert page.evaluate("document.scripts.length") == 2
+    assert page.evaluate("document.scripts.length") == 6
 
 
 def test_a_run_on_colour_images_has_no_explorer():
@@ -86,7 +86,7 @@ def test_every_kind_of_block_is_on_the_page_and_its_text_is_escaped(tmp_path):
         ("code", next(texts)),
         ("figures", [(path, next(texts))]),
         ("table", table),
-        ("explorer", ({"classes": [next(texts)]}, next(texts), True)),
+        ("explorer", ({"classes": [next(texts)]}, True, [next(texts)], [(path, next(texts))])),
     ]
     html = assemble(next(texts), [next(texts)], True, [(next(texts), blocks)])
     used = int(re.search(r"\d+", next(texts))[0])
@@ -94,6 +94,7 @@ def test_every_kind_of_block_is_on_the_page_and_its_text_is_escaped(tmp_path):
         # The original text, escaped in HTML or in the explorer's JSON, and in no other form.
         assert f"&lt;i&gt;{number}&amp;" in html or f"\\u003ci\\u003e{number}\\u0026" in html
     assert "<i>" not in html
+    assert "figcaption" in html
     assert base64.b64encode(path.read_bytes()).decode() in html
     assert "default-src 'none'" in html  # what it forbids is tested in a browser
     assert html.startswith("<!doctype html>") and html.endswith("</html>\n")
@@ -135,13 +136,20 @@ def test_a_block_of_an_unknown_kind_is_refused():
 
 
 @pytest.mark.browser
-def test_without_javascript_a_line_replaces_the_explorer(chromium, results):
+def test_without_javascript_the_text_and_pictures_are_there(chromium, results):
     with chromium.new_context(java_script_enabled=False) as context:
         page = context.new_page()
         page.goto((results / "index.html").as_uri())
-        assert "needs JavaScript" in page.locator("noscript").inner_text()
-        for name in ("plane", "seen", "manifold", "epochs"):
+        assert "variational autoencoder" in page.locator("h1").inner_text()
+        assert "variational autoencoder" in page.locator(".lead").inner_text()
+        assert "needs JavaScript" in page.locator("noscript p").inner_text()
+        for name in ("plane", "seen", "manifold", "epoch", "loading", "language"):
             assert not page.locator(f"#{name}").is_visible(), name
+        pictures = page.locator("noscript img")
+        assert pictures.count() == 2
+        for n in range(2):
+            assert pictures.nth(n).evaluate("image => image.complete && image.naturalWidth > 300")
+            assert pictures.nth(n).is_visible()
 
 
 @pytest.mark.browser

@@ -58,7 +58,7 @@ def test_the_worker_computes_what_the_mathematics_of_the_page_does(section):
     ours = section.evaluate(
         """async (steps) => {
           const packed = JSON.parse(document.getElementById("trainer-data").textContent);
-          const pixels = await inflate(packed.pixels), inputDim = pixels.length / packed.count;
+          const pixels = await inflated(packed.pixels), inputDim = pixels.length / packed.count;
           const data = { x: Float32Array.from(pixels, (value) => value / 255), inputDim };
           const all = trainerMath.begin(data, training.state.runs.at(-1).settings), losses = [];
           for (let n = 0; n < steps; n++) losses.push(trainerMath.trainStep(all).loss);
@@ -93,7 +93,7 @@ def test_another_beta_begins_another_run_and_keeps_the_row_of_the_last(section):
 def test_beta_30_collapses_within_seconds(section):
     section.locator("#trainer button", has_text="30: collapse").click()
     trained(section, 100)
-    assert current(section, "curves.kl.at(-1)[1]") < 0.1
+    assert current(section, "curves.kl.at(-1)[1]") < 0.25
     assert "collapse" in section.locator("#trainer-lesson").inner_text()
     grid = section.evaluate("Array.from(training.state.picture.grid)")
     images = np.reshape(grid, (49, 784))

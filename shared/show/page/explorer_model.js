@@ -15,43 +15,48 @@ function bytes(base64) {
 
 const integers = (base64) => new Int16Array(bytes(base64).buffer);
 
-// Returns the values of all 65,536 float16 numbers: not every browser has a Float16Array yet.
-function float16Table() {
-  return Float32Array.from({ length: 65536 }, (_, bits) => {
-    const sign = bits >> 15 ? -1 : 1, exponent = (bits >> 10) & 31, fraction = (bits & 1023) / 1024;
-    if (exponent === 31) return fraction ? NaN : sign * Infinity;
-    return sign * (exponent ? (1 + fraction) * 2 ** (exponent - 15) : fraction * 2 ** -14);
-  });
+function unpackEpoch(packed, zStep) {
+  const zMeans = Float32Array.from(integers(packed.z_mean), (n) => n * zStep); // z[0], z[1], z[0], …
+  return { epoch: packed.epoch, centres: packed.centres, zMeans };
 }
 
-function unpackEpoch(packed, table, zStep) {
-  const floats = (text) => Float32Array.from(new Uint16Array(bytes(text).buffer), (b) => table[b]);
-  const weights = Object.entries(packed.weights).map(([name, text]) => [name, floats(text)]);
-  return {
-    epoch: packed.epoch,
-    centres: packed.centres,
-    zMeans: Float32Array.from(integers(packed.z_mean), (n) => n * zStep), // z[0], z[1], z[0], …
-    weights: Object.fromEntries(weights),
-  };
+async function inflated(base64) {
+  const stream = new Blob([bytes(base64)]).stream().pipeThrough(new DecompressionStream("deflate"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-// Unpacks the dots after each epoch, of fewer images than `unpackEpoch` has, and finds their centres.
-function unpackFrames(packed, classes) {
-  const labels = new Uint16Array(bytes(packed.labels).buffer);
-  return packed.epochs.map((epoch, n) => {
-    const zMeans = Float32Array.from(integers(packed.z_mean[n]), (z) => z * packed.z_step);
-    const centres = Array.from({ length: classes }, (_, label) =>
-      [0, 1].map((axis) => median(zMeans.filter((_, i) => i % 2 === axis && labels[i >> 1] === label))));
-    return { epoch, zMeans, centres, labels };
-  });
+// Unpacks the weights of each epoch, the last one first, as packing.py packed them: float32 biases,
+// and kernels as integers less those of the next epoch, modulo 256.
+async function* unpackedWeights({ kernels, biases, epochs }) {
+  let later = null;
+  for (let epoch = epochs.length - 1; epoch >= 0; epoch--) {
+    const content = await inflated(epochs[epoch]), weights = {};
+    let at = 0;
+    for (const [name, length] of biases) {
+      weights[name] = new Float32Array(content.buffer, at, length);
+      at += 4 * length;
+    }
+    const numbers = new Int8Array(content.subarray(at));
+    if (later) for (let i = 0; i < numbers.length; i++) numbers[i] += later[i];
+    later = numbers;
+    let first = 0;
+    for (const [name, text, rows] of kernels) {
+      const steps = new Float32Array(bytes(text).buffer), end = first + rows * steps.length;
+      weights[name] = scaled(numbers.subarray(first, end), steps);
+      first = end;
+    }
+    yield weights;
+  }
 }
 
-function median(values) {
-  const sorted = values.sort(), middle = sorted.length / 2; // numbers of a typed array
-  return (sorted[Math.ceil(middle - 1)] + sorted[Math.floor(middle)]) / 2;
+// Returns integers, row by row, in units of the step of their column.
+function scaled(numbers, steps) {
+  const out = new Float32Array(numbers.length);
+  for (let i = 0; i < out.length; i++) out[i] = numbers[i] * steps[i % steps.length];
+  return out;
 }
 
-// ---- the model, in float64 on float16 weights
+// ---- the model, in float64 on the rounded weights
 
 // Computes h · kernel + bias, row by row of the kernel, which is its order in memory.
 function dense(weights, name, h) {
@@ -89,6 +94,9 @@ function logLikelihood(x, values) {
   const softplus = (l) => Math.max(l, 0) + Math.log1p(Math.exp(-Math.abs(l)));
   return values.reduce((sum, l, i) => sum + x[i] * l - softplus(l), 0);
 }
+
+// Returns the distance of a z from the mean of q(z|x) in units of σ, which is that of its ε from 0.
+const distance = (epsilon) => Math.hypot(...epsilon);
 
 // Returns two independent draws from N(0, 1) (Box and Muller 1958); 1 - random() is never 0.
 function noise() {

@@ -49,16 +49,16 @@ function drawGrid(context, view) {
     drawText(context, text, x, y, colour("--mute"), colour("--paper"));
   };
   for (let n = -Math.floor(view.half / step); n * step <= view.half; n++) {
-    const [x, y] = view.at(n * step, n * step), text = String(+(n * step).toPrecision(6));
+    const [x, y] = view.at(n * step, n * step), number = String(+(n * step).toPrecision(6));
     context.fillStyle = colour("--line");
     context.fillRect(x, 0, 1, view.side);
     context.fillRect(0, y, view.side, 1);
     if (Math.abs(n * step) > 0.87 * view.half) continue; // the names of the axes are there
-    write(text.replace("-", "−"), x, view.side - 6, "center");
-    write(text.replace("-", "−"), 5, y + 4, "left");
+    write(number.replace("-", "−"), x, view.side - 6, "center");
+    write(number.replace("-", "−"), 5, y + 4, "left");
   }
-  write("z[1], mean of q(z|x)", 5, 16, "left");
-  write("z[0], mean of q(z|x)", view.side - 5, view.side - 22, "right"); // above the numbers
+  write(text("explorer-axis", { axis: 1 }), 5, 16, "left");
+  write(text("explorer-axis", { axis: 0 }), view.side - 5, view.side - 22, "right"); // above the numbers
 }
 
 function drawPoints(context, view, zMeans, labels, colours, radius) {
@@ -79,11 +79,16 @@ function drawPosterior(context, view, { zMean, zLogVar }) {
     const radii = [0, 1].map((axis) => sigmas * Math.exp(zLogVar[axis] / 2) * view.unit);
     context.beginPath();
     context.ellipse(...view.at(...zMean), ...radii, 0, 0, 2 * Math.PI);
-    Object.assign(context, { strokeStyle: colour("--paper"), lineWidth: 4 });
-    context.stroke();
-    Object.assign(context, { strokeStyle: colour("--ink"), lineWidth: 1.8 });
-    context.stroke();
+    outlined(context, colour("--q"), 2);
   }
+}
+
+// Strokes a path in a colour, on a wider line in that of the paper.
+function outlined(context, strokeStyle, lineWidth) {
+  Object.assign(context, { strokeStyle: colour("--paper"), lineWidth: lineWidth + 2.5 });
+  context.stroke();
+  Object.assign(context, { strokeStyle, lineWidth });
+  context.stroke();
 }
 
 // Moves points [x, y] that are closer than `distance` apart, so that labels do not cover each other.
@@ -102,12 +107,32 @@ function apart(points, distance) {
   return moved;
 }
 
-function drawMarker(context, view, z) {
+// Draws z as a ring; if it is fixed, as a pin, whose point is at z.
+function drawMarker(context, view, z, fixed) {
+  const [x, y] = view.at(...z), head = y - 20;
   context.beginPath();
-  context.arc(...view.at(...z), 8, 0, 2 * Math.PI);
-  for (const [name, lineWidth] of [["--paper", 6], ["--ink", 3]]) {
-    Object.assign(context, { strokeStyle: colour(name), lineWidth });
-    context.stroke();
+  if (fixed) {
+    context.moveTo(x, y);
+    context.arc(x, head, 9, 0.8 * Math.PI, 2.2 * Math.PI);
+    context.closePath();
+  } else context.arc(x, y, 8, 0, 2 * Math.PI);
+  outlined(context, colour("--z"), 3);
+  if (!fixed) return;
+  context.fillStyle = colour("--z");
+  context.fill();
+  context.beginPath();
+  context.arc(x, head, 3.5, 0, 2 * Math.PI);
+  context.fillStyle = colour("--paper");
+  context.fill();
+}
+
+// Draws samples of q(z|x) as small discs, and z as a larger one.
+function drawSamples(context, view, samples, z) {
+  context.fillStyle = colour("--z");
+  for (const [point, radius] of [...samples.map((sample) => [sample, 1.8]), [z, 4.5]]) {
+    context.beginPath();
+    context.arc(...view.at(...point), radius, 0, 2 * Math.PI);
+    context.fill();
   }
 }
 
@@ -126,24 +151,31 @@ function imageUrl(probs, shape) {
   return canvas.toDataURL();
 }
 
-// Writes the numbers of one sample into the computational graph of explorer.html.
-function drawGraph({ x, q, epsilon, z }, values, shape) {
+// Writes the numbers of one sample into the computational graph of explorer.html; those that differ
+// from the last ones are marked for a moment.
+function drawGraph({ x, q, epsilon, z, given }, values, shape) {
   const low = Math.min(...values), high = Math.max(...values), range = high - low || 1;
   const terms = { kl: kl(q), likelihood: logLikelihood(x, values) };
-  const texts = {
-    mean: pair(q.zMean),
-    "log-var": pair(q.zLogVar),
-    epsilon: pair(epsilon),
-    z: pair(z),
-    kl: `${shown(terms.kl)} nats`,
-    low: `black ${shown(low)}`,
-    high: `white ${shown(high)}`,
-    likelihood: `${shown(terms.likelihood)} nats`,
-    loss: `${shown(terms.kl - terms.likelihood)} nats`,
-  };
-  for (const [name, text] of Object.entries(texts))
-    document.getElementById(`net-${name}`).textContent = text;
+  const nats = (value) => text("explorer-nats", { value: shown(value) });
+  write("mean", pair(q.zMean));
+  write("log-var", pair(q.zLogVar));
+  write("noise", text(given === "z" ? "explorer-chosen-epsilon" : "explorer-sampled-epsilon"));
+  write("epsilon", pair(epsilon));
+  write("z", pair(z));
+  write("kl", nats(terms.kl));
+  write("low", text("explorer-low", { value: shown(low) }));
+  write("high", text("explorer-high", { value: shown(high) }));
+  write("likelihood", nats(terms.likelihood));
+  write("loss", nats(terms.kl - terms.likelihood));
   const images = { x, logits: values.map((logit) => (logit - low) / range) };
   for (const [name, image] of Object.entries(images))
     document.getElementById(`net-${name}`).setAttribute("href", imageUrl(image, shape));
+}
+
+function write(name, content) {
+  const place = document.getElementById(`net-${name}`);
+  if (place.textContent === content) return;
+  place.textContent = content;
+  place.classList.remove("changed");
+  requestAnimationFrame(() => place.classList.add("changed")); // begins the animation again
 }

@@ -21,6 +21,7 @@ HERE = Path(__file__).parent
 # Address of the repository, e.g. https://github.com/NAME/REPOSITORY. While it is empty, the page
 # has no links to the notebooks and the code.
 REPOSITORY = ""
+SMALL = 640  # pixels
 
 
 def page(title, lines, good, sections, about=None, trainer=None):
@@ -36,7 +37,8 @@ def page(title, lines, good, sections, about=None, trainer=None):
             the heading is a text, and a block is one of
             ("text", text), ("figures", [(path of a PNG, alternative text), …]),
             ("table", (header, rows)), ("code", str), and at most once, in the first section,
-            ("explorer", (dict of explorer_data, [text, …] about it, whether the bits agree)).
+            ("explorer", (dict of explorer_data, whether the bits agree, [text, …] about its
+            weights, figures to show without JavaScript)).
         about: text beside the result of the proof, or None.
         trainer: dict of trainer_data for the section that trains, below the explorer; or None.
     Returns:
@@ -88,16 +90,31 @@ def _source(name):
     return Markup((HERE / name).read_text(encoding="utf-8"))
 
 
-def _base64(path):
-    """Returns a PNG in base64, with a single channel if all its pixels are grey."""
+def _base64(path, small=False):
+    """Returns a PNG in base64, with a single channel if all its pixels are grey.
+
+    Args:
+        path: path of the PNG.
+        small: whether at most SMALL pixels a side and 64 colours are enough.
+    """
     content = Path(path).read_bytes()
     with Image.open(io.BytesIO(content)) as image:
         red, green, blue, alpha = image.convert("RGBA").split()
-    if red == green == blue and alpha.getextrema() == (255, 255):
-        grey = io.BytesIO()
-        red.save(grey, "PNG", optimize=True)
-        content = min(content, grey.getvalue(), key=len)
+        coloured = image.convert("RGB")
+    grey = red if red == green == blue and alpha.getextrema() == (255, 255) else None
+    if small:
+        coloured.thumbnail((SMALL, SMALL))
+        return _encoded(coloured.quantize(64))
+    if grey is not None:
+        return min(base64.b64encode(content).decode(), _encoded(grey), key=len)
     return base64.b64encode(content).decode()
+
+
+def _encoded(image):
+    """Returns an image as a PNG in base64."""
+    file = io.BytesIO()
+    image.save(file, "PNG", optimize=True)
+    return base64.b64encode(file.getvalue()).decode()
 
 
 def _numeric_columns(header, rows):

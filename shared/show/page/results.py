@@ -9,18 +9,17 @@ from shared.machine.backend import IMPLEMENTATIONS
 from shared.measure.original import original_step_losses, original_test_losses
 from shared.measure.parity import all_identical
 from shared.run.files import write_atomically
-from shared.run.folder import figure_names, read_config, read_history
+from shared.run.folder import figure_name, figure_names, read_config, read_history
 from shared.show.figures import plots
 from shared.show.figures.of_run import save_figure
 from shared.show.page.explorer import explorable, explorer_data
 from shared.show.page.html import page
+from shared.show.page.texts import Text
 from shared.show.page.trainer import trainer_data
 from shared.show.terminal import text_table
 
 __all__ = ["draw_seeds", "results_table", "write_page"]
 
-# Test loss by (recipe, epoch), nats per image: published logs of the 2018 Keras code, and eight
-# seeds of a prototype of the 2018 TensorFlow recipe.
 # Test losses of the originals: logs of the Keras script that others published, and the range over
 # seeds of the TensorFlow script.
 SCRIPT = original_test_losses()["windows"]
@@ -29,37 +28,13 @@ REFERENCE = {
     ("post-keras", 50): "153.0",
     ("post-tf", 2): f"{SCRIPT.min():.0f} to {SCRIPT.max():.0f}",
 }
-HEADINGS = {"post-keras": "Explore the latent plane", "post-tf": "post-tf: 1000 steps"}
-SAME = (
-    "The weights of keras_vae and tf_vae are bit-identical at every epoch shown here, so this file"
-    " holds one copy of them, rounded to float16."
-)
-DIFFERENT = (
-    "A BIT DIFFERS between the weights of keras_vae and tf_vae. Shown here are the weights of"
-    " keras_vae, rounded to float16."
-)
-SAME_PICTURES = (
-    "These figures were drawn by keras_vae. The weights of tf_vae are bit-identical, so its figures"
-    " are the same."
-)
-SEED_DEPENDENCE = (
-    "The recipe is trained as it was published, with the ε of TensorFlow 1 in Adam, 1e-8. The thin"
-    " lines show it with the default of Keras, 1e-7: about half of the seeds stall, because the"
-    " first step of the encoder is then six times as short, and most of its hidden units die in the"
-    " next ten (notebook 03)."
-)
+# The texts of results.json about the numbers, by what the pixels are.
 NOTES = {
-    "grey": "The pixels are grey, so the Bernoulli likelihood is not normalised: these numbers can"
-    " be compared with each other and with those of the 2018 code, but not with published tables on"
-    " binary MNIST.",
-    "binary": "Every pixel is 0 or 1, so the Bernoulli likelihood is normalised, and minus the loss"
-    " is a lower bound on log p(x).",
-    "binary and grey": "Some of the images are binary and the others grey, on which the Bernoulli"
-    " likelihood is not normalised: train and test cannot be compared.",
-    "numbers": "The data are numbers in [0, 1], on which the Bernoulli likelihood is not"
-    " normalised: these numbers can be compared with each other only.",
-    "binary and numbers": "Some of the data are binary and the others numbers in [0, 1], on which"
-    " the Bernoulli likelihood is not normalised: train and test cannot be compared.",
+    "grey": "results-grey",
+    "binary": "results-binary",
+    "binary and grey": "results-binary-and-grey",
+    "numbers": "results-in-range",
+    "binary and numbers": "results-binary-and-in-range",
 }
 
 
@@ -153,68 +128,100 @@ def write_page(out, configs, data, parity, implementation, seeds=None, frames=No
         seeds: number of seeds in seeds.png, or None if there is no such figure.
         frames: what `animation.read_frames` returns.
     """
-    sections = [
-        _recipe_section(
-            out, name, config, data, all_identical(parity[name]), implementation, frames
-        )
-        for name, config in configs.items()
-    ]
+    dense = read_config(out / "keras" / "post-keras").get("network") is None
+    explored = dense and explorable(configs["post-keras"], data)
+    same = {name: all_identical(parity[name]) for name in configs}
+    if explored:
+        sections = [_explorer_section(out, data, same["post-keras"], implementation, frames)]
+    else:
+        sections = [_figures_section(out, "post-keras", configs, data, same)]
+    sections.append((Text("results-losses"), [("figures", _loss_figures(out, configs))]))
+    if "post-tf" in configs:
+        sections.append(_figures_section(out, "post-tf", configs, data, same))
     if seeds is not None:
         steps = configs["post-tf"].total_steps(data.n_train)
-        figure = (out / "seeds.png", f"post-tf: loss of each of {steps} steps, {seeds} seeds")
-        heading = "The 2018 TensorFlow recipe depends on its seed"
-        sections.append((heading, [("text", SEED_DEPENDENCE), ("figures", [figure])]))
-    table = ("table", _rows(out, configs, data))
-    note = (
-        f"Nats per image; lower loss is better. {NOTES[_pixels(configs, data)]} Train is a running"
-        f" mean over the epoch, {data.held_out_name} is measured at its end."
-    )
-    sections.append(("Results", [("text", note), table]))
+        caption = Text("results-seeds-figure", {"steps": steps, "seeds": seeds})
+        blocks = [("text", Text("results-seeds-text")), ("figures", [(out / "seeds.png", caption)])]
+        sections.append((Text("results-seeds"), blocks))
+    sections += [_table_section(out, configs, data), _weights_section(configs, parity)]
+    config = read_config(out / "keras" / "post-keras")
+    sections.append((Text("results-config"), [("code", json.dumps(config, indent=2))]))
+    title = Text("page-title" if explored else "page-title-figures")
+    about = Text("page-of", {"data": data.name, "seed": parity["seed"]})
+    with_labels = explored and data.y_train is not None
+    trainer = trainer_data(data, configs["post-keras"]) if with_labels else None
+    text = page(title, parity["lines"], parity["bit_identical"], sections, about, trainer)
+    write_atomically(out / "index.html", text.encode())
+
+
+def _explorer_section(out, data, same, implementation, frames):
+    """Returns the section of post-keras as an explorer of its models."""
+    folder = out / "keras" / "post-keras"
+    contents = explorer_data(folder, data, implementation.load, implementation.encode, frames)
+    pictured = contents["pictured"]
+    notes = [Text("explorer-different")]
+    if same:
+        notes = [Text("explorer-same", {"epochs": ", ".join(map(str, pictured))})]
+        notes += [Text("explorer-between")] * (len(contents["epochs"]) > len(pictured))
+    names = ("median", "largest", "probability")
+    errors = {
+        name: f"{value:.1g}" for name, value in zip(names, contents["rounding_error"], strict=True)
+    }
+    notes.append(Text("explorer-rounding", errors))
+    pictures = [
+        (folder / "figures" / figure_name(kind, pictured[-1]), Text(f"explorer-noscript-{kind}"))
+        for kind in ("latent", "manifold")
+    ]
+    return Text("results-explorer"), [("explorer", (contents, same, notes, pictures))]
+
+
+def _figures_section(out, name, configs, data, same):
+    """Returns the section of a recipe with its figures; equal weights give equal ones, once."""
+    pictured = {"keras": "keras_vae"} if same[name] else IMPLEMENTATIONS
+    names = figure_names(configs[name], data.n_train)
+    names = sorted((each for each in names if "_epoch_" in each), key=lambda n: n.split("_")[0])
+    figures = [
+        (out / folder / name / "figures" / figure, _described(package, name, figure))
+        for figure in names
+        for folder, package in pictured.items()
+    ]
+    blocks = [("text", Text("results-same"))] if same[name] else []
+    return Text("results-figures", {"recipe": name}), [*blocks, ("figures", figures)]
+
+
+def _loss_figures(out, configs):
+    """Returns the figures of the loss of every run, with their captions."""
+    return [
+        (
+            out / folder / name / "figures" / "loss.png",
+            Text("results-loss-figure", {"implementation": package, "recipe": name}),
+        )
+        for name in configs
+        for folder, package in IMPLEMENTATIONS.items()
+    ]
+
+
+def _table_section(out, configs, data):
+    """Returns the section with the table of results."""
+    part = Text("results-of", {"part": data.held_out_name})
+    note = Text(NOTES[_pixels(configs, data)])
+    blocks = [("text", Text("results-unit")), ("text", note), ("text", part)]
+    return Text("results-table"), [*blocks, ("table", _rows(out, configs, data))]
+
+
+def _weights_section(configs, parity):
+    """Returns the section with the largest difference of each weight."""
     weights = [
         [name, weight, each["max_abs_difference"], "yes" if each["bit_identical"] else "NO"]
         for name in configs
         for weight, each in parity[name]["weights"].items()
     ]
     header = ["recipe", "weight", "max |difference|", "bit-identical"]
-    sections.append(("Every weight", [("table", (header, weights))]))
-    config = read_config(out / "keras" / "post-keras")
-    sections.append(("Config, data and versions", [("code", json.dumps(config, indent=2))]))
-    title = f"One VAE, two implementations: {data.name}, seed {parity['seed']}"
-    explored = any(kind == "explorer" for kind, _ in sections[0][1]) and data.y_train is not None
-    trainer = trainer_data(data, configs["post-keras"]) if explored else None
-    text = page(title, parity["lines"], parity["bit_identical"], sections, trainer=trainer)
-    write_atomically(out / "index.html", text.encode())
+    return Text("results-weights"), [("table", (header, weights))]
 
 
-def _recipe_section(out, name, config, data, same, implementation, frames):
-    """Returns the section of a recipe: its explorer or its figures, and the loss of both runs."""
-    dense = read_config(out / "keras" / name).get("network") is None
-    if dense and explorable(config, data):
-        text = f"{name}, {data.name}. {SAME if same else DIFFERENT}"
-        contents = explorer_data(
-            out / "keras" / name, data, implementation.load, implementation.encode, frames
-        )
-        blocks = [("explorer", (contents, text, same))]
-    else:
-        # Equal weights give equal figures, which are shown only once.
-        pictured = {"keras": "keras_vae"} if same else IMPLEMENTATIONS
-        names = [each for each in figure_names(config, data.n_train) if "_epoch_" in each]
-        names.sort(key=lambda each: each.split("_")[0])
-        figures = [
-            (out / folder / name / "figures" / figure, f"{package}, {name}: {_described(figure)}")
-            for figure in names
-            for folder, package in pictured.items()
-        ]
-        blocks = [("text", SAME_PICTURES)] if same else []
-        blocks.append(("figures", figures))
-    losses = [
-        (out / folder / name / "figures" / "loss.png", f"{package}, {name}: loss")
-        for folder, package in IMPLEMENTATIONS.items()
-    ]
-    return HEADINGS[name], [*blocks, ("figures", losses)]
-
-
-def _described(figure):
-    """Returns a description of a figure, e.g. "latent, epoch 5" for "latent_epoch_005.png"."""
+def _described(package, name, figure):
+    """Returns the caption of a figure, e.g. of "latent_epoch_005.png"."""
     kind, _, epoch = figure.removesuffix(".png").split("_")
-    return f"{kind}, epoch {int(epoch)}"
+    values = {"implementation": package, "recipe": name, "epoch": int(epoch)}
+    return Text(f"results-{kind}-figure", values)

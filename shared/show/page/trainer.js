@@ -5,15 +5,14 @@
 
 const BETAS = [0, 0.01, 0.03, 0.1, 0.3, 1, 2, 4, 8, 15, 30, 60]; // of the slider
 const RATES = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2];
-const COLLAPSED = 0.1; // nats: below this KL, q(z|x) is N(0, I) for all that a reader sees
+const COLLAPSED = 0.25; // nats: below this KL, q(z|x) is N(0, I) for all that a reader sees
 const FIRST_EPOCHS = 3; // before, the KL of a new model is small, too
+const NEAR = 1.5; // root mean square of the coordinates of all dots, which is 1 for N(0, I)
 const ROWS = 6; // runs in the table
 const CALM = 1000; // ms between two pictures where a reader has asked for reduced motion
 
-async function inflate(base64) {
-  const stream = new Blob([bytes(base64)]).stream().pipeThrough(new DecompressionStream("deflate"));
-  return new Uint8Array(await new Response(stream).arrayBuffer());
-}
+const rootMeanSquare = (values) =>
+  Math.sqrt(values.reduce((sum, value) => sum + value * value, 0) / values.length);
 
 function startTrainer(data) {
   const { hiddenDim, batchSize } = data.settings;
@@ -42,7 +41,7 @@ function startTrainer(data) {
   // Begins when the section comes near the window, so that it costs nothing before.
   async function load() {
     try {
-      const pixels = await inflate(data.pixels);
+      const pixels = await inflated(data.pixels);
       state.worker = makeWorker();
       post("load", { pixels, inputDim: pixels.length / data.count, at: data.ticks });
     } catch {
@@ -64,6 +63,7 @@ function startTrainer(data) {
     if (message.zMean) {
       state.picture = message;
       run().spread = message.spread;
+      if (message.paused) say("paused");
       show();
     }
   }
@@ -103,7 +103,6 @@ function startTrainer(data) {
     if (run()?.step === 0) state.runs.pop(); // nothing was trained
     state.runs.push({ number, settings: chosen, step: 0, results: [], curves, spread: 0 });
     state.broken = false;
-    post("pause");
     post("start", { run: number, settings: chosen });
     if (state.playing) post("play");
     controls();
@@ -115,7 +114,7 @@ function startTrainer(data) {
     state.playing = playing;
     post(playing ? "play" : "pause");
     controls();
-    say(playing ? "training" : "paused");
+    if (playing) say("training");
   }
 
   function step() {
@@ -154,7 +153,8 @@ function startTrainer(data) {
     const { settings: { beta }, step } = run(), name =
       step < FIRST_EPOCHS * perEpoch ? "start"
       : beta === 0 ? "autoencoder"
-      : last("kl") < COLLAPSED ? "collapse" : "vae";
+      : last("kl") < COLLAPSED ? "collapse"
+      : rootMeanSquare(state.picture.zMean) > NEAR ? "forming" : "vae";
     const words = text(`trainer-lesson-${name}`, { beta });
     if (at("lesson").textContent !== words) at("lesson").textContent = words;
   }

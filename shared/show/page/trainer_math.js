@@ -75,19 +75,47 @@ const trainerMath = (() => {
 
   // ---- layers
 
-  // Computes h · kernel + bias for each row of h, row by row of the kernel: its order in memory.
+  // The loops below add four products at a time, because a stored sum is read, rounded and written
+  // once for the four; and they leave out products with 0, which are many: black pixels, and hidden
+  // units after relu. `used` is a list of the others, filled up to a multiple of four with 0.
+
+  let used = new Uint32Array(1024), factors = new Float64Array(1024);
+
+  // Lists the numbers that are not 0 of every `every`-th of `values`, from `first` on.
+  function listUsed(values, first, every, length) {
+    if (length + 4 > used.length)
+      [used, factors] = [new Uint32Array(2 * length + 4), new Float64Array(2 * length + 4)];
+    let count = 0;
+    for (let i = 0; i < length; i++) {
+      const value = values[first + i * every];
+      if (value === 0) continue;
+      used[count] = i;
+      factors[count++] = value;
+    }
+    for (; count % 4; count++) {
+      used[count] = 0;
+      factors[count] = 0;
+    }
+    return count;
+  }
+
+  // Adds to out[at …] the rows of a matrix that are listed, each times its factor.
+  function addRows(out, at, matrix, width, count) {
+    for (let n = 0; n < count; n += 4) {
+      const [a, b, c, d] = [used[n] * width, used[n + 1] * width, used[n + 2] * width, used[n + 3] * width];
+      const [p, q, r, s] = [factors[n], factors[n + 1], factors[n + 2], factors[n + 3]];
+      for (let j = 0; j < width; j++)
+        out[at + j] += p * matrix[a + j] + q * matrix[b + j] + r * matrix[c + j] + s * matrix[d + j];
+    }
+  }
+
+  // Computes h · kernel + bias for each row of h.
   function dense(weights, name, h, rows) {
     const kernel = weights[`${name}/kernel`], bias = weights[`${name}/bias`];
     const width = bias.length, inputs = h.length / rows, out = new kernel.constructor(rows * width);
     for (let row = 0; row < rows; row++) {
-      const base = row * width;
-      out.set(bias, base);
-      for (let i = 0; i < inputs; i++) {
-        const value = h[row * inputs + i];
-        if (value === 0) continue; // many are 0: black pixels, and hidden units after relu
-        const start = i * width;
-        for (let j = 0; j < width; j++) out[base + j] += value * kernel[start + j];
-      }
+      out.set(bias, row * width);
+      addRows(out, row * width, kernel, width, listUsed(h, row * inputs, 1, inputs));
     }
     return out;
   }
@@ -96,16 +124,10 @@ const trainerMath = (() => {
   function addGradients(gradients, name, h, delta, rows) {
     const kernel = gradients[`${name}/kernel`], bias = gradients[`${name}/bias`];
     const width = bias.length, inputs = h.length / rows;
-    for (let row = 0; row < rows; row++) {
-      const base = row * width;
-      for (let j = 0; j < width; j++) bias[j] += delta[base + j];
-      for (let i = 0; i < inputs; i++) {
-        const value = h[row * inputs + i];
-        if (value === 0) continue;
-        const start = i * width;
-        for (let j = 0; j < width; j++) kernel[start + j] += value * delta[base + j];
-      }
-    }
+    for (let row = 0; row < rows; row++)
+      for (let j = 0; j < width; j++) bias[j] += delta[row * width + j];
+    for (let i = 0; i < inputs; i++)
+      addRows(kernel, i * width, delta, width, listUsed(h, i, inputs, rows));
   }
 
   // Adds delta · kernelᵀ, the gradient of a layer's inputs, to `out`; with `active`, only where these
@@ -116,9 +138,13 @@ const trainerMath = (() => {
       for (let i = 0; i < inputs; i++) {
         if (active && !(active[row * inputs + i] > 0)) continue;
         const start = i * width, base = row * width;
-        let sum = 0;
-        for (let j = 0; j < width; j++) sum += kernel[start + j] * delta[base + j];
-        out[row * inputs + i] += sum;
+        let even = 0, odd = 0; // two sums, so that one product need not wait for the other
+        for (let j = 0; j + 1 < width; j += 2) {
+          even += kernel[start + j] * delta[base + j];
+          odd += kernel[start + j + 1] * delta[base + j + 1];
+        }
+        if (width % 2) even += kernel[start + width - 1] * delta[base + width - 1];
+        out[row * inputs + i] += even + odd;
       }
   }
 

@@ -85,7 +85,8 @@ function drawTrainerCurves([losses, kls], curves, before) {
     const later = ([x]) => x >= Math.min(1, end / 4);
     const values = lines.flatMap(({ points }) => points.filter(later).map(([, y]) => y));
     const low = svg === kls ? 0 : Math.min(...values), high = Math.max(low + 0.1, ...values);
-    const y = values.length ? { low, high: high + 0.03 * (high - low), label } : { low: 0, high: 1, label };
-    drawChart(svg, { lines, x: { low: 0, high: end, label: text("trainer-axis-epoch") }, y });
+    const some = values.length > 0, x = { low: 0, high: end, label: text("trainer-axis-epoch") };
+    const y = some ? { low, high: high + 0.03 * (high - low), label } : { low: 0, high: 1, label };
+    drawChart(svg, { lines: some ? lines : [], x, y });
   }
 }

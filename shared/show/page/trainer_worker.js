@@ -23,7 +23,7 @@ const actions = {
   },
   pause() {
     stop();
-    postMessage(picture()); // of the weights after the last step
+    postMessage({ ...picture(), paused: true }); // of the weights after the last step
   },
   step() {
     postMessage({ ...stepped(), ...picture() });
