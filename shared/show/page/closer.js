@@ -3,7 +3,7 @@
 "use strict";
 
 const IMAGES_BETWEEN = 9; // in a row, both ends included
-const ENDS = ["4", "9"]; // the classes of the first choice
+const ENDS = ["2", "7"]; // the classes of the first choice
 
 function startCloser(vae) {
   const { state, shape, tests } = vae;

@@ -25,11 +25,13 @@ function summary(losses) {
   return { sum, highest: losses.indexOf(sorted[0]), tenth, share: sum > 0 ? most / sum : 0 };
 }
 
-// The colours of 0, 1, …, 5 nats, from black to light yellow ("inferno" of Matplotlib).
+// The colours of 0 to HOT nats in equal steps, from black to light yellow ("inferno" of Matplotlib).
+const HOT = 3; // the loss of a white pixel at p = 0.05
 const HEAT = [[0, 0, 4], [66, 10, 104], [147, 38, 103], [221, 81, 58], [252, 165, 10], [252, 255, 164]];
 
-// Returns red, green and blue of a loss; those of more than 5 nats are alike.
+// Returns red, green and blue of a loss; those of more than HOT nats are alike.
 function heatColour(loss) {
-  const at = Math.min(HEAT.length - 1, Math.max(0, loss)), n = Math.min(HEAT.length - 2, Math.floor(at));
+  const last = HEAT.length - 1, at = last * Math.min(1, Math.max(0, loss / HOT));
+  const n = Math.min(last - 1, Math.floor(at));
   return HEAT[n].map((low, channel) => Math.round(low + (at - n) * (HEAT[n + 1][channel] - low)));
 }

@@ -3,9 +3,11 @@
 "use strict";
 
 const KEYS_OF_LECTURE = { ArrowRight: 1, PageDown: 1, ArrowLeft: -1, PageUp: -1 };
+const ABOVE = 14; // pixels above a part, where its mark is
 const EARLY = 5; // the first pictured epoch of post-keras
 
-// `at` is the id of the part that is shown, `then` that of the part that is shown with the answer.
+// `at` is the id of the part that is shown, `from` that of the place where it begins in the window if
+// it is too high for that, and `then` that of the part that is shown with the answer.
 const LECTURE = [
   {
     question: "lecture-question-1", todo: "lecture-do-1", answer: "lecture-answer-1",
@@ -16,8 +18,9 @@ const LECTURE = [
     },
   },
   {
-    question: "lecture-question-2", todo: "lecture-do-2", answer: "lecture-answer-2", at: "train",
-    set() { window.training.chooseBeta(0); },
+    question: "lecture-question-2", todo: "lecture-do-2", answer: "lecture-answer-2",
+    at: "train", from: "trainer-play",
+    set() { trainWith(0); },
   },
   {
     question: "lecture-question-3", todo: "lecture-do-3", answer: "lecture-answer-3", at: "heat",
@@ -38,8 +41,9 @@ const LECTURE = [
     },
   },
   {
-    question: "lecture-question-6", todo: "lecture-do-6", answer: "lecture-answer-6", at: "train",
-    set() { window.training.chooseBeta(30); },
+    question: "lecture-question-6", todo: "lecture-do-6", answer: "lecture-answer-6",
+    at: "train", from: "trainer-play",
+    set() { trainWith(30); },
   },
 ];
 
@@ -51,17 +55,25 @@ function choosePlace({ epochs, tests, choose, moveTo, state }, epoch, name) {
   moveTo(Array.from(state.q.zMean));
 }
 
+// Sets the β of the training in the page, as soon as that has begun.
+function trainWith(beta) {
+  if (window.training) window.training.chooseBeta(beta);
+  else setTimeout(trainWith, 50, beta);
+}
+
 function startLecture(vae) {
   const at = (name) => element(`lecture-${name}`);
   const steps = LECTURE.filter((step) => element(step.at)); // a page may lack a section
   let current = null; // number of the question, or null
 
-  function mark(name) {
+  // Marks a part of the page, and scrolls to it, or to another one within it.
+  function mark(name, from = name) {
     for (const each of document.querySelectorAll(".lecture-at")) each.classList.remove("lecture-at");
     if (!name) return;
     const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
     element(name).classList.add("lecture-at");
-    element(name).scrollIntoView({ behavior: calm ? "auto" : "smooth", block: "start" });
+    const top = element(from).getBoundingClientRect().top + scrollY - ABOVE;
+    scrollTo({ top, behavior: calm ? "auto" : "smooth" });
   }
 
   function write(name, key, values = {}) {
@@ -72,7 +84,7 @@ function startLecture(vae) {
 
   function go(number) {
     if (number < 0 || number >= steps.length) return;
-    const { question, todo, answer, set } = steps[number];
+    const { question, todo, answer, at: part, from, set } = steps[number];
     current = number;
     at("solution").open = false;
     write("number", "lecture-number", { number: number + 1, count: steps.length });
@@ -84,7 +96,7 @@ function startLecture(vae) {
     element("lecture").hidden = false;
     set(vae);
     makeRoom();
-    mark(steps[number].at);
+    mark(part, from);
     at("question").focus({ preventScroll: true });
   }
 

@@ -93,7 +93,9 @@ function startOwn(vae) {
     element("own-back").hidden = true;
     say(null);
   });
-  document.addEventListener("language", () => { if (said) element("own-status").textContent = text(...said); });
+  document.addEventListener("language", () => {
+    if (said) element("own-status").textContent = text(...said);
+  });
 }
 
 document.addEventListener("explorer", ({ detail: vae }) => {
