@@ -42,6 +42,7 @@ def main():
             page.mouse.move(*point, steps=5)
         page.mouse.up()
         page.mouse.move(0, 0)
+        page.wait_for_timeout(1500)  # until the marks of changed numbers have faded
         page.locator("main > section").first.screenshot(path=job.out)
     print(f"{job.out} shows the explorer of {job.page}")
 

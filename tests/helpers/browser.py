@@ -25,13 +25,13 @@ def executable():
     return next((path for path in paths if path and not path.startswith("/snap/")), None)
 
 
-def until(page, script):
+def until(page, script, seconds=15):
     """Waits until a script is true; the page forbids the eval in playwright's own waiting."""
-    for _ in range(300):
+    for _ in range(20 * seconds):
         if page.evaluate(f"Boolean({script})"):
             return
         page.wait_for_timeout(50)
-    raise TimeoutError(f"not true within 15 s: {script}")
+    raise TimeoutError(f"not true within {seconds} s: {script}")
 
 
 def canvas(page, name):

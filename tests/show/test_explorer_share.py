@@ -88,7 +88,9 @@ def test_the_link_is_copied_or_shown(chromium, results):
             opened(page, (results / "index.html").as_uri())
             page.evaluate("vae.moveTo([0.5, -0.25])")
             if not permissions:  # as where the browser forbids it
-                page.evaluate("navigator.clipboard.writeText = () => Promise.reject(new Error())")
+                page.evaluate(
+                    "() => { navigator.clipboard.writeText = () => Promise.reject(new Error()); }"
+                )
             page.locator("#copy").click()
             until(page, "document.getElementById('shared').textContent")
             if permissions:

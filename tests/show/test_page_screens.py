@@ -80,6 +80,7 @@ def test_a_finger_that_moves_up_on_the_plane_scrolls_the_page(visit, results):
     swipe(page, "plane", (0.5, 0.9), (0.5, 0.1))
     until(page, "scrollY > 100")
     assert (z_of(page) == z).all() and not page.evaluate("vae.state.held")
+    page.wait_for_timeout(1500)  # until the page has come to rest
     page.evaluate("scrollTo(0, 0)")
     swipe(page, "plane", (0.1, 0.5), (0.9, 0.5))
     assert page.evaluate("scrollY") == 0

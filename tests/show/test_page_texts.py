@@ -8,6 +8,7 @@ import pytest
 from browser import until
 
 import shared.show.page.results as results_module
+from shared.show.page.difference import BLOCKS
 from shared.show.page.texts import Text, english, filled, read_texts
 
 pytest_plugins = ["page_fixtures"]
@@ -30,6 +31,12 @@ def test_every_key_is_used_and_every_used_key_has_a_text():
     composed = {"results-{kind}-figure", "explorer-noscript-{kind}"}
     assert composed <= set(re.findall(r'Text\(f"([^"]+)"', source))
     patterns = [each.replace("{kind}", "[a-z]+") for each in composed]
+    # Keys that scripts and templates compose, as they are in the source
+    for start in ("`trainer-status-${", "`trainer-lesson-${", '"difference-about-" ~',
+                  '"difference-change-" ~', '"difference-why-" ~'):  # fmt: skip
+        assert start in source
+        patterns.append(re.search(r"[a-z-]+-", start)[0] + "[a-z0-9-]+")
+    patterns += [f"difference-{block}" for block in BLOCKS]
     for key in read_texts():
         used = f'"{key}"' in source or f"'{key}'" in source
         assert used or any(re.fullmatch(each, key) for each in patterns), key

@@ -4,6 +4,9 @@ import numpy as np
 import pytest
 from browser import until
 
+from shared.data import load_data
+from shared.show.page.trainer import chosen_images
+
 pytest_plugins = ["page_fixtures"]
 pytestmark = pytest.mark.browser
 
@@ -27,9 +30,10 @@ def current(page, what):
 def trained(page, steps):
     """Trains for at least so many steps, and pauses."""
     page.locator("#trainer-play").click()
-    until(page, f"training.state.runs.at(-1).step >= {steps}")
+    # A step takes 30 ms, and several times as long while other tests run.
+    until(page, f"training.state.runs.at(-1).step >= {steps}", seconds=90)
     page.locator("#trainer-play").click()
-    until(page, "training.state.picture.step === training.state.runs.at(-1).step")
+    until(page, "training.state.said === 'paused'")
 
 
 def test_training_plays_pauses_and_goes_step_by_step(section):
@@ -95,10 +99,6 @@ def test_beta_30_collapses_within_seconds(section):
     trained(section, 100)
     assert current(section, "curves.kl.at(-1)[1]") < 0.25
     assert "collapse" in section.locator("#trainer-lesson").inner_text()
-    grid = section.evaluate("Array.from(training.state.picture.grid)")
-    images = np.reshape(grid, (49, 784))
-    # One image everywhere: its pixels differ by less than a tenth of white over the grid.
-    assert np.ptp(images, axis=0).max() < 26 and images.max() > 100
 
 
 def test_a_learning_rate_that_is_too_large_ends_with_a_line(section):
@@ -174,7 +174,7 @@ def test_with_reduced_motion_the_plane_moves_once_a_second(visit, results):
     )
     began = page.evaluate("performance.now()")
     page.locator("#trainer-play").click()
-    until(page, "training.state.runs.at(-1).step >= 25")
+    until(page, "training.state.runs.at(-1).step >= 25", seconds=90)
     times = page.evaluate("Array.from(times)")
     passed = page.evaluate("performance.now()") - began
     # Once when the page opens, once when the training begins, and then once a second.
@@ -194,4 +194,8 @@ def test_the_section_speaks_chinese(section):
 def test_colours_and_labels_are_those_of_the_images(section):
     packed = section.evaluate("JSON.parse(document.getElementById('trainer-data').textContent)")
     assert packed["classes"] == [str(n) for n in range(10)] and packed["count"] == 1000
-    assert section.locator("#trainer-losses polyline").count() in (0, 2)
+    labels = section.evaluate(
+        "text => Array.from(new Uint16Array(bytes(text).buffer))", packed["labels"]
+    )
+    data = load_data("mnist-5k")
+    assert labels == data.y_train[chosen_images(data)].tolist()

@@ -114,8 +114,8 @@ def _found(change, steps):
         "loss": change["first_loss"],
         "weight": change["first_weight"],
         "steps": steps,
-        "largest": f"{change['weights'][-1]:.1e}",
-        "nats": f"{change['loss'][-1]:.1e}",
+        "largest": f"{change['weights'][-1]:.2g}",
+        "nats": f"{change['loss'][-1]:.2g}",
     }
     if change["first_weight"] is not None:
         return Text("difference-found", values)

@@ -2,6 +2,7 @@
 // the pad. explorer.js has what they change.
 "use strict";
 
+const TAP = 6; // pixels that a finger moves sideways before it drags z; up or down, it scrolls the page
 const KEYS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] };
 
 // Returns the place of a pointer in a canvas, from [0, 0] in the upper left corner to [1, 1].
@@ -21,18 +22,29 @@ function followPlane({ state, limit, ticks, view, moveTo, drawSample }) {
     state.held = false;
     drawSample();
   };
+  let finger = null; // where it was put down, until it has moved sideways
+  const waits = (event) => {
+    if (event.pointerType !== "touch" || !finger) return false;
+    const [across, along] = [event.clientX - finger[0], event.clientY - finger[1]].map(Math.abs);
+    if (across > TAP && across > along) finger = null;
+    return finger !== null;
+  };
   canvas.addEventListener("pointerdown", (event) => {
-    if (event.pointerType === "touch") return; // it may be the beginning of scrolling
+    if (event.pointerType === "touch") { // it may be the beginning of scrolling
+      finger = [event.clientX, event.clientY];
+      return;
+    }
     canvas.setPointerCapture(event.pointerId);
     pin(event);
   });
   canvas.addEventListener("pointermove", (event) => {
+    if (waits(event)) return;
     if (event.pointerType === "touch") pin(event);
     // After a click has fixed z, only a drag that began on the plane moves it.
     else if (!state.held || canvas.hasPointerCapture(event.pointerId)) move(event);
   });
   canvas.addEventListener("pointerup", (event) => {
-    if (event.pointerType === "touch") pin(event); // a tap
+    if (event.pointerType === "touch") pin(event); // a tap, or the end of a drag
   });
   canvas.addEventListener("dblclick", release);
   element("release").addEventListener("click", release);

@@ -94,10 +94,15 @@ function picture() {
   context.fillText(`${element("epoch-value").value}   ${element("z").value}`, margin, side + margin + line);
   context.imageSmoothingEnabled = false; // pixels stay squares
   names.forEach(([name, key], n) => {
+    context.fillStyle = colour("--ink");
     const x = side + 2 * margin + (n % 2) * (tile + margin);
     const y = margin + Math.floor(n / 2) * (tile + line);
     context.fillText(text(key), x, y + 16);
-    if (element(name).width) context.drawImage(element(name), x, y + line, tile - line, tile - line);
+    if (!element(name).clientWidth) return; // the pad is hidden on images of another size
+    const box = [x, y + line, tile - line, tile - line];
+    context.fillStyle = "#000"; // behind the pad, whose canvas is transparent
+    context.fillRect(...box);
+    context.drawImage(element(name), ...box);
   });
   return canvas;
 }

@@ -7,7 +7,7 @@ const BETAS = [0, 0.01, 0.03, 0.1, 0.3, 1, 2, 4, 8, 15, 30, 60]; // of the slide
 const RATES = [1e-4, 3e-4, 1e-3, 3e-3, 1e-2];
 const COLLAPSED = 0.25; // nats: below this KL, q(z|x) is N(0, I) for all that a reader sees
 const FIRST_EPOCHS = 3; // before, the KL of a new model is small, too
-const NEAR = 1.5; // root mean square of the coordinates of all dots, which is 1 for N(0, I)
+const NEAR = 2; // root mean square of the coordinates of all dots, which is 1 for N(0, I)
 const ROWS = 6; // runs in the table
 const CALM = 1000; // ms between two pictures where a reader has asked for reduced motion
 

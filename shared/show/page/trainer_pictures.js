@@ -87,6 +87,7 @@ function drawTrainerCurves([losses, kls], curves, before) {
     const low = svg === kls ? 0 : Math.min(...values), high = Math.max(low + 0.1, ...values);
     const some = values.length > 0, x = { low: 0, high: end, label: text("trainer-axis-epoch") };
     const y = some ? { low, high: high + 0.03 * (high - low), label } : { low: 0, high: 1, label };
+    for (const line of lines) line.points = line.points.filter(([, value]) => value <= y.high);
     drawChart(svg, { lines: some ? lines : [], x, y });
   }
 }
