@@ -22,17 +22,19 @@ function explorer(data, weights) {
   // user chose last, and the other follows from it when x or the weights change.
   const state = { epoch: epochs.at(-1), z: [0, 0], held: false, x: null, strokes: [], samples: [] };
   Object.assign(state, { epsilon: noise(), given: "epsilon" });
+  const tests = []; // the test images {x, name}, whose buttons are in the page
+  const half = () => state.epoch.limit ?? limit; // of the plane; a file's weights have their own
   let view; // the plane at its current size
   let rows = 0; // of the manifold: which drawing of it is the last one
 
-  function drawScatter({ zMeans, centres }) {
+  function drawScatter({ zMeans, centres, labels: own = labels }) {
     const [, side] = sharpen(element("plane")), context = scatter.getContext("2d");
     [scatter.width, scatter.height] = [element("plane").width, element("plane").height];
     context.scale(scatter.width / side, scatter.width / side);
-    view = plane(side, [0, 0], limit);
+    view = plane(side, [0, 0], half());
     drawGrid(context, view);
-    const radius = Math.max(0.8, side * Math.min(0.006, 0.22 / Math.sqrt(labels.length)));
-    drawPoints(context, view, zMeans, labels, colours, radius);
+    const radius = Math.max(0.8, side * Math.min(0.006, 0.22 / Math.sqrt(own.length)));
+    drawPoints(context, view, zMeans, own, colours, radius);
     Object.assign(context, { font: "bold 24px system-ui, sans-serif", textAlign: "center" });
     const inside = (v) => Math.min(side - 12, Math.max(12, v));
     apart(centres.map((z) => view.at(...z).map(inside)), LABEL).forEach(([x, y], n) =>
@@ -71,7 +73,7 @@ function explorer(data, weights) {
   }
 
   function moveTo(z) {
-    state.z = z.map((value) => Math.min(limit, Math.max(-limit, value)));
+    state.z = z.map((value) => Math.min(half(), Math.max(-half(), value)));
     state.given = "z";
     state.epsilon = noiseOf(state.q, state.z);
     drawSample();
@@ -88,9 +90,9 @@ function explorer(data, weights) {
 
   function drawLens() {
     const [context, side] = sharpen(element("lens"));
-    const half = LENS * Math.exp(Math.max(...state.q.zLogVar) / 2);
-    const near = plane(side, Array.from(state.q.zMean), half);
-    drawPoints(context, near, state.epoch.zMeans, labels, colours, 2);
+    const reach = LENS * Math.exp(Math.max(...state.q.zLogVar) / 2);
+    const near = plane(side, Array.from(state.q.zMean), reach);
+    drawPoints(context, near, state.epoch.zMeans, state.epoch.labels ?? labels, colours, 2);
     drawPosterior(context, near, state.q);
     drawSamples(context, near, state.samples, state.z);
   }
@@ -132,12 +134,15 @@ function explorer(data, weights) {
 
   // Moves the points from one epoch to the other; everything else changes immediately.
   function travel(from, to) {
-    const still = matchMedia("(prefers-reduced-motion: reduce)").matches, begin = performance.now();
+    const other = from.file || to.file; // their points are of other images
+    const still = other || matchMedia("(prefers-reduced-motion: reduce)").matches;
+    const begin = performance.now();
     const step = (now) => {
       if (state.epoch !== to) return; // another epoch was chosen in the meantime
       const t = still ? 1 : Math.min(1, Math.max(0, (now - begin) / MORPH)), s = t * t * (3 - 2 * t);
       const between = (a, b) => a + s * (b - a);
-      drawScatter({
+      if (t === 1) drawScatter(to);
+      else drawScatter({
         zMeans: from.zMeans.map((a, i) => between(a, to.zMeans[i])),
         centres: from.centres.map((c, n) => c.map((a, axis) => between(a, to.centres[n][axis]))),
       });
@@ -159,11 +164,12 @@ function explorer(data, weights) {
     drawManifold();
   }
 
-  function tellEpoch({ epoch }) {
-    const said = text("explorer-epoch-value", { epoch, last: epochs.at(-1).epoch });
+  function tellEpoch({ epoch, file }) {
+    const values = { epoch, last: epochs.at(-1).epoch };
+    const said = file ? text("own-weights", { file }) : text("explorer-epoch-value", values);
     element("epoch-value").value = said;
     element("epoch").ariaValueText = said;
-    element("epoch").value = epochs.findIndex((each) => each.epoch === epoch);
+    if (!file) element("epoch").value = epochs.findIndex((each) => each.epoch === epoch);
   }
 
   // Takes the weights of the other epochs, from the last but one to the first.
@@ -186,6 +192,7 @@ function explorer(data, weights) {
     const pixels = bytes(data.tests.pixels), size = shape[0] * shape[1];
     data.tests.labels.forEach((label, n) => {
       const x = Float64Array.from(pixels.subarray(n * size, (n + 1) * size), (value) => value / 255);
+      tests.push({ x, name: classes[label] });
       const button = document.createElement("button"), canvas = document.createElement("canvas");
       button.type = "button";
       button.dataset.textAriaLabel = "explorer-test";
@@ -200,7 +207,7 @@ function explorer(data, weights) {
   }
 
   const parts = {
-    epochs, state, limit, ticks, colours, zStep: data.z_step, encode, decode, likeMnist, moveTo,
+    epochs, state, shape, classes, tests, limit, ticks, colours, zStep: data.z_step, encode, decode, likeMnist, moveTo,
     view: () => view, load, choose, sampleWith, drawSample, unpackRest,
   };
   addTests();
@@ -238,6 +245,8 @@ async function startExplorer() {
   const parts = explorer(data, (await weights.next()).value);
   element("loading").hidden = true;
   performance.mark("explorer usable"); // for benchmarks/page_drag.py
+  // The other sections, which show what the explorer does, begin with this event.
+  document.dispatchEvent(new CustomEvent("explorer", { detail: parts }));
   await parts.unpackRest(weights);
   performance.mark("explorer complete");
   // For use in the browser's console: vae.decode(vae.epochs[0].weights, [0, 0])

@@ -22,7 +22,7 @@ function shareExplorer({ state, epochs, limit, drawPad, choose, moveTo, load }) 
 
   // Returns the URL that shows the same again; z is part of it where a user chose it.
   function url() {
-    const values = { epoch: state.epoch.epoch };
+    const values = state.epoch.file ? {} : { epoch: state.epoch.epoch }; // a file is not shared
     if (state.given === "z") values.z = state.z.map((v) => v.toFixed(3)).join(",");
     const test = buttons().findIndex((button) => button.ariaPressed === "true");
     if (test >= 0) values.test = test;
