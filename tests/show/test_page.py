@@ -53,18 +53,23 @@ def test_a_differing_bit_is_reported_in_red(visit, odd_results, scheme):
 def test_a_name_that_ends_the_script_is_text(visit, results, tmp_path):
     """A text that no file name can have, in every text of a page that still works."""
     source = (results / "index.html").read_text(encoding="utf-8")
-    assert source.count("</script>") == 6
-    start = source.index('id="explorer-data">') + len('id="explorer-data">')
-    data = json.loads(source[start : source.index("</script>", start)])
+    assert source.count("</script>") == 12
+    found = {}
+    for part in ("explorer-data", "trainer-data"):
+        start = source.index(f'id="{part}">') + len(f'id="{part}">')
+        found[part] = json.loads(source[start : source.index("</script>", start)])
+    data, trainer = found.values()
     name = "<script>alert(1)</script>"
-    data["classes"] = [name] * len(data["classes"])
+    for each in (data, trainer):
+        each["classes"] = [name] * len(each["classes"])
     sections = [(name, [("explorer", (data, True, [name], [])), ("code", name)])]
     path = tmp_path / "hostile.html"
-    path.write_text(assemble(name, [name], True, sections), encoding="utf-8")
+    html = assemble(name, [name], True, sections, trainer=trainer)
+    path.write_text(html, encoding="utf-8")
     page = visit(path)
     assert page.locator("h1").inner_text() == page.locator("h2").first.inner_text() == name
     assert name in page.locator("#tests button").first.get_attribute("aria-label")
-    assert page.evaluate("document.scripts.length") == 6
+    assert page.evaluate("document.scripts.length") == 12
 
 
 def test_a_run_on_colour_images_has_no_explorer():
