@@ -164,7 +164,7 @@ def test_axe_finds_no_violation_in_a_lecture(visit, results, scheme, language):
     page = visit(results / "index.html", color_scheme=scheme, locale=language, **CALM)
     page.locator("#lecture-start").click()
     page.evaluate("document.getElementById('lecture-solution').open = true")
-    page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8"))
+    page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
     found = page.evaluate("axe.run()")
     assert [
         (each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]

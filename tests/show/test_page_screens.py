@@ -116,7 +116,7 @@ def test_axe_finds_no_violation(visit, results, scheme, language):
     page = visit(results / "index.html", color_scheme=scheme, locale=language)
     page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
     page.evaluate("vae.moveTo([vae.limit, vae.limit])")  # with the line that z is far
-    page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8"))
+    page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
     found = page.evaluate("axe.run()")
     assert [
         (each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]
