@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 
 import pytest
-from browser import NO_BROWSER, executable
 from markdown_it import MarkdownIt
 
 ROOT = Path(__file__).parents[2]
@@ -25,6 +24,7 @@ th, td { padding: 6px 13px; border: 1px solid #d1d9e0; }
   pre { background: #151b23; } a { color: #4493f8; } }
 """
 pytestmark = pytest.mark.browser
+pytest_plugins = ["page_fixtures"]
 
 
 def rendered(path):
@@ -35,28 +35,16 @@ def rendered(path):
     return f"<!doctype html><html><head>{head}</head><body>{html}</body></html>"
 
 
-@pytest.fixture(scope="module")
-def browser():
-    from playwright.sync_api import sync_playwright
-
-    if (chromium := executable()) is None:
-        pytest.fail(NO_BROWSER)
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium)
-        yield browser
-        browser.close()
-
-
 @pytest.mark.parametrize("width", [1000, 830, 390])
 @pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
 def test_the_first_screen_says_what_it_is_shows_it_and_says_how_to_try_it(
-    browser, tmp_path, name, width
+    chromium, tmp_path, name, width
 ):
     """At the widths of GitHub with and without its side bar; on a phone, nothing is cut off."""
     (tmp_path / "page.html").write_text(rendered(ROOT / name), encoding="utf-8")
     text = (ROOT / name).read_text(encoding="utf-8")
     (target,) = re.findall(r"^\[page\]: (\S+)$", text, re.MULTILINE)
-    page = browser.new_page(viewport={"width": width, "height": SCREEN})
+    page = chromium.new_page(viewport={"width": width, "height": SCREEN})
     page.goto((tmp_path / "page.html").as_uri())
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     figure = page.locator("img").first
@@ -74,9 +62,9 @@ def test_the_first_screen_says_what_it_is_shows_it_and_says_how_to_try_it(
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_a_dark_page_shows_the_dark_figures(browser, tmp_path, scheme):
+def test_a_dark_page_shows_the_dark_figures(chromium, tmp_path, scheme):
     (tmp_path / "page.html").write_text(rendered(ROOT / "README.md"), encoding="utf-8")
-    page = browser.new_page(color_scheme=scheme)
+    page = chromium.new_page(color_scheme=scheme)
     page.goto((tmp_path / "page.html").as_uri())
     shown = page.locator("picture img").evaluate_all("all => all.map(each => each.currentSrc)")
     assert len(shown) == 5 and all(("/dark/" in each) == (scheme == "dark") for each in shown)

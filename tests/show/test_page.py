@@ -147,7 +147,7 @@ def test_without_javascript_the_text_and_pictures_are_there(chromium, results):
         page.goto((results / "index.html").as_uri())
         assert "variational autoencoder" in page.locator("h1").inner_text()
         assert "variational autoencoder" in page.locator(".lead").inner_text()
-        assert "needs JavaScript" in page.locator("noscript p").inner_text()
+        assert "needs JavaScript" in page.locator("[data-text=explorer-noscript]").inner_text()
         for name in ("plane", "seen", "manifold", "epoch", "loading", "language"):
             assert not page.locator(f"#{name}").is_visible(), name
         pictures = page.locator("noscript img")

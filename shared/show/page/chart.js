@@ -33,7 +33,7 @@ function drawChart(svg, { lines, x, y }) {
   const width = svg.clientWidth, height = svg.clientHeight;
   if (!width) return; // the page is hidden
   const make = (name, attributes, content = "") => {
-    const each = document.createElementNS("http://www.w3.org/2000/svg", name);
+    const each = document.createElementNS(svg.namespaceURI, name);
     for (const [key, value] of Object.entries(attributes)) each.setAttribute(key, value);
     each.textContent = content;
     return each;
