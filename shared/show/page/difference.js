@@ -1,5 +1,5 @@
 // The section of the page on the two programs: which block's code is shown, and which change.
-// The measured growth is in <script id="difference-data">; difference.py has packed it.
+// The measured growth is in the element "difference-data"; difference.py has packed it.
 "use strict";
 
 function startDifference(growth) {

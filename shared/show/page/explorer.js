@@ -1,5 +1,5 @@
 // The explorer of results/index.html: its state, and what is shown of it. The page contains weights,
-// latents and images in <script id="explorer-data">, packed by explorer.py. In this folder,
+// latents and images in the element "explorer-data", packed by explorer.py. In this folder,
 // explorer_model.js has the computations, explorer_pictures.js the drawing, and explorer_input.js
 // the pointer, the keys and the pen, and explorer_share.js the URL.
 "use strict";

@@ -1,5 +1,5 @@
 // The section of the page that trains a VAE: its controls, and what they show. The worker computes
-// (trainer_worker.js); the images are in <script id="trainer-data">, packed by trainer.py.
+// (trainer_worker.js); the images are in the element "trainer-data", packed by trainer.py.
 // trainer_pictures.js has the drawing.
 "use strict";
 
