@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 from shared.machine.checks import UsageError
 from shared.machine.text import suggestion
 
-__all__ = ["described", "given_flags"]
+__all__ = ["docs_of", "given_flags"]
 
 KINDS = {  # what stands for a value in the help, and what a bad one is not
     int: ("N", "an integer"),
@@ -93,7 +93,7 @@ def given_flags(argv, prog, kinds, defaults=None, groups=None, metavars=None, no
     return vars(given)
 
 
-def described(kind):
+def docs_of(kind):
     """Returns the docstring of each field of a dataclass, {name: text in one line}.
 
     They are no attributes, so they are read from the source.
@@ -110,7 +110,7 @@ def _flags(kinds, defaults, helps):
     """Returns {name: Flag}; reads the docstrings only if the help is asked for."""
     flags = {}
     for kind in kinds:
-        docs, types = described(kind) if helps else {}, typing.get_type_hints(kind)
+        docs, types = docs_of(kind) if helps else {}, typing.get_type_hints(kind)
         for field in dataclasses.fields(kind):
             name, default = field.name, defaults.get(field.name, field.default)
             if types[name] not in kinds:  # a field for all flags of another one

@@ -10,7 +10,7 @@ import pytest
 
 import reproduce
 from shared.command.arguments import COMMANDS, GROUPS, Train, command_of
-from shared.command.flags import described, given_flags
+from shared.command.flags import docs_of, given_flags
 from shared.command.line import main
 from shared.config import RECIPES, Config, recipe
 from shared.machine.checks import UsageError
@@ -93,7 +93,7 @@ def test_every_flag_of_train_is_in_one_group_of_the_help_with_its_docstring():
     flags = {**FIELDS, **typing.get_type_hints(Train)}
     assert sorted(names) == sorted(flags.keys() - {"config"})
     for kind in (Config, *COMMANDS.values(), reproduce.Reproduce):
-        docs = described(kind)
+        docs = docs_of(kind)
         fields = [f.name for f in dataclasses.fields(kind) if f.name != "config"]
         assert list(docs) == fields and all(text.endswith(".") for text in docs.values())
 

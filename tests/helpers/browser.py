@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
@@ -52,6 +53,16 @@ def choose(page, number):
         "(slider, value) => { slider.value = value; slider.dispatchEvent(new Event('input')); }",
         number,
     )
+
+
+def checked_by_axe(page):
+    """What axe finds on a page: [(rule, HTML of what breaks it), …], and the rules that hold."""
+    page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+    violations = [
+        (each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]
+    ]
+    return violations, found["passes"]
 
 
 def install():

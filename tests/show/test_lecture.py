@@ -1,10 +1,8 @@
 """The lecture on the page: six questions, by keyboard, pointer and touch, in a browser."""
 
-from importlib.resources import files
-
 import numpy as np
 import pytest
-from browser import canvas, until
+from browser import canvas, checked_by_axe, until
 
 from shared.show.page.texts import read_texts
 
@@ -164,9 +162,6 @@ def test_axe_finds_no_violation_in_a_lecture(visit, results, scheme, language):
     page = visit(results / "index.html", color_scheme=scheme, locale=language, **CALM)
     page.locator("#lecture-start").click()
     page.evaluate("document.getElementById('lecture-solution').open = true")
-    page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run()")
-    assert [
-        (each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]
-    ] == []
-    assert len(found["passes"]) > 20
+    violations, passes = checked_by_axe(page)
+    assert violations == []
+    assert len(passes) > 20

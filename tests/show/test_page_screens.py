@@ -1,10 +1,9 @@
 """The page on screens of all sizes, in both schemes, on paper, and for assistive technology."""
 
 import re
-from importlib.resources import files
 
 import pytest
-from browser import canvas, until, z_of
+from browser import canvas, checked_by_axe, until, z_of
 
 pytest_plugins = ["page_fixtures"]
 pytestmark = pytest.mark.browser
@@ -116,12 +115,9 @@ def test_axe_finds_no_violation(visit, results, scheme, language):
     page = visit(results / "index.html", color_scheme=scheme, locale=language)
     page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
     page.evaluate("vae.moveTo([vae.limit, vae.limit])")  # with the line that z is far
-    page.evaluate(files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8"))
-    found = page.evaluate("axe.run()")
-    assert [
-        (each["id"], [node["html"] for node in each["nodes"]]) for each in found["violations"]
-    ] == []
-    assert len(found["passes"]) > 20
+    violations, passes = checked_by_axe(page)
+    assert violations == []
+    assert len(passes) > 20
 
 
 def test_the_keyboard_reaches_every_control_in_the_order_of_the_page(page):

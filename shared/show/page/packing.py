@@ -10,7 +10,7 @@ import zlib
 
 import numpy as np
 
-__all__ = ["as_text", "packed_weights", "rounded_weights", "rounding_error"]
+__all__ = ["as_text", "compressed", "packed_weights", "rounded_weights", "rounding_error"]
 
 LEVELS = 127  # of int8, on either side of 0
 
@@ -35,7 +35,7 @@ def packed_weights(weights):
         integers = np.concatenate(rounded).astype(np.int16)
         exact = np.concatenate([weights[epoch][name] for name in biases]).astype("<f4").tobytes()
         differences = (integers - later).astype(np.uint8).tobytes()
-        streams.insert(0, base64.b64encode(zlib.compress(exact + differences, 9)).decode())
+        streams.insert(0, compressed(exact + differences))
         later = integers
     return {
         "kernels": [[name, as_text(step, "<f4"), len(first[name])] for name, step in steps.items()],
@@ -99,6 +99,11 @@ def _outputs(weights, part, head, h):
 def as_text(array, dtype):
     """Returns an array in base64, converted to a dtype."""
     return base64.b64encode(np.asarray(array).astype(dtype).tobytes()).decode()
+
+
+def compressed(content):
+    """Returns the zlib stream of bytes in base64."""
+    return base64.b64encode(zlib.compress(content, 9)).decode()
 
 
 def _steps(weights):

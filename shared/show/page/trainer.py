@@ -5,13 +5,11 @@ trainer_worker.js (the worker that trains), trainer_pictures.js (drawing) and tr
 in this folder.
 """
 
-import base64
-import zlib
-
 import numpy as np
 from scipy.stats import norm
 
 from shared.show.figures.canvas import CLASS_COLOURS
+from shared.show.page.packing import as_text, compressed
 
 __all__ = ["chosen_images", "trainer_data"]
 
@@ -50,8 +48,8 @@ def trainer_data(data, config):
     return {
         "count": len(chosen),
         "image_shape": list(data.image_shape),
-        "pixels": _base64(zlib.compress(pixels.tobytes(), 9)),
-        "labels": _base64(labels.astype("<u2").tobytes()),
+        "pixels": compressed(pixels.tobytes()),
+        "labels": as_text(labels, "<u2"),
         "classes": [str(name) for name in data.names_of(classes)],
         "colours": CLASS_COLOURS,
         "ticks": norm.ppf(np.linspace(0.05, 0.95, GRID_SIDE)).tolist(),
@@ -62,7 +60,3 @@ def trainer_data(data, config):
             "hiddenDim": HIDDEN_DIM,
         },
     }
-
-
-def _base64(content):
-    return base64.b64encode(content).decode()
