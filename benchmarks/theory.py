@@ -80,7 +80,7 @@ def table(rows):
 
 
 def main(options):
-    """Measures, prints a table per paper, and returns 1 if a number does not agree with its paper."""
+    """Measures, prints a table per paper, and returns 1 if a number does not agree with it."""
     failed = 0
     print(", ".join(f"{name} {number}" for name, number in versions().items()), flush=True)
     for name in chosen(options.papers):

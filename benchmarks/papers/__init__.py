@@ -27,7 +27,7 @@ class Row(NamedTuple):
 
 
 def in_words(obtained):
-    """Returns the mean of some numbers as text, with their standard deviation if there are several."""
+    """Returns the mean of some numbers as text, and of several their standard deviation."""
     values = np.asarray(obtained, float)
     mean = f"{values.mean():.4g}"
     return mean if len(values) == 1 else f"{mean} ± {values.std(ddof=1):.2g}"
