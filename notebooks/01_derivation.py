@@ -239,8 +239,9 @@ show(lessons.curves(K, lines, text, "K samples per image", "nats missing", log="
 # **One** sample of the encoder's $q$ is as good as several hundred samples of the prior. (The figure shows the median
 # over the images, because a few are badly encoded: $q$ is narrow and in the wrong place. Of the worst one, even the
 # largest $K$ misses many nats, as the printed line says, and it would dominate a mean. Section 3 looks at such
-# images. With two latents the prior reaches the same value in the end, because its samples cover the whole plane,
-# including regions that a wrong $q$ misses. With 20 latents this would need far too many samples.)
+# images. With two latents the prior overtakes $q$ at the largest $K$, because its samples cover the whole plane,
+# including regions that a wrong $q$ misses; its line falls so steeply there because a difference that goes to zero goes to
+# minus infinity on a logarithmic axis. With 20 latents this would need far too many samples.)
 #
 # ### Jensen's inequality, in a picture
 #
@@ -484,8 +485,8 @@ for mu, sigma in ((0.0, 1.0), (1.5, 1.0), (0.0, 0.3), (-1.0, 0.5)):
     assert abs(closed - by_integration) < 1e-9
 
 # %% [markdown]
-# The figure shows the same integral. Above: the prior and three $q$. Below: the integrand. It is positive
-# (blue) where $q$ is above the prior and negative (orange) where $q$ is below it; the total area is the KL.
+# The figure shows the same integral. Above: the prior and three $q$. Below: the integrand, in one colour where $q$ is above
+# the prior and it is positive, in another where $q$ is below the prior and it is negative; the total area is the KL.
 
 # %%
 z = np.linspace(-5, 6, 1101)
@@ -993,8 +994,35 @@ assert 1 < np.median(ratios) < 1000
 
 # %% [markdown]
 # So most of the huge ratio is due to the value of $f$, and a baseline removes it. What remains has a reason, too: each
-# sample of the reparameterized gradient brings the *slope* of $f$, and a sample of the score function only its value. The
-# trick does not make the gradient possible; it gives one with little variance, without a baseline to choose.
+# sample of the reparameterized gradient is the *slope* of $f$ at its $z$; a sample of the score function is a *value* of $f$
+# times noise. If $f$ is a straight line, every slope is the right answer, and the values still scatter. The narrower
+# $q$ is, the more $f$ looks like a straight line to it:
+
+# %%
+functions = {
+    "a line, f = 2z": (lambda z: 2 * z[:, 0], lambda z: np.full_like(z, 2.0), lambda s: 2.0),
+    "a parabola, f = z²": (lambda z: z[:, 0] ** 2, lambda z: 2 * z, lambda s: 1 + s**2),
+}
+for name, (f, slope, mean_of_f) in functions.items():
+    for sigma in (1.0, 0.1):
+        q = [1.0], [2 * math.log(sigma)]
+        found = gradient_estimators(f, slope, *q, samples=100_000, baseline=mean_of_f(sigma))
+        path, score = (
+            found["z_mean"][f"{kind}_error"][0] * math.sqrt(100_000)
+            for kind in ("reparameterized", "score")
+        )
+        print(
+            f"{name:18} σ = {sigma}: gradient {found['z_mean']['reparameterized'][0]:.2f}, ", end=""
+        )
+        print(f"standard deviation {path:.2f} reparameterized, {score:.2f} score with a baseline")
+        exact_path = 0.0 if "line" in name else 2 * sigma  # of 2 (μ + σε)
+        assert abs(path - exact_path) < 0.01 + 0.02 * exact_path and score > 2
+
+# %% [markdown]
+# The reparameterized gradient of the parabola varies by $2\sigma$, and the score function by 2.8 or more at every
+# $\sigma$. The trick does not make the gradient possible; it gives one with little variance, without a baseline to choose.
+# (Of the gradient of the whole ELBO, one part is noise even if $q$ is exact. Roeder et al. (2017), *Sticking the landing*,
+# leave it out: notebook 8 measures this.)
 #
 # ## 8. Summary in one line
 #
@@ -1151,10 +1179,10 @@ assert np.allclose(sharp, -entropy, atol=1e-6) and (nudged < sharp).all()
 # %% [markdown]
 # ## Exercises
 #
-# Enter an answer and run the cell; it tells you whether the answer is right. All five can be solved on paper.
+# Enter an answer and run the cell; it tells you whether the answer is right. The first five can be solved on paper.
 #
-# **Exercise 1.** How many nats is $\mathrm{KL}(\mathcal N(1, 4)\,\|\,\mathcal N(0, 1))$? (The variance is 4.)
-# Give three decimals.
+# **Exercise 1.** Predict: how many nats is $\mathrm{KL}(\mathcal N(1, 4)\,\|\,\mathcal N(0, 1))$? (The variance is 4.)
+# Give three decimals. (Then the check integrates, and prints what it found.)
 
 # %%
 answer_1 = None  # your answer, a number
@@ -1196,3 +1224,14 @@ check("01.4", answer_4)
 answer_5 = None  # your answer, a function: lambda log_likelihood, kl: …
 
 check("01.5", answer_5)
+
+# %% [markdown]
+# **Exercise 6.** The importance bound in code. Write a function of the logarithms of the weights, an array of shape
+# (K, batch), that returns the bound of each image, shape (batch,). It must be right for images whose weights are about
+# $e^{-1000}$, which is 0 in float64: take the largest logarithm of each image out of the sum first. (Write it with `def` above
+# and enter its name, or in one line.)
+
+# %%
+answer_6 = None  # your answer, a function: lambda log_weights: …
+
+check("01.6", answer_6)

@@ -64,6 +64,7 @@ from keras_vae.checkpoint import gather, load
 from keras_vae.evaluate import evaluate
 from keras_vae.model import decode, encode
 from keras_vae.train import train
+from shared import elbo
 from shared.config import recipe
 from shared.data import load_data
 from shared.measure import diagnostics
@@ -141,7 +142,76 @@ for name, values in fitted.history.items():
     print(f"{name:15}", np.round(values, 2))
 
 # %% [markdown]
-# That is enough to train a VAE. `keras_vae.train.train` does the same and more: it makes the order of the
+# ### What a loss of `(y_true, y_pred)` cannot see
+#
+# Could we pass a loss function to `compile`, with the images as targets? Such a function sees one target and one output.
+# The logits are an output, so it can compute the log-likelihood; $\mu$ and $\log\sigma^2$ are not in its arguments, so the
+# KL is missing. Nothing warns. We train the same networks in this way:
+
+# %%
+keras.utils.set_random_seed(0)
+fresh = keras_vae.model.build(config, data.input_dim)
+logits = fresh.decoder(fresh.sampling(fresh.encoder.output))["logits"]
+pixels_alone = keras.Model(fresh.encoder.input, logits)
+pixels_alone.compile(
+    optimizer=keras.optimizers.RMSprop(1e-3),
+    loss=lambda x, logits: -elbo.bernoulli_log_likelihood(x, logits),
+    jit_compile=True,
+)
+logs = pixels_alone.fit(
+    data.x_train, data.x_train, batch_size=100, epochs=fast(3, 1), verbose=0
+).history
+for name, each in (("compute_loss", model), ("a loss of (x, logits)", fresh)):
+    z_mean, z_log_var = encode(each, data.x_test)
+    kl = np.mean(elbo.kl_to_standard_normal(z_mean, z_log_var))
+    print(
+        f"{name:22} KL of q on the test set {kl:7.2f} nats, σ of q {np.exp(z_log_var / 2).mean():.2f}"
+    )
+print(f"the log of the second: {', '.join(logs)} {logs['loss'][-1]:.2f}")
+assert kl > 20  # nobody asked for a small one
+
+# %% [markdown]
+# The log of the second model looks as good as that of the first, but its $q$ is far away from the prior: it is an
+# autoencoder with noise. `compute_loss` sees all that the graph returns, and more: the number of the step (for a KL
+# warm-up), whether this is training or validation, the weights of the images, and losses of layers.
+#
+# ### Why the terms in the progress bar may not add up
+#
+# In a log one expects `loss` = `kl` − `log_likelihood`. Keras averages `loss` over the batches, weighted by their sizes. A
+# metric of your own is averaged as you update it, and the loss of a step may have other weights than 1:
+
+# %%
+rows = {"our log": {name: values[-1] for name, values in fitted.history.items()}}
+
+terms = model.predict(data.x_train, verbose=0)  # of each image; the images are sorted by class
+parts = np.split(np.arange(len(data.x_train)), [1500, 3000])  # batches of 1,500, 1,500 and 1,000
+unweighted = {
+    name: np.mean([values[part].mean() for part in parts]) for name, values in terms.items()
+}
+loss = np.mean(terms["kl"] - terms["log_likelihood"])
+rows["unweighted metrics"] = {"loss": loss, **unweighted}
+
+warm = keras_vae.model.build(recipe("post-keras", kl_warmup_steps=1000), data.input_dim)
+warm.compile(optimizer=keras.optimizers.RMSprop(1e-3), jit_compile=True)
+logs = warm.fit(data.x_train, batch_size=100, epochs=1, verbose=0).history
+rows["a KL warm-up"] = {name: values[-1] for name, values in logs.items()}
+
+for name, row in rows.items():
+    apart = row["loss"] - (row["kl"] - row["log_likelihood"])
+    print(f"{name:18} loss {row['loss']:.3f}, kl − log_likelihood ", end="")
+    print(f"{row['kl'] - row['log_likelihood']:.3f}: apart by {apart:+.3f} nats")
+assert (
+    abs(rows["our log"]["loss"] - rows["our log"]["kl"] + rows["our log"]["log_likelihood"]) < 1e-2
+)
+
+# %% [markdown]
+# The first row adds up, because our metrics are updated with the number of images of each batch. The second has metrics
+# that are not: each batch counts once, and the last, smaller one counts too much. The third has a reason
+# that is no error: the KL of its log is the whole KL, and its loss had only a small share of it.
+#
+# ### The same by the project
+#
+# `fit` as above is enough to train a VAE. `keras_vae.train.train` does the same and more: it makes the order of the
 # images and the noise functions of the seed (see notebook 4), evaluates the test images after each epoch,
 # and writes a folder with the weights of the epochs that we want to inspect.
 
@@ -410,8 +480,8 @@ answer_1 = None  # your answer, a number
 check("02.1", answer_1)
 
 # %% [markdown]
-# **Exercise 2.** With 20 latents instead of 2 and all other settings unchanged, how many numbers are in the
-# weights of this recipe?
+# **Exercise 2.** Predict: with 20 latents instead of 2 and all other settings unchanged, how many numbers are in the
+# weights of this recipe? (Then the check builds the model and counts.)
 
 # %%
 answer_2 = None  # your answer, a whole number

@@ -179,6 +179,48 @@ for name in by_hand:
 # weight by almost 0.01, the median one by less than 0.0001. Compare this with the weights, whose standard deviation is
 # 0.001: *the long steps are several times the size of the weights.*
 #
+# ### One weight, three optimizers
+#
+# What "divides by its own size" means is seen best on a single weight. Its gradient is 1 for 20 steps, then 0.01 for 40
+# steps, then $+1$ and $-1$ in turn. All three optimizers have a learning rate of 0.01; positive steps go downhill.
+
+# %%
+history = np.float32([1.0] * 20 + [0.01] * 40 + [1.0, -1.0] * 10)
+optimizers = {
+    "gradient descent": keras.optimizers.SGD(0.01),
+    "RMSprop": keras.optimizers.RMSprop(0.01),
+    "Adam, ε = 1e-8": keras.optimizers.Adam(0.01, epsilon=1e-8),
+}
+lengths = {}
+for name, each in optimizers.items():
+    weight, places = keras.Variable(0.0), [0.0]
+    each.build([weight])
+    for gradient in history:
+        each.apply([tf.constant(gradient)], [weight])
+        places.append(float(weight))
+    lengths[name] = -np.diff(places)
+watched_steps = (1, 2, 20, 21, 40, 60, 61, 79, 80)
+print("step               " + "".join(f"{step:9}" for step in watched_steps))
+print("gradient           " + "".join(f"{history[step - 1]:9.2f}" for step in watched_steps))
+for name, each in lengths.items():
+    print(f"{name:19}" + "".join(f"{each[step - 1]:9.4f}" for step in watched_steps))
+assert np.isclose(lengths["RMSprop"][0], 0.01 / np.sqrt(0.1), rtol=1e-3)
+assert np.isclose(lengths["Adam, ε = 1e-8"][0], 0.01, rtol=1e-3)
+text = "One weight: the steps of three optimizers, learning rate 0.01"
+show(lessons.curves(np.arange(1, len(history) + 1), lengths, text, "step", "step of the weight"))
+
+# %% [markdown]
+# - **RMSprop** divides by the root of a running mean of $g^2$, in which a gradient counts for about ten steps. This mean
+#   starts at 0 and is not corrected, so the first step is $1/\sqrt{0.1} = 3.2$ times the learning rate. When the gradient
+#   falls to a hundredth, the step falls with it, and grows back while the large gradients are forgotten.
+# - **Adam** corrects for the start, so its first step is the learning rate. It also averages the gradient itself, over ten
+#   steps: after the change at step 21 it goes on with nearly the old step, and where the sign alternates it hardly moves.
+#   Its mean of $g^2$ remembers a thousand steps, so the small gradients do not get their full step back.
+# - **Gradient descent** has no memory, and its step is as small as the gradient.
+#
+# (In training, both optimizers see such a change after the first few steps, when the gradients of the
+# encoder grow by orders of magnitude: section 5.)
+#
 # Did our four cells compute what `train` computes? This is the same step by `train`:
 
 # %%
@@ -232,6 +274,44 @@ for step in range(3):
 # This shows two things. The step now agrees with `train` in every bit. And Python executed our function only
 # once, while TensorFlow traced it; after that, only the graph runs. (So a `print`, or an `if` on a Python
 # number, inside a `tf.function` is executed during tracing and not in later calls.)
+#
+# ### Retracing
+#
+# TensorFlow traces again when the arguments are of a new kind, and with XLA it also compiles again, which takes much
+# longer than a step. What is a new kind? We call a function four times in different ways, and count:
+
+
+# %%
+def weighted_sum(x, weight):
+    return weight * tf.reduce_sum(x)
+
+
+images = tf.zeros((100, 784))
+calls = {
+    "four tensors as weights": [(images, tf.constant(float(i))) for i in range(4)],
+    "four Python numbers as weights": [(images, float(i)) for i in range(4)],
+    "four batch sizes": [(images[:size], tf.constant(1.0)) for size in (100, 90, 80, 70)],
+}
+counts = {}
+for name, each in calls.items():
+    for relaxed in (False, True):
+        function = tf.function(weighted_sum, reduce_retracing=relaxed)
+        for arguments in each:
+            function(*arguments)
+        counts[name, relaxed] = function.experimental_get_tracing_count()
+    print(f"{name:31} traced {counts[name, False]} times", end="; ")
+    print(f"with reduce_retracing {counts[name, True]}")
+print(f"our compiled step: {compiled_step.experimental_get_tracing_count()}")
+assert counts["four tensors as weights", False] == 1
+assert counts["four Python numbers as weights", False] == 4
+
+# %% [markdown]
+# A tensor is one kind for all its values; **each value of a Python number is a kind of its own**. So a learning rate or the
+# number of an epoch must be a tensor or a `tf.Variable`. Each shape is a kind, too: the last, smaller batch costs a second
+# trace, and batches of many sizes need `reduce_retracing=True`, which makes the size unknown after the first change
+# (XLA then still compiles once per size). And a `tf.function` that is *made* inside a loop is new each time. To see
+# retracing, print in the function, as above, or count with `experimental_get_tracing_count`; TensorFlow warns after a few
+# retraces, but these notebooks hide its messages.
 #
 # How much time does compilation save?
 
@@ -552,8 +632,8 @@ print(f"a shuffle {chance('shuffle'):.2f}")
 #
 # Enter an answer and run the cell; it tells you whether the answer is right.
 #
-# **Exercise 1.** In the first step of Adam, with a learning rate of 0.01 and TensorFlow 1's ε of $10^{-8}$, a weight has a
-# gradient of $2 \cdot 10^{-8}$. How far does it move?
+# **Exercise 1.** Predict: in the first step of Adam, with a learning rate of 0.01 and TensorFlow 1's ε of $10^{-8}$, a weight
+# has a gradient of $2 \cdot 10^{-8}$. How far does it move? (Then the check lets Keras do the step.)
 
 # %%
 answer_1 = None  # your answer, a number

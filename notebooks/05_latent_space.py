@@ -58,6 +58,7 @@ from shared.data import load_data
 from shared.measure import diagnostics
 from shared.show.figures import lessons, plots
 from shared.show.figures.of_run import prior_samples
+from tf_vae.checkpoint import gather
 from tf_vae.evaluate import elbo_terms, evaluate
 from tf_vae.model import decode, encode
 from tf_vae.train import train
@@ -122,9 +123,10 @@ rows = {
 show(lessons.image_rows(rows, data.image_shape, "From one test image to another in twelve steps"))
 
 # %% [markdown]
-# In the middle of the cross-fade both digits are visible at once. On the line in $z$ there is one shape at a
-# time; in the middle it is blurred, and neither a 0 nor a 7. Which classes does the line cross? We look up the label of the
-# nearest training latent.
+# In the middle of the cross-fade both digits are visible at once. On the line in $z$ they are not, but several of the
+# images in the middle are smears that nobody can read. Which classes does the line cross? We look up the label of the
+# nearest training latent. (Such a label is found at every step, also where the image is a smear: it names a neighbour,
+# and does not say that the image shows this digit.)
 
 # %%
 z_train = encode(vae, data.x_train)[0]
@@ -138,28 +140,40 @@ print("change of the image at each step:", *pace.round(1))
 # Three limits of such a line:
 #
 # - It is not a path through data. The decoder gives an image for *every* $z$, also where no image was
-#   encoded. That it looks like a digit there is an effect of smoothness and is not guaranteed.
+#   encoded. Whether it looks like a digit there is not guaranteed; the smears in the middle of the row do not.
 # - Its steps are not equal in the image, as the second line of numbers shows: equal steps in $z$ are
 #   unequal steps in the image. A straight line in $z$ is in general not the shortest path between two images.
 # - It does not connect the two images. It connects their *reconstructions*: compare both ends of the rows.
 #
 # The line is useful as a test of whether the decoder is smooth. For many pairs, we measure how far a point
-# of the path is from the most similar training image.
+# of the path is from the most similar training image. A blurred image is close to many images, so a fair comparison
+# needs a cross-fade that is as blurred at its ends: the one between the two *reconstructions*.
 
 # %%
 pairs = random.permutation(1000)[: 2 * fast(150, 10)].reshape(2, -1)
-ways = {"in pixels": [], "in z, decoded": []}
-for step in t.ravel():
-    blend = [(1 - step) * each[pairs[0]] + step * each[pairs[1]] for each in (data.x_test, z_mean)]
-    for name, images in zip(ways, (blend[0], decode(vae, blend[1])), strict=True):
-        ways[name].append(diagnostics.nearest_distance(images, data.x_train).mean())
-text = f"{pairs.shape[1]} pairs of test images: distance to the most similar training image"
-show(lessons.curves(t.ravel(), ways, text, "share of the way", "Euclidean distance over pixels"))
+starts = {
+    "between images, in pixels": data.x_test,
+    "between reconstructions, in pixels": decode(vae, z_mean),
+    "in z, decoded": z_mean,
+}
+lines, bands = {}, {}
+for name, ends in starts.items():
+    away = []
+    for step in t.ravel():
+        images = (1 - step) * ends[pairs[0]] + step * ends[pairs[1]]
+        images = decode(vae, images) if name == "in z, decoded" else images
+        away.append(diagnostics.nearest_distance(images, data.x_train))
+    lines[name], error = np.mean(away, axis=1), np.std(away, axis=1) / math.sqrt(pairs.shape[1])
+    bands[name] = lines[name] - error, lines[name] + error
+    rise = (away[5] + away[6] - away[0] - away[-1]) / 2  # of each pair: its middle, above its ends
+    error = rise.std() / math.sqrt(len(rise))
+    print(f"{name:35} in the middle {rise.mean():+.2f} ± {error:.2f} beyond the ends")
+text = f"{pairs.shape[1]} pairs: distance to the most similar training image, ± one standard error"
+y_name, limits = "Euclidean distance over pixels", (0, 6.2)
+show(lessons.curves(t.ravel(), lines, text, "share of the way", y_name, bands=bands, limits=limits))
 
 # %% [markdown]
-# In the middle, the cross-fade is far from all training images; the line in $z$ stays close to them. (The
-# lower curve is already low at its ends because a reconstruction is blurred, and a blurred image is close to
-# many images. Compare the *shape* of the curves, not their height.)
+# RISE
 #
 # ### With many latents, the middle is empty
 #
@@ -227,9 +241,10 @@ rows = {
 show(lessons.image_rows(rows, data.image_shape, "Equal networks, with and without noise and KL"))
 
 # %% [markdown]
-# The autoencoder reconstructs at least as well, as expected, because its loss has no KL. Its samples from
-# $\mathcal N(0, I)$ are legible, too. What is lost is variety: nearly all of them fall into the small dashed
-# circle, where only a few kinds of digits were encoded, and the other digits do not occur among the samples.
+# The autoencoder reconstructs at least as well, as expected, because its loss has no KL. Single samples from
+# $\mathcal N(0, I)$ look no worse than those of the VAE: of both, some can be read and some are smears. What is lost is
+# variety: nearly all samples fall into the small dashed circle, where only a few kinds of digits were encoded, and the
+# other digits do not occur among the samples.
 #
 # Two distances measure this. *To the data*: the distance of a sample to the most similar test image. *From the
 # data*: the distance of a test image to the most similar sample. The first asks whether samples look like
@@ -243,20 +258,34 @@ sets = {
     "autoencoder, z ~ N(fitted)": decode(autoencoder, spread.astype(np.float32)),
     "training images": data.x_train[random.permutation(4000)[:1000]],
 }
+
+
+def with_error(values):
+    """Returns the mean of some values and its standard error, as text."""
+    return f"{values.mean():.2f} ± {values.std() / math.sqrt(len(values)):.2f}"
+
+
+squared = {}
 for name, model, z in (("VAE", vae, z_mean), ("autoencoder", autoencoder, codes)):
-    error = np.square(decode(model, z) - data.x_test).sum(axis=1).mean()
-    print(f"{name:12} squared error of a reconstruction {error:.1f}")
-print(f"\n{'':28}to the data   from the data")
+    squared[name] = np.square(decode(model, z) - data.x_test).sum(axis=1)
+    print(f"{name:12} squared error of a reconstruction {with_error(squared[name])}")
+print(f"difference, image by image: {with_error(squared['VAE'] - squared['autoencoder'])}")
+print(f"\n{'':28}to the data      from the data")
+nearest_sample = {}
 for name, images in sets.items():
-    there = diagnostics.nearest_distance(images, data.x_test).mean()
-    back = diagnostics.nearest_distance(data.x_test, images).mean()
-    print(f"{name:28}{there:11.2f}{back:16.2f}")
+    there = diagnostics.nearest_distance(images, data.x_test)
+    nearest_sample[name] = diagnostics.nearest_distance(data.x_test, images)
+    print(f"{name:28}{with_error(there):17}{with_error(nearest_sample[name])}")
+first, second = (
+    nearest_sample[name] for name in ("VAE, z ~ N(0, I)", "autoencoder, z ~ N(fitted)")
+)
+print(f"from the data, VAE less autoencoder with a fitted Gaussian: {with_error(first - second)}")
 
 # %% [markdown]
 # The third row answers an objection: why not use a prior that fits the autoencoder, a Gaussian with the mean
-# and covariance of its latents? It helps a lot: every kind of digit is among the samples again. In the second
-# column it is even better than the VAE, 5.51 against 5.68; in the first, where single samples count, the VAE is better,
-# 5.04 against 5.40. What remains is that this prior is fitted after training and also covers the gaps between the
+# and covariance of its latents? It helps a lot: every kind of digit is among the samples again. **In the second
+# column it is better than the VAE**, 5.51 against 5.68, by more than its error; in the first, where single samples count,
+# the VAE is better, 5.04 against 5.40. What remains is that this prior is fitted after training and also covers the gaps between the
 # classes, while a VAE has its prior from the start.
 #
 # A caution about the first column: real images have a *worse* value than the samples of the VAE. A blurred
@@ -302,15 +331,26 @@ print("   of these, by class 0 to 9:", *counts)
 order = np.argsort(lack)
 n = len(draws)
 rows = {
-    "well covered": decode(vae, draws[order[n // 8 :: n // 16][:10]]),
+    "covered": decode(vae, draws[order[n // 8 :: n // 16][:10]]),
     "least covered": decode(vae, draws[order[-10:]]),
 }
+covered = lack < math.log(10)
+decoded = {
+    "of test images": z_mean,
+    "of draws, covered": draws[covered],
+    "of draws, not covered": draws[~covered],
+}
+for name, places in decoded.items():
+    y = decode(vae, places).astype(float)
+    blur = (special.entr(y) + special.entr(1 - y)).sum(axis=1)
+    print(f"entropy of the pixels, images {name:22} {with_error(blur)} nats")
 show(lessons.image_rows(rows, data.image_shape, "Draws of the prior, by q(z) / p(z)"))
 
 # %% [markdown]
 # Here little of the prior is not covered, and where it is not, the images are distorted: a bad sample is not
-# always an error of the decoder, which may not have been trained near that $z$. ("Covered" does not mean sharp: many
-# images of the first row are blurred, as they lie between classes.) The second number is larger:
+# always an error of the decoder, which may not have been trained near that $z$. But **covered does not mean legible**:
+# about half of the first row are smears, because they lie between classes, where $q(z|x)$ of different digits overlap.
+# BLUR The second number is larger:
 # these are latents of images in regions where the prior has little probability, mostly of the digits 1, 7 and
 # 0. They are reconstructed well, but they are too rare among the samples. (In the plane there is little
 # room for large gaps; with more latents there is more.)
@@ -323,10 +363,12 @@ show(lessons.image_rows(rows, data.image_shape, "Draws of the prior, by q(z) / p
 #    = \underbrace{I(x; z)}_{\text{information in } z \text{ about the image}}
 #    + \underbrace{\mathrm{KL}\big(q(z)\,\|\,p(z)\big)}_{\text{mismatch of the aggregate posterior}} $$
 #
-# The first term is the information that the decoder uses. The second is the mismatch. It is a mean over $q(z)$, so it is
-# large where images are encoded and the prior has little probability: images that are too rare among the samples, as the
-# digits 1, 7 and 0 above. A hole, where the prior has probability and $q(z)$ has none, hardly changes it; to find holes,
-# look at samples of the prior, as above.
+# The first term is the information in $z$ about the image; the decoder can use no more than that. The second is the
+# mismatch. It is often read as "samples will be bad", and this is wrong in both directions. It is a mean over $q(z)$, so
+# it grows where images are encoded and the prior has little probability: digits that are too *rare* among the samples. A
+# hole, where the prior has probability and $q(z)$ has none, hardly changes it: if $q$ avoids a part $h$ of the prior's
+# probability and equals the prior elsewhere, then $q = p / (1 - h)$ there, and the KL is $-\log(1 - h)$, about $h$. The
+# next cell measures both parts, and how much of the second comes from where.
 
 # %%
 own_q = stats.norm.logpdf(z, mean, np.exp(log_var / 2)).sum(axis=1)  # log q(z|x) of its own image
@@ -340,7 +382,17 @@ error = total.std() / math.sqrt(len(total))
 print(f"together     {total.mean():.3f} ± {error:.3f}; the KL in closed form: {mean_kl:.3f}")
 assert abs(total.mean() - mean_kl) < 5 * error
 
+rare, hole = excess > math.log(10), np.mean(~covered)
+print(f"of the misfit, from where p(z) < q(z) / 10, {rare.mean():.1%} of q: ", end="")
+print(f"{misfit[rare].sum() / len(misfit):.3f} nats; from elsewhere: ", end="")
+print(f"{misfit[~rare].sum() / len(misfit):.3f}")
+print(
+    f"a hole of {hole:.1%} of the prior costs -log(1 - {hole:.3f}) = {-math.log1p(-hole):.3f} nats"
+)
+
 # %% [markdown]
+# SPLIT
+#
 # ## 6. Which latents are used
 #
 # The KL is a sum over latent dimensions, so each dimension has its own share. A latent with a KL of 0 has
@@ -507,13 +559,14 @@ show(lessons.kl_bars(chosen, "Ten latents: a larger beta switches them off"))
 #
 # ## 9. Warm-up
 #
-# With `kl_warmup_steps=N` the weight of the KL rises linearly from 0 to `beta` over the first $N$ steps. At the
-# start of training the decoder does not use $z$ yet, so the KL costs nats and brings nothing, and the loss
-# falls fastest if a latent is not used. Such a latent may stay unused.
+# With `kl_warmup_steps=N` the weight of the KL rises linearly from 0 to `beta` over the first $N$ steps. The usual
+# reason: at the start of training the decoder does not use $z$ yet, so the KL costs nats and brings nothing, the loss
+# falls fastest if a latent is not used, and such a latent may stay unused. We have not seen this here: at $\beta = 1$
+# all latents of section 6 were used without a warm-up.
 #
 # A warm-up does not help against a large `beta`: at its end the weight is `beta` all the same, and a latent
-# that is not worth its KL becomes unused then. It helps against a bad *start*, and we have an example, in which not the
-# latents but the hidden units of the encoder are lost: the
+# that is not worth its KL becomes unused then. It helps against a bad *start*. In our example the reason is another one:
+# not the latents but the **hidden units of the encoder** are lost. It is the
 # post's TensorFlow recipe with Keras' ε in Adam ($10^{-7}$, where the recipe has $10^{-8}$), with which about half of
 # the seeds stall (notebook 3). Seed 1 is one of them.
 
@@ -528,11 +581,13 @@ for warmup in fast((0, 600), (60,)):
     q, found = encode(model, data.x_test), evaluate(model, data.x_test, its_config)
     panels[title] = diagnostics.kl_per_dimension(*q), diagnostics.active_units(q[0])
     lines[title] = [row["kl"] for row in its_run.history]
+    dead = diagnostics.dead_units(gather(model), "relu", data.x_test, q[0])["encoder/hidden_1"]
     print(
         f"{title:12} test loss {found['loss']:.1f} = KL {found['kl']:.1f} - log-likelihood"
         f" {found['log_likelihood']:.1f} nats; {panels[title][1].sum()} of 20 units active"
     )
     print(f"{'':12} KL of the first epochs: " + ", ".join(f"{kl:.0f}" for kl in lines[title][:5]))
+    print(f"{'':12} hidden units of the encoder that are not dead: {(~dead).sum()} of {len(dead)}")
 text = "post-tf with Keras' ε, seed 1: the KL while training"
 show(lessons.curves(np.arange(1, len(lines[title]) + 1), lines, text, "epoch", "KL, nats", log="y"))
 
@@ -540,9 +595,10 @@ show(lessons.curves(np.arange(1, len(lines[title]) + 1), lines, text, "epoch", "
 show(lessons.kl_bars(panels, "post-tf with Keras' ε, seed 1: KL of each latent at the end"))
 
 # %% [markdown]
-# Without a warm-up, one of twenty latents is used. With it, the KL of the first epoch is more than twice as high (28 nats
+# Without a warm-up, one of twenty latents is used, and LIVING of the 400 hidden units of the encoder are above 0 for any
+# image. With it, the KL of the first epoch is more than twice as high (28 nats
 # instead of 12), because its weight is near 0 then: the peak of the KL in the first steps (notebook 3, section 5) costs
-# almost nothing, so its gradient does not drive the hidden units below 0. While the weight rises, the KL stays near 26,
+# almost nothing, so its gradient does not drive the hidden units below 0, and LIVED of them stay alive. While the weight rises, the KL stays near 26,
 # and it ends near 20. (Eighteen latents are active, but the bars of four of them can hardly be seen: a variance
 # of 0.01 is a low threshold. Look at both.)
 #
@@ -554,8 +610,9 @@ show(lessons.kl_bars(panels, "post-tf with Keras' ε, seed 1: KL of each latent 
 #
 # Enter an answer and run the cell; it tells you whether the answer is right.
 #
-# **Exercise 1.** A model of black-and-white images of four pixels has collapsed. In the training set the
-# pixels are white in 50 %, 50 %, 0 % and 10 % of the images. What is its loss, in nats, with two decimals?
+# **Exercise 1.** Predict: a model of black-and-white images of four pixels has collapsed. In the training set the
+# pixels are white in 50 %, 50 %, 0 % and 10 % of the images. What is its loss, in nats, with two decimals? (Then the check
+# trains such a model at $\beta = 50$, and prints its loss.)
 
 # %%
 answer_1 = None  # your answer, a number

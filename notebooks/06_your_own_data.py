@@ -53,6 +53,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 from sklearn.datasets import load_digits
 
 import keras_vae.checkpoint
@@ -62,7 +63,9 @@ import tf_vae.train
 from shared.command.implementation import import_implementation
 from shared.config import recipe
 from shared.data import evaluation_images, load_data
+from shared.elbo import kl_to_standard_normal
 from shared.machine.checks import UsageError
+from shared.machine.process import Stopped
 from shared.measure.metrics import measure, measure_bound, measure_exact, measure_z, write_metrics
 from shared.show.figures import lessons, plots
 from shared.show.figures.of_run import draw_figures, prior_samples
@@ -356,6 +359,59 @@ show(lessons.image_rows(rows, shape, "Reconstructions from eight latents"))
 # - The bits of `digits.npz` and of `spread.npz` are not comparable, because the data differ. Bits with
 #   `binarization` are not comparable with either: a binary image contains less information.
 #
+# ### 256 levels, as in the post
+#
+# The post derives the discrete likelihood for pixels of 256 levels, and then uses another one. What would it cost? The
+# output layer has 256 numbers per pixel: for MNIST 784 · 256 = 200,704. We do it for a crop, the middle 10 × 10 pixels of the
+# 5,000 digits, with eight latents. Beside it are a model without $z$, the histogram of each pixel in the training set (each level counted 1/256
+# times more than it occurs, so that none is impossible), and the continuous Bernoulli, with 8 bits added as above.
+
+# %%
+whole = load_data("mnist-5k")
+
+
+def crop(x):
+    """Returns the levels 0 to 255 of the middle of each image."""
+    return np.round(255 * x.reshape(-1, 28, 28)[:, 9:19, 9:19]).astype(np.uint8)
+
+
+middle = {"x_train": crop(whole.x_train), "x_test": crop(whole.x_test)}
+u = np.random.RandomState(2).uniform
+for name, width in (("levels", 0), ("spread", 1)):
+    arrays = {
+        part: ((k + 0.5 + width * (u(size=k.shape) - 0.5)) / 256).astype(np.float32)
+        for part, k in middle.items()
+    }
+    np.savez(folder / f"crop-{name}.npz", **{k: x.clip(max=1 - 2**-24) for k, x in arrays.items()})
+
+pixels = {part: k.reshape(len(k), -1) for part, k in middle.items()}
+seen = np.stack([np.bincount(column, minlength=256) for column in pixels["x_train"].T])
+chance = (seen + 1 / 256) / (seen.sum(axis=1, keepdims=True) + 1)
+in_bits = {"each pixel by its histogram": -np.log2(chance[np.arange(100), pixels["x_test"]]).mean()}
+for name, file, changes, added in (
+    ("categorical, 256 levels", "levels", {"likelihood": "categorical", "levels": 256}, 0),
+    ("continuous Bernoulli", "spread", {"likelihood": "continuous-bernoulli"}, 8),
+):
+    cropped = load_data(str(folder / f"crop-{file}.npz"))
+    its_config = recipe(
+        "post-keras",
+        hidden_dims=(128,),
+        latent_dim=8,
+        optimizer="adam",
+        epochs=fast(10, 1),
+        **changes,
+    )
+    its_model, its_run = tf_vae.train.train(its_config, cropped, verbose=0)
+    in_bits[name] = its_run.history[-1]["val_loss"] / 100 / math.log(2) + added
+    count = sum(int(np.prod(v.shape)) for v in its_model.trainable_variables)
+    print(f"{name:28} {count:9,} weights")
+for name, value in in_bits.items():
+    print(f"{name:28} {value:.2f} bits per pixel; 8 if all levels were equally likely")
+print(f"pixels that are 0: {np.mean(pixels['x_train'] == 0):.0%}")
+
+# %% [markdown]
+# CROP
+#
 # ## 5. Reading the diagnostics
 #
 # `measure` returns each number with two errors, which answer different questions. (A training image gets only
@@ -499,6 +555,60 @@ print(f"error of the integration        {metrics['test_exact_residual']['value']
 #   in colour. A grey copy of the images needs a smaller model.
 # - **Number.** A thousand images are enough for a first experiment, but not for reliable results: compare the
 #   training loss with the test loss.
+#
+# ## 8. A loss that is NaN, or that stays where it is
+#
+# A list to work through from the top. Each entry was caused on purpose, in this notebook or where it says.
+#
+# | the log shows | look for | caused in |
+# |---|---|---|
+# | NaN at once | NaN or wrong values in the data | section 2 |
+# | NaN after some steps | a learning rate that is too large | below |
+# | NaN or infinity, or a pixel that is never corrected | a sigmoid, then a logarithm; use logits | notebook 1, section 5 |
+# | NaN or infinity in the KL | an output taken for $\sigma^2$, or a $\log\sigma^2$ of 90 | notebook 1, section 4 |
+# | the entropy of the mean image (206 nats on MNIST, 27 here) and a KL of 0 | a `mean` over pixels: a large `beta` | below; notebook 5, section 7 |
+# | the same, with a correct loss | hidden units that are all dead | notebook 3, section 5 |
+# | a loss that is far too good | wrong units of the pixels | section 2 |
+
+# %%
+mean_image = np.mean(data.x_train, axis=0, dtype=np.float64)
+inside = mean_image[(mean_image > 0) & (mean_image < 1)]
+entropy = -np.sum(inside * np.log(inside) + (1 - inside) * np.log(1 - inside))
+print(f"entropy of the mean image of these digits: {entropy:.2f} nats")
+short = {**settings, "epochs": fast(20, 2), "binarization": "dynamic"}
+for changes in ({}, {"beta": 64.0}, {"learning_rate": 1.0}):
+    try:
+        _, its_run = tf_vae.train.train(recipe("post-keras", **short, **changes), data, verbose=0)
+    except Stopped as stopped:
+        print(changes, "stopped:", stopped)
+    else:
+        last = its_run.history[-1]
+        print(
+            changes or "the recipe:",
+            f"validation loss at beta = 1 {last['val_kl'] - last['val_log_likelihood']:.2f}, KL {last['val_kl']:.3f}",
+        )
+
+# %% [markdown]
+# A frequent advice against NaN is to **clip**: the output $\log\sigma^2$ to an interval, or the gradients to a largest norm.
+# Both hide the cause, and both have a price:
+
+# %%
+outputs = tf.Variable([[1.0], [20.0], [200.0]])  # log σ² of three images
+for name, clipped in (("as it is", False), ("clipped to [-10, 10]", True)):
+    with tf.GradientTape() as tape:
+        z_log_var = tf.clip_by_value(outputs, -10, 10) if clipped else outputs
+        kl = kl_to_standard_normal(tf.zeros_like(z_log_var), z_log_var)
+    gradient = tape.gradient(kl, outputs)
+    print(f"log σ² {name:21} KL {kl.numpy()}, gradient {gradient.numpy().ravel()}")
+    by_norm = tf.clip_by_norm(gradient, 1.0).numpy().ravel()
+    print(f"{'':28} the gradient, clipped to norm 1: {by_norm}")
+assert gradient.numpy()[2] == 0  # of the clipped output
+
+# %% [markdown]
+# Outside the interval the gradient is exactly 0: the loss is finite, and an output of 20 or 200 never comes back. The norm
+# of a gradient with an infinity is infinite, and dividing by it gives 0 and NaN, so clipping by the norm comes too late there.
+# Where it does work, one image with a large gradient decides the direction of the step. Clip if you must, but look for the
+# cause first, and log how often it happens.
 
 # %% [markdown]
 # ## Exercises
@@ -523,8 +633,9 @@ answer_2 = None  # your answer, a number
 check("06.2", answer_2)
 
 # %% [markdown]
-# **Exercise 3.** The ELBO of the images has a standard deviation of 30 nats over the test set. How many test
-# images do you need for a standard error of half a nat?
+# **Exercise 3.** Predict: the ELBO of the images has a standard deviation of 30 nats over the test set. How many test
+# images do you need for a standard error of half a nat? (Then the check draws 1,000 test sets of that size, and prints how
+# much their means vary.)
 
 # %%
 answer_3 = None  # your answer, a number
@@ -550,3 +661,13 @@ check("06.4", answer_4)
 answer_5 = None  # your answer, a number
 
 check("06.5", answer_5)
+
+# %% [markdown]
+# **Exercise 6.** Is model A better than model B? Write a function of the losses of both models on the *same* images, two
+# arrays of shape (n,), that returns the standard error of the difference of their means. (Section 5 has such a
+# comparison. With `def` above, or in one line.)
+
+# %%
+answer_6 = None  # your answer, a function: lambda a, b: …
+
+check("06.6", answer_6)
