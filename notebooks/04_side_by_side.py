@@ -670,3 +670,14 @@ check("04.3", answer_3)
 answer_4 = None  # your answer, a whole number
 
 check("04.4", answer_4)
+
+# %% [markdown]
+# **Exercise 5.** The rule of section 2 in code: write a function of the number of images, the seed and the epoch (whole
+# numbers) that returns the order of the images, an array with each of 0, …, n − 1 once. The same arguments must give the
+# same order, whatever was drawn before; another seed or another epoch must give another order. (With `def` above,
+# or in one line.)
+
+# %%
+answer_5 = None  # your answer, a function: lambda n, seed, epoch: …
+
+check("04.5", answer_5)

@@ -187,7 +187,9 @@ rows = {f"z number {number}": row for number, row in enumerate(decoded, start=1)
 show(lessons.image_rows(rows, data.image_shape, "One z per row, one label per column"))
 
 # %% [markdown]
-# Within a row, slant and width of the strokes stay the same while the class changes.
+# Within a row, slant and width of the strokes stay the same while the class changes. It does not always work: the 1 of the
+# first row is broken, two strokes that cross. The prior gives every label the same $z$, and nothing in the loss makes sure
+# that images of this label were encoded near it.
 #
 # ## 3. What single latents mean
 #
@@ -285,8 +287,8 @@ answer_1 = None  # your answer, a number
 check("07.1", answer_1)
 
 # %% [markdown]
-# **Exercise 2.** How many inputs does the *decoder* of a conditional VAE have, with 20 latents and 26 classes given as one
-# number each?
+# **Exercise 2.** Predict: how many inputs does the *decoder* of a conditional VAE have, with 20 latents and 26 classes given as
+# one number each? (Then the check builds one and looks.)
 
 # %%
 answer_2 = None  # your answer, a whole number

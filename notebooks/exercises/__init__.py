@@ -14,6 +14,8 @@ _wrong = Counter()  # wrong answers so far, by name of the exercise
 def check(name, answer, *given):
     """Prints whether an answer is right and, if it is not, a hint: with each wrong answer the next one.
 
+    After a right prediction it prints first what a measurement gives.
+
     Args:
         name: notebook and number of the exercise, such as "02.1".
         answer: the reader's answer; None if it is not answered yet.
@@ -30,6 +32,8 @@ def check(name, answer, *given):
     except Exception as error:  # of a function that the reader has written, or of a wrong type
         right, raised = False, f"{type(error).__name__}: {error}. "
     if right:
+        if exercise.measured is not None:
+            print(f"measured: {exercise.measured()}")
         print(f"exercise {number}: right")
         return
     hint = exercise.hints[min(_wrong[name], len(exercise.hints) - 1)]

@@ -14,10 +14,13 @@ class Exercise(NamedTuple):
     Attributes:
         right: function from the answer to a bool; an exception means that it is not right.
         hints: texts, one for each wrong answer; the first ones say least.
+        measured: for a prediction, a function that measures what was asked and returns it as text;
+            it is shown after the right answer.
     """
 
     right: object
     hints: tuple
+    measured: object = None
 
 
 def number(answer):

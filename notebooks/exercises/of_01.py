@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 from exercises.forms import Exercise, close, near
+from scipy import integrate, special, stats
 
 from shared import elbo
 
@@ -14,6 +15,20 @@ def is_bound(bound):
     return close(bound(log_likelihood, kl), elbo.elbo(log_likelihood, kl))
 
 
+def integrated_kl():
+    """Returns what numerical integration gives for the KL of N(1, 4) to N(0, 1)."""
+    q = stats.norm(1, 2)
+    kl, _ = integrate.quad(lambda z: q.pdf(z) * (q.logpdf(z) - stats.norm.logpdf(z)), -25, 27)
+    return f"{kl:.6f} nats, by integration"
+
+
+def is_importance_bound(bound):
+    """Returns whether a function of log weights (K, batch) is the bound, also where weights are 0."""
+    log_weights = np.random.RandomState(5).normal([-2.0, -1000.0, 900.0], 3.0, (4, 3))
+    right = special.logsumexp(log_weights, axis=0) - math.log(4)
+    return close(bound(log_weights.copy()), right)
+
+
 EXERCISES = {
     1: Exercise(
         near(2 - math.log(2), 1e-3),
@@ -21,6 +36,7 @@ EXERCISES = {
             "Section 4 has the closed form. Is 4 the variance or the standard deviation?",
             "Four numbers are added, then halved; the logarithm is natural, and of the variance.",
         ),
+        integrated_kl,
     ),
     2: Exercise(
         near(3.5, 1e-3),
@@ -48,6 +64,15 @@ EXERCISES = {
         (
             "The weight belongs to the training. What does section 3 say of a bound?",
             "Which β makes the objective a lower bound on log p(x)?",
+        ),
+    ),
+    6: Exercise(
+        is_importance_bound,
+        (
+            "The mean is over the K weights and not over their logarithms; how many images are there "
+            "in the result?",
+            "log(mean(exp(a))) = m + log(mean(exp(a - m))) for every m: which m keeps exp from 0 and "
+            "from infinity?",
         ),
     ),
 }

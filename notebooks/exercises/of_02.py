@@ -24,6 +24,14 @@ def is_line(line):
     return True
 
 
+def counted_weights():
+    """Returns how many weights the model has that is built."""
+    from keras_vae.model import build
+
+    model = build(recipe("post-keras", latent_dim=20), 784)
+    return f"{model.count_params():,} weights, counted in the model"
+
+
 EXERCISES = {
     1: Exercise(
         near(784 * math.log(2), 0.01),
@@ -38,6 +46,7 @@ EXERCISES = {
             "Which weights of the table in section 1 have an edge of length latent_dim?",
             "Three kernels have one, and two biases.",
         ),
+        counted_weights,
     ),
     3: Exercise(
         near(recipe("post-keras", epochs=50, batch_size=64).total_steps(4000), 0.5),

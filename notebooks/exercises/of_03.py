@@ -59,6 +59,7 @@ EXERCISES = {
             "Is this gradient large or small beside ε?",
             "Section 2 has the formula. Where does ε stand: beside the root, or the corrected root?",
         ),
+        lambda: f"{first_move(2e-8, 0.01, 1e-8):.3g}, by the Adam of Keras",
     ),
     2: Exercise(
         finds_the_dead,

@@ -23,6 +23,19 @@ def equal_with_other_bytes(pair):
     return a.dtype != b.dtype or a.shape != b.shape or a.tobytes() != b.tobytes()
 
 
+def is_order(order):
+    """Returns whether a function of (n, seed, epoch) is an order of images that resumes exactly."""
+    pairs = [(seed, epoch) for seed in range(4) for epoch in range(1, 5)]
+    found = {}
+    for pair in pairs:
+        found[pair] = np.asarray(order(50, *pair)).tolist()
+        np.random.random(3)  # somebody else draws numbers
+    again = [np.asarray(order(50, *pair)).tolist() for pair in reversed(pairs)][::-1]
+    permuted = all(sorted(each) == list(range(50)) for each in found.values())
+    different = len({tuple(each) for each in found.values()}) == len(pairs)
+    return permuted and different and list(found.values()) == again
+
+
 EXERCISES = {
     1: Exercise(
         depends_on_order,
@@ -51,6 +64,15 @@ EXERCISES = {
         (
             "The spacing of float32 at 0.05, not that of float64; it is larger at larger numbers.",
             "Divide the difference by np.spacing(np.float32(0.05)).",
+        ),
+    ),
+    5: Exercise(
+        is_order,
+        (
+            "Called twice with the same seed and epoch, it must return the same, whatever was drawn "
+            "in between.",
+            "Make a new generator in each call. Do seed 1, epoch 2 and seed 2, epoch 1 get the same "
+            "order?",
         ),
     ),
 }

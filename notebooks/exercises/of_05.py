@@ -16,6 +16,26 @@ def collapsed_loss():
     return float((special.entr(white) + special.entr(1 - white)).sum())
 
 
+def trained_loss():
+    """Returns the loss of a small model of four pixels, trained at beta = 50."""
+    import tempfile
+    from pathlib import Path
+
+    from shared.config import recipe
+    from shared.data import load_data
+    from tf_vae.train import train
+
+    i = np.arange(1000)
+    x = np.stack([i % 2, i // 2 % 2, 0 * i, i % 10 == 9], axis=1).astype(np.float32)
+    with tempfile.TemporaryDirectory() as place:
+        np.savez(Path(place, "four.npz"), x_train=x, x_test=x)
+        data = load_data(str(Path(place, "four.npz")))
+    settings = {"hidden_dims": (8,), "beta": 50.0, "epochs": 60, "learning_rate": 0.01}
+    _, run = train(recipe("post-keras", **settings), data, verbose=0)
+    last = run.history[-1]
+    return f"{last['val_loss']:.2f} nats, of which KL {last['val_kl']:.3f}, by a trained model"
+
+
 def is_arc(path):
     """Returns whether a function of (z0, z1, t) keeps the norm and turns evenly."""
     z0, z1 = (3 * v / np.linalg.norm(v) for v in np.array([[1.0, 2, 0, 1], [0, 1, -1, 1]]))
@@ -42,6 +62,7 @@ EXERCISES = {
             "Section 7 says what the loss of a collapsed model is. Which pixel adds nothing?",
             "Of each pixel: −p log p − (1 − p) log(1 − p), with the natural logarithm.",
         ),
+        trained_loss,
     ),
     2: Exercise(
         is_arc,

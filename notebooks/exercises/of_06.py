@@ -27,6 +27,23 @@ def draws_binary_images(changes):
     return changed.likelihood == "bernoulli" and changed.binarization == "fixed"
 
 
+def spread_of_means():
+    """Returns how much the means of test sets of 3,600 images vary, by drawing a thousand."""
+    random = np.random.RandomState(6)
+    means = [random.normal(-100, 30, 3600).mean() for _ in range(1000)]
+    return (
+        f"the means of 1,000 such test sets have a standard deviation of {np.std(means):.2f} nats"
+    )
+
+
+def is_paired_error(error):
+    """Returns whether a function of two arrays is the standard error of their mean difference."""
+    a = np.random.RandomState(7).normal(100, 30, 500)
+    b = a + np.random.RandomState(8).normal(1, 2, 500)  # the same images: hard for both, or easy
+    right = (a - b).std() / math.sqrt(500)
+    return abs(float(error(a.copy(), b.copy())) / right - 1) < 0.005  # with ddof 0 or 1
+
+
 EXERCISES = {
     1: Exercise(
         arrives,
@@ -48,6 +65,7 @@ EXERCISES = {
             "How does a standard error depend on the number of images?",
             "It is the standard deviation over the square root of n.",
         ),
+        spread_of_means,
     ),
     4: Exercise(
         draws_binary_images,
@@ -61,6 +79,14 @@ EXERCISES = {
         (
             "Section 4 does the same for 17 levels.",
             "How many bits select one of 256 steps of equal width?",
+        ),
+    ),
+    6: Exercise(
+        is_paired_error,
+        (
+            "The images are the same: an image that is hard for A is mostly hard for B. What does that "
+            "do to the difference of each image?",
+            "Subtract first; then the standard deviation of the differences, over the root of n.",
         ),
     ),
 }

@@ -11,6 +11,14 @@ def is_traversal(path):
     return close(path(start.copy(), 2, values), right)
 
 
+def counted_inputs():
+    """Returns how many inputs the decoder of such a conditional VAE has, once it is built."""
+    from examples import conditional
+
+    _, decoder = conditional.networks(784, 20, 26)
+    return f"{decoder.input_shape[-1]} inputs of the decoder in examples/conditional.py"
+
+
 EXERCISES = {
     1: Exercise(
         near(103.4, 1e-3),
@@ -25,6 +33,7 @@ EXERCISES = {
             "What does the decoder get beside z?",
             "Is anything of the image x among its inputs?",
         ),
+        counted_inputs,
     ),
     3: Exercise(
         is_traversal,

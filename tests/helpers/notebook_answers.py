@@ -1,6 +1,8 @@
 """Answers to the notebooks' exercises: right ones in several forms, and wrong ones of readers."""
 
 import math
+import random
+import statistics
 from fractions import Fraction
 
 import keras
@@ -30,6 +32,25 @@ def traversal(z, i, values):
     for row, value in zip(path, values, strict=True):
         row[i] = value
     return path
+
+
+def log_mean_exp(log_weights):
+    """The importance bound of each image, with the largest weight taken out."""
+    largest = log_weights.max(axis=0)
+    return largest + np.log(np.exp(log_weights - largest).mean(axis=0))
+
+
+def shuffled(n, seed, epoch):
+    """An order of n images by Python's own generator."""
+    order = list(range(n))
+    random.Random(f"{seed} {epoch}").shuffle(order)
+    return order
+
+
+def paired_error(a, b):
+    """The standard error of a mean difference, in plain Python."""
+    differences = [x - y for x, y in zip(a, b, strict=True)]
+    return statistics.stdev(differences) / len(differences) ** 0.5
 
 
 # {notebook: {exercise: (right answers, wrong answers)}}
@@ -89,6 +110,21 @@ ANSWERS = {
                 lambda log_likelihood, kl: kl - log_likelihood,
                 lambda log_likelihood, kl: log_likelihood,
                 4.9,
+            ),
+        ),
+        "answer_6": (
+            (
+                log_mean_exp,
+                lambda a: np.logaddexp.reduce(a, axis=0) - np.log(len(a)),
+                lambda a: keras.ops.logsumexp(a, axis=0) - math.log(len(a)),
+            ),
+            (  # weights that are 0 or infinite, the ELBO, a sum, over the images, only the largest
+                lambda a: np.log(np.mean(np.exp(a), axis=0)),
+                lambda a: a.mean(axis=0),
+                lambda a: np.logaddexp.reduce(a, axis=0),
+                lambda a: np.logaddexp.reduce(a, axis=1) - np.log(a.shape[1]),
+                lambda a: a.max(axis=0),
+                4,
             ),
         ),
     },
@@ -162,6 +198,20 @@ ANSWERS = {
             ((1.0, 1.0), (0.0, 1e-30), (np.nan, np.nan), 0.0),
         ),
         "answer_4": ((1, "1", 3.7e-9 / float(np.spacing(np.float32(0.05)))), (0, 33, 533_224_593)),
+        "answer_5": (
+            (
+                lambda n, seed, epoch: np.random.default_rng([seed, epoch]).permutation(n),
+                shuffled,
+            ),
+            (  # a global state, seed and epoch that are added, no epoch, with repetition, no order
+                lambda n, seed, epoch: np.random.permutation(n),
+                lambda n, seed, epoch: np.random.default_rng(seed + epoch).permutation(n),
+                lambda n, seed, epoch: np.random.default_rng(seed).permutation(n),
+                lambda n, seed, epoch: np.random.default_rng([seed, epoch]).integers(0, n, n),
+                lambda n, seed, epoch: np.arange(n),
+                50,
+            ),
+        ),
     },
     "05_latent_space": {
         # Wrong: bits; one coin alone; the entropy averaged over the pixels.
@@ -213,6 +263,20 @@ ANSWERS = {
             ),
         ),
         "answer_5": ((2.8, "2.8", -5.2 + 8), (-5.2, 3.1, -13.2)),
+        "answer_6": (
+            (
+                lambda a, b: (a - b).std() / math.sqrt(len(a)),
+                lambda a, b: keras.ops.std(a - b) / len(a) ** 0.5,
+                paired_error,
+            ),
+            (  # as if the images were others, the spread of the images, the difference itself
+                lambda a, b: math.hypot(a.std(), b.std()) / math.sqrt(len(a)),
+                lambda a, b: (a - b).std(),
+                lambda a, b: a.mean() - b.mean(),
+                lambda a, b: a.std() / math.sqrt(len(a)) - b.std() / math.sqrt(len(b)),
+                0.09,
+            ),
+        ),
     },
     "07_beyond_digits": {
         "answer_1": ((103.4, "103.4", np.float32(103.4)), (103.0, 103.1, 104.2)),
