@@ -33,7 +33,8 @@ def trained_loss():
     settings = {"hidden_dims": (8,), "beta": 50.0, "epochs": 60, "learning_rate": 0.01}
     _, run = train(recipe("post-keras", **settings), data, verbose=0)
     last = run.history[-1]
-    return f"{last['val_loss']:.2f} nats, of which KL {last['val_kl']:.3f}, by a trained model"
+    loss = last["val_kl"] - last["val_log_likelihood"]  # the KL once, as in the ELBO
+    return f"{loss:.2f} nats, of which KL {last['val_kl']:.3f}, by a trained model"
 
 
 def is_arc(path):

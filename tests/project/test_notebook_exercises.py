@@ -96,6 +96,26 @@ def test_an_error_in_the_readers_function_is_shown_and_is_no_traceback(capsys):
     assert said_of.startswith("exercise 1: not yet. ValueError: expected one number. ")
 
 
+# The largest distance from the right answer, where the measurement is not exact: a training that
+# has nearly converged, and a thousand draws, whose standard deviation is known to 2 %.
+LOOSE = {("05", 1): 0.03, ("06", 3): 0.03}
+PREDICTIONS = [(stem, n) for stem, n in ALL if exercise_of(stem, n).measured]
+
+
+@pytest.mark.parametrize(("stem", "n"), PREDICTIONS)
+def test_a_right_prediction_is_followed_by_the_measurement_which_agrees(capsys, stem, n):
+    exercise = exercise_of(stem, n)
+    right, wrong = notebook_answers.ANSWERS[stem][f"answer_{n}"]
+    name = f"{stem[:2]}.{n}"
+    assert "measured" not in said(capsys, name, wrong[0])
+    shown = said(capsys, name, right[0])
+    assert shown.startswith("measured: ") and shown.endswith(f"\nexercise {n}: right\n")
+    numbers = [number(each) for each in re.findall(r"\d[\d,.]*\d", shown.splitlines()[0])]
+    value = number(right[0]) if (stem[:2], n) != ("06", 3) else 0.5  # asked is the size of the set
+    tolerance = LOOSE.get((stem[:2], n), 0.01 * abs(value))
+    assert min(abs(each - value) for each in numbers) <= tolerance
+
+
 @pytest.mark.parametrize(
     ("answer", "value"),
     [
