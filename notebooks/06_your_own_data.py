@@ -410,7 +410,11 @@ for name, value in in_bits.items():
 print(f"pixels that are 0: {np.mean(pixels['x_train'] == 0):.0%}")
 
 # %% [markdown]
-# CROP
+# After ten short epochs the categorical has 4.37 bits per pixel on the test set, 0.30 fewer than the histograms, which know
+# each pixel but nothing of the image: this is what eight latents tell about it, after paying for their KL. The continuous
+# Bernoulli is at 6.37. One reason can be read from the last line: 44 % of the pixels are exactly 0. A categorical gives this one level a
+# large probability; a smooth density over [0, 1] cannot. The price is in the weights, 3.3 million in place of 29,000, for
+# images of 100 pixels. It also knows nothing of the order of the levels: 7 and 8 are as different for it as 7 and 200.
 #
 # ## 5. Reading the diagnostics
 #
