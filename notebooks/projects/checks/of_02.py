@@ -42,7 +42,9 @@ def rate(work):
         expect(np.shape(found) == (1,), f"predicted_gap has shape {np.shape(found)}; expected (1,)")
         # The standard error of this variance is below 1 %.
         text = f"predicted_gap for k = {k} is {found[0]:.5f}; expected {exact / 2 / k:.5f}"
-        expect(abs(found[0] / (exact / 2 / k) - 1) < 0.03, f"{text}: of the weights, not their logs")
+        expect(
+            abs(found[0] / (exact / 2 / k) - 1) < 0.03, f"{text}: of the weights, not their logs"
+        )
     shifted = np.asarray(work.predicted_gap(log_weights - 1000, 100))
     expect(np.allclose(shifted, found), "weights of e^-1000 have the same relative variance")
     known = float(work.slope(np.array([1.0, 4.0, 16.0]), np.array([8.0, 2.0, 0.5])))
@@ -53,7 +55,9 @@ def rate(work):
     gaps = float(np.asarray(work.bound(log_weights))[0]) - np.array(bounds)
     measured = float(work.slope(ks, gaps))
     expect(abs(measured + 1) < 0.1, f"the measured slope is {measured:.2f}; expected about -1")
-    return f"gap at K = 4, 8, 16, 32: {', '.join(f'{gap:.4f}' for gap in gaps)}; slope {measured:.2f}"
+    return (
+        f"gap at K = 4, 8, 16, 32: {', '.join(f'{gap:.4f}' for gap in gaps)}; slope {measured:.2f}"
+    )
 
 
 REQUIREMENTS = (

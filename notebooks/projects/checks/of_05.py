@@ -41,7 +41,9 @@ def images(work):
     expect(min(shape[:2]) >= 8, f"the images are {shape[:2]}; expected 8 × 8 or more")
     parts = [data.x_train, data.x_valid, data.x_test]
     for part, name in zip(parts, ("x_train", "x_valid", "x_test"), strict=True):
-        expect(np.ptp(part) > 0.5, f"{name} is from {part.min():.2f} to {part.max():.2f}: too dark?")
+        expect(
+            np.ptp(part) > 0.5, f"{name} is from {part.min():.2f} to {part.max():.2f}: too dark?"
+        )
     first, *others = [set(map(bytes, np.ascontiguousarray(part))) for part in parts]
     for part, name in zip(others, ("x_valid", "x_test"), strict=True):
         share = len(part & first) / len(part)

@@ -43,7 +43,9 @@ def weights(work):
     parts = terms(x, epsilon)
     found = np.asarray(work.log_weights(*parts))
     expect(found.shape == (4, 8), f"log_weights has shape {found.shape}; expected (4, 8)")
-    expect(np.allclose(found, known_weights(*parts)), "log_weights: prior plus, q minus, all summed")
+    expect(
+        np.allclose(found, known_weights(*parts)), "log_weights: prior plus, q minus, all summed"
+    )
     one = float(work.loss(tf.constant(found[:1])))
     text = f"with K = 1 the loss is {one:.4f}; expected minus the mean, {-found[:1].mean():.4f}"
     expect(abs(one + found[:1].mean()) < 1e-9, text)
@@ -72,7 +74,9 @@ def steps(work):
         with tf.GradientTape() as tape:
             bounds = elbo.importance_bound(known_weights(*terms(x, epsilon)))
             value = -tf.reduce_mean(bounds)
-        right = [v - 0.1 * g for v, g in zip(variables, tape.gradient(value, variables), strict=True)]
+        right = [
+            v - 0.1 * g for v, g in zip(variables, tape.gradient(value, variables), strict=True)
+        ]
         found = float(work.step(terms, variables, x, epsilon, 0.1))
         text = f"K = {samples}: step returns {found:.6f}; the loss before it is {float(value):.6f}"
         expect(abs(found - float(value)) < 1e-9, text)

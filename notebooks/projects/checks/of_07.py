@@ -38,7 +38,9 @@ def closed(work):
     best = mean_of(work, x, W, noise)
     for factor in (0.97, 1.03):
         higher = mean_of(work, x, W, noise * factor) - best
-        expect(higher < 0, f"noise times {factor} is better by {higher:.2g} nats: which mean is it?")
+        expect(
+            higher < 0, f"noise times {factor} is better by {higher:.2g} nats: which mean is it?"
+        )
     for _ in range(20):
         higher = mean_of(work, x, W + 0.03 * random.normal(size=W.shape), noise) - best
         expect(higher < 0, f"a W close by is better by {higher:.2g} nats; is the noise taken away?")
@@ -53,12 +55,14 @@ def em(work):
     stay = work.em_step(x, best_W, best_noise)
     text = "a step of EM from the closed form moves away from it"
     expect(np.allclose(stay[0], best_W, atol=1e-8) and abs(stay[1] - best_noise) < 1e-8, text)
-    for step in range(300):
+    for step in range(1500):
         values.append(mean_of(work, x, W, noise))
         W, noise = work.em_step(x, W, noise)
         expect(noise > 0, f"after step {step + 1} the noise is {noise:.3g}; expected more than 0")
     falls = -np.diff(values).min()
-    expect(falls < 1e-9, f"in some step the likelihood falls by {falls:.2g} nats; EM never does that")
+    expect(
+        falls < 1e-9, f"in some step the likelihood falls by {falls:.2g} nats; EM never does that"
+    )
     away = best - mean_of(work, x, W, noise)
     expect(abs(away) < 1e-6, f"EM ends {away:.2g} nats below the closed form; expected the same")
     expect(np.allclose(W @ W.T, best_W @ best_W.T, atol=1e-3), "W Wᵀ of EM is another one")

@@ -18,11 +18,15 @@ def mixture(work):
     log_prior = np.log([0.1, 0.2, 0.3, 0.4])
     found = np.asarray(work.class_log_probabilities(elbos, log_prior))
     right = special.log_softmax(elbos + log_prior, axis=1)
-    expect(found.shape == (6, 4), f"class_log_probabilities has shape {found.shape}; expected (6, 4)")
+    expect(
+        found.shape == (6, 4), f"class_log_probabilities has shape {found.shape}; expected (6, 4)"
+    )
     expect(np.allclose(found, right), "Bayes' rule: likelihood times prior, over their sum")
     found = np.asarray(work.surprise(elbos, log_prior))
     right = -special.logsumexp(elbos + log_prior, axis=1)
-    expect(found.shape == (6,) and np.allclose(found, right), "surprise: the prior weighs the classes")
+    expect(
+        found.shape == (6,) and np.allclose(found, right), "surprise: the prior weighs the classes"
+    )
     found = np.asarray(work.relative_surprise(elbos, log_prior, np.full(6, -990.0)))
     text = "relative_surprise: an image that both models find unlikely is no surprise"
     expect(np.allclose(found, right - 990), text)

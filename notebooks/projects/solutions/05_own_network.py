@@ -8,7 +8,9 @@ from keras import layers
 def save(path):
     """Writes images of 12 × 12 pixels with one disc of any place and size."""
     random = np.random.RandomState(0)
-    across, down, radius = random.uniform([2.5, 2.5, 1], [8.5, 8.5, 3.5], (1600, 3)).T[..., None, None]
+    across, down, radius = random.uniform([2.5, 2.5, 1], [8.5, 8.5, 3.5], (1600, 3)).T[
+        ..., None, None
+    ]
     rows, columns = np.mgrid[:12, :12]
     x = ((rows - down) ** 2 + (columns - across) ** 2 < radius**2).astype(np.float32)
     np.savez(path, x_train=x[:1000], x_valid=x[1000:1300], x_test=x[1300:])
