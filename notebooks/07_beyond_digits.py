@@ -276,7 +276,8 @@ show(
 # %% [markdown]
 # ## Exercises
 #
-# Enter an answer and run the cell; it tells you whether the answer is right.
+# Enter an answer and run the cell; it tells you whether the answer is right. Eight larger tasks, about an hour each, are the
+# [projects](projects/README.md).
 #
 # **Exercise 1.** Two models have validation losses of 104.2 and 103.1 nats and test losses of 103.0 and 103.4. Which test
 # loss do you report?

@@ -104,7 +104,6 @@ PREDICTIONS = [(stem, n) for stem, n in ALL if exercise_of(stem, n).measured]
 
 @pytest.mark.parametrize(("stem", "n"), PREDICTIONS)
 def test_a_right_prediction_is_followed_by_the_measurement_which_agrees(capsys, stem, n):
-    exercise = exercise_of(stem, n)
     right, wrong = notebook_answers.ANSWERS[stem][f"answer_{n}"]
     name = f"{stem[:2]}.{n}"
     assert "measured" not in said(capsys, name, wrong[0])

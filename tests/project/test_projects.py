@@ -1,4 +1,4 @@
-"""The projects: solutions pass their checks, starters name what is missing, wrong work is refused."""
+"""The projects: solutions pass, starters name what is missing, and wrong work is refused."""
 
 import importlib
 import re
@@ -16,31 +16,60 @@ PAGES = {"en": "README.md", "zh-CN": "README.zh-CN.md"}
 # {project: changes of the solution that a reader might make, as (right code, wrong code)}
 MISTAKES = {
     "01": [
-        ("np.sum(factor**2, axis=(1, 2))", "np.sum(_diagonal(factor) ** 2, axis=1)"),  # no trace
+        # no trace of the whole matrix
+        (
+            "np.sum(factor**2, axis=(1, 2))",
+            "np.sum(_diagonal(factor) ** 2, axis=1)",
+        ),
         ("standard - _log_determinant(factor)", "standard"),  # no volume
         ("mean + np.einsum", "np.einsum"),
-        ("np.linalg.cholesky(covariance)", "np.diag(np.sqrt(np.diag(covariance)))"),  # diagonal
+        # a diagonal covariance
+        (
+            "np.linalg.cholesky(covariance)",
+            "np.diag(np.sqrt(np.diag(covariance)))",
+        ),
         ("- mean.shape[1]", ""),
     ],
     "02": [
         ("largest = log_weights.max(axis=0)", "largest = 0"),
         ("largest + np.log(np.mean(np.exp(log_weights - largest), axis=0))", "log_weights.mean(0)"),
-        ("log_weights[: groups * k].reshape(groups, k, -1)", "log_weights[None, :k]"),
-        ("/ weights.mean(axis=0) ** 2 / (2 * k)", "/ weights.mean(axis=0) ** 2 / k"),
+        # one group alone
+        (
+            "log_weights[: groups * k].reshape(groups, k, -1)",
+            "log_weights[None, :k]",
+        ),
+        # a factor of 2
+        (
+            "/ weights.mean(axis=0) ** 2 / (2 * k)",
+            "/ weights.mean(axis=0) ** 2 / k",
+        ),
         ("np.exp(log_weights - log_weights.max(axis=0))", "log_weights"),
     ],
     "03": [
-        # For each image, before the mean; the mean over latents; the floor of the sum.
-        ("ops.sum(ops.maximum(ops.mean(kl, axis=0), floor))", "ops.mean(ops.sum(ops.maximum(kl, floor), axis=1))"),
+        # for each image, before the mean
+        (
+            "ops.sum(ops.maximum(ops.mean(kl, axis=0), floor))",
+            "ops.mean(ops.sum(ops.maximum(kl, floor), axis=1))",
+        ),
         ("ops.sum(ops.maximum(", "ops.mean(ops.maximum("),
-        ("ops.sum(ops.maximum(ops.mean(kl, axis=0), floor))", "ops.maximum(ops.sum(ops.mean(kl, axis=0)), floor)"),
+        # a floor of the sum
+        (
+            "ops.sum(ops.maximum(ops.mean(kl, axis=0), floor))",
+            "ops.maximum(ops.sum(ops.mean(kl, axis=0)), floor)",
+        ),
         ("- ops.mean(log_likelihood)", "+ ops.mean(log_likelihood)"),
     ],
     "04": [
-        ("log_sigmoid(high) + log_sigmoid(-low) + np.log(-np.expm1(low - high))", "np.log(np.exp(log_sigmoid(high)) - np.exp(log_sigmoid(low)))"),
+        (
+            "log_sigmoid(high) + log_sigmoid(-low) + np.log(-np.expm1(low - high))",
+            "np.log(np.exp(log_sigmoid(high)) - np.exp(log_sigmoid(low)))",
+        ),
         ("np.where((v > -1) & (v < 1), inside, edges)", "inside"),  # nothing beyond the edges
         (".sum(axis=1)", ".mean(axis=1)"),
-        ("-np.logaddexp(0, -np.asarray(a, dtype=np.float64))", "np.log(1 / (1 + np.exp(-np.asarray(a, dtype=np.float64))))"),
+        (
+            "-np.logaddexp(0, -np.asarray(a, dtype=np.float64))",
+            "np.log(1 / (1 + np.exp(-np.asarray(a, dtype=np.float64))))",
+        ),
         ("/ np.log(2)", ""),
     ],
     "05": [
@@ -48,30 +77,44 @@ MISTAKES = {
         ("x_valid=x[1000:1300]", "x_valid=x[:300]"),  # images that are trained on
         ("np.float32)", "np.uint8)"),  # 0 and 1 of 255
         ("(8, 16)", "(64, 128)"),
-        ("keras.Model(z, {\"logits\": logits})", "keras.Model(z, {\"logits\": 0 * logits})"),
+        # z is not used
+        (
+            'keras.Model(z, {"logits": logits})',
+            'keras.Model(z, {"logits": 0 * logits})',
+        ),
     ],
     "06": [
         ("log_likelihood + log_prior - log_q", "log_likelihood + log_prior"),
         ("standard**2 + z_log_var", "standard**2"),
         (" - math.log(samples)", ""),
-        ("tf.reduce_logsumexp(log_weights, axis=0) - math.log(samples)", "tf.reduce_mean(log_weights, axis=0)"),
+        (
+            "tf.reduce_logsumexp(log_weights, axis=0) - math.log(samples)",
+            "tf.reduce_mean(log_weights, axis=0)",
+        ),
         ("tf.nn.softmax(log_weights, axis=0)", "tf.nn.softmax(log_weights, axis=1)"),
         ("assign_sub", "assign_add"),
     ],
     "07": [
         ("values[:-latent_dim].mean()", "values[-latent_dim:].mean()"),
-        (" - noise, 0", ", 0"),  # the noise is not taken from the eigenvalues
-        ("len(x) * noise * inverse + mean.T @ mean", "mean.T @ mean"),  # no posterior variance
+        (" - noise, 0", ", 0"),  # the noise is not taken away
+        # no variance of the posterior
+        (
+            "len(x) * noise * inverse + mean.T @ mean",
+            "mean.T @ mean",
+        ),
         ("/ x.size", "/ len(x)"),
         ("2 * np.pi * covariance", "covariance"),
     ],
     "08": [
         ("elbos + log_prior + surprise(", "elbos + surprise("),
-        ("-np.logaddexp.reduce(elbos + log_prior, axis=1)", "-np.log(np.sum(np.exp(elbos + log_prior), axis=1))"),
+        (
+            "-np.logaddexp.reduce(elbos + log_prior, axis=1)",
+            "-np.log(np.sum(np.exp(elbos + log_prior), axis=1))",
+        ),
         ("surprise(elbos, log_prior) + baseline", "surprise(elbos, log_prior) - baseline"),
         (" + 0.5 * (difference == 0)", ""),
     ],
-}  # fmt: skip
+}
 
 
 @pytest.fixture(autouse=True)

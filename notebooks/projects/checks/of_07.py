@@ -72,7 +72,7 @@ def em(work):
     shares = [mean_of(work, digits, *work.closed_form(digits, k)) for k in (2, 10)]
     return (
         f"within 0.01 nats after {first} steps; digits with 2 and 10 latents:"
-        f" {shares[0]:.1f} and {shares[1]:.1f} nats"
+        f" {shares[0]:.2f} and {shares[1]:.2f} nats"
     )
 
 
