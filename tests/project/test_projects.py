@@ -75,7 +75,7 @@ MISTAKES = {
     "05": [
         ("x_valid=x[1000:1300], ", ""),
         ("x_valid=x[1000:1300]", "x_valid=x[:300]"),  # images that are trained on
-        ("np.float32)", "np.uint8)"),  # 0 and 1 of 255
+        ("x_train=x[:1000]", "x_train=(16 * x[:1000]).astype(np.uint8)"),  # 16 of 255 for white
         ("(8, 16)", "(64, 128)"),
         # z is not used
         (
