@@ -212,7 +212,8 @@ show(lessons.curves(np.arange(1, len(history) + 1), lengths, text, "step", "step
 # %% [markdown]
 # - **RMSprop** divides by the root of a running mean of $g^2$, in which a gradient counts for about ten steps. This mean
 #   starts at 0 and is not corrected, so the first step is $1/\sqrt{0.1} = 3.2$ times the learning rate. When the gradient
-#   falls to a hundredth, the step falls with it, and grows back while the large gradients are forgotten.
+#   falls to a hundredth, the step falls with it, and grows back while the large gradients are forgotten. At step 61 the
+#   small ones are remembered, and the step is again three times the learning rate.
 # - **Adam** corrects for the start, so its first step is the learning rate. It also averages the gradient itself, over ten
 #   steps: after the change at step 21 it goes on with nearly the old step, and where the sign alternates it hardly moves.
 #   Its mean of $g^2$ remembers a thousand steps, so the small gradients do not get their full step back.
