@@ -1235,3 +1235,13 @@ check("01.5", answer_5)
 answer_6 = None  # your answer, a function: lambda log_weights: …
 
 check("01.6", answer_6)
+
+# %% [markdown]
+# **Exercise 7.** A sketch in three numbers. The posterior $p(z|x)$ of an image is Gaussian, with two independent latents, and
+# $q(z|x)$ is equal to it. Now multiply both standard deviations of $q$ by 1/3, by 1 and by 3. Predict how many nats the
+# ELBO is below $\log p(x)$ in each case, to within a tenth. (Then the check integrates.)
+
+# %%
+answer_7 = None  # your answer, a list of three numbers: […, …, …]
+
+check("01.7", answer_7)

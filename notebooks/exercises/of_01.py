@@ -22,6 +22,31 @@ def integrated_kl():
     return f"{kl:.6f} nats, by integration"
 
 
+def missing_of(factor):
+    """Returns what two latents miss whose q has `factor` times the standard deviations of p(z|x)."""
+    q, p = stats.norm(0, factor), stats.norm(0, 1)
+    one, _ = integrate.quad(
+        lambda z: q.pdf(z) * (q.logpdf(z) - p.logpdf(z)), *(q.std() * np.array([-12, 12]))
+    )
+    return 2 * one
+
+
+FACTORS = (1 / 3, 1, 3)
+
+
+def is_sketch(answer):
+    """Returns whether three numbers are what the bound misses, each within a tenth or 0.05 nats."""
+    right = np.array([missing_of(factor) for factor in FACTORS])
+    found = np.asarray(list(answer), dtype=float)
+    return found.shape == (3,) and bool((abs(found - right) < np.maximum(right / 10, 0.05)).all())
+
+
+def integrated_sketch():
+    """Returns the three numbers of the sketch, by numerical integration."""
+    each = ", ".join(f"{abs(missing_of(factor)):.2f}" for factor in FACTORS)
+    return f"{each} nats for a third, one time and three times, by integration"
+
+
 def is_importance_bound(bound):
     """Returns whether a function of log weights (K, batch) is the bound, also where weights are 0."""
     log_weights = np.random.RandomState(5).normal([-2.0, -1000.0, 900.0], 3.0, (4, 3))
@@ -74,5 +99,15 @@ EXERCISES = {
             "log(mean(exp(a))) = m + log(mean(exp(a - m))) for every m: which m keeps exp from 0 and "
             "from infinity?",
         ),
+    ),
+    7: Exercise(
+        is_sketch,
+        (
+            "What the bound misses is a KL, here of two Gaussians with the same mean. Is it the same "
+            "for a q that is too narrow and for one that is too wide?",
+            "Measure z in units of the posterior's σ: then it is the formula of section 4, for each "
+            "of the two latents.",
+        ),
+        integrated_sketch,
     ),
 }

@@ -127,6 +127,11 @@ ANSWERS = {
                 4,
             ),
         ),
+        # Wrong: one latent, the same on both sides, the sides exchanged, without the half.
+        "answer_7": (
+            ([1.31, 0, 5.8], (1.3, 0.0, 6.0), np.array([1.308, 0.0, 5.803])),
+            ([0.65, 0, 2.9], [5.8, 0, 5.8], [5.8, 0, 1.31], [2.62, 0, 11.6], 5.8, [1.31, 5.8]),
+        ),
     },
     "02_keras_version": {
         # Wrong: one bit per pixel, and the negative of the right answer.
