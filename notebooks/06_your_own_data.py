@@ -359,12 +359,13 @@ show(lessons.image_rows(rows, shape, "Reconstructions from eight latents"))
 # - The bits of `digits.npz` and of `spread.npz` are not comparable, because the data differ. Bits with
 #   `binarization` are not comparable with either: a binary image contains less information.
 #
-# ### 256 levels, as in the post
+# ### A softmax over 256 levels
 #
-# The post derives the discrete likelihood for pixels of 256 levels, and then uses another one. What would it cost? The
-# output layer has 256 numbers per pixel: for MNIST 784 · 256 = 200,704. We do it for a crop, the middle 10 × 10 pixels of the
-# 5,000 digits, with eight latents. Beside it are a model without $z$, the histogram of each pixel in the training set (each level counted 1/256
-# times more than it occurs, so that none is impossible), and the continuous Bernoulli, with 8 bits added as above.
+# The post proposes a softmax for discrete values, and then trains MNIST with the Bernoulli formula. The pixels of MNIST have
+# 256 levels: what would the softmax cost? The output layer has 256 numbers per pixel, for MNIST 784 · 256 = 200,704. We do it
+# for a crop, the middle 10 × 10 pixels of the 5,000 digits, with eight latents. Beside it are a model without $z$, the
+# histogram of each pixel in the training set (with 1/256 added to each count, so that no level is impossible), and the
+# continuous Bernoulli, with 8 bits added as above.
 
 # %%
 whole = load_data("mnist-5k")
@@ -566,7 +567,7 @@ print(f"error of the integration        {metrics['test_exact_residual']['value']
 #
 # | the log shows | look for | caused in |
 # |---|---|---|
-# | NaN at once | NaN or wrong values in the data | section 2 |
+# | NaN at once | NaN or wrong values in the data | section 2, where the file is refused |
 # | NaN after some steps | a learning rate that is too large | below |
 # | NaN or infinity, or a pixel that is never corrected | a sigmoid, then a logarithm; use logits | notebook 1, section 5 |
 # | NaN or infinity in the KL | an output taken for $\sigma^2$, or a $\log\sigma^2$ of 90 | notebook 1, section 4 |
