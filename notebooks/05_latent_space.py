@@ -660,3 +660,13 @@ check("05.4", answer_4)
 answer_5 = None  # your answer, a number
 
 check("05.5", answer_5)
+
+# %% [markdown]
+# **Exercise 6.** The aggregate posterior of section 5 in code: write a function of `z` (shape (n, latent_dim)) and of `z_mean`
+# and `z_log_var` of the images (shape (images, latent_dim)) that returns $\log q(z)$, shape (n,). It must be right for a $z$
+# that is far away from all images. (Write it with `def` above and enter its name.)
+
+# %%
+answer_6 = None  # your answer, a function: lambda z, z_mean, z_log_var: …
+
+check("05.6", answer_6)

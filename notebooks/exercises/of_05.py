@@ -56,6 +56,15 @@ def names_the_active(active):
     return [bool(each) for each in active] == diagnostics.active_units(means).tolist()
 
 
+def is_mixture(log_density):
+    """Returns whether a function of (z, z_mean, z_log_var) is log q(z), also far away from all images."""
+    random = np.random.RandomState(9)
+    z_mean, z_log_var = random.normal(size=(6, 2)), random.normal(-2, 0.5, (6, 2))
+    z = np.concatenate([random.normal(size=(4, 2)), [[60.0, -80.0]]])  # there every q(z|x) is 0
+    right = diagnostics.aggregate_log_density(z, z_mean, z_log_var)
+    return close(log_density(z, z_mean, z_log_var), right)
+
+
 EXERCISES = {
     1: Exercise(
         near(collapsed_loss(), 0.01),
@@ -92,6 +101,15 @@ EXERCISES = {
         (
             "The weight rises linearly from 0 to beta.",
             "Which share of the warm-up is over in the 500th step?",
+        ),
+    ),
+    6: Exercise(
+        is_mixture,
+        (
+            "First log q(z|x) of each z and each image, an array of shape (n, images): sum over the "
+            "latents. Then the mean over the images: of the densities, or of their logarithms?",
+            "scipy.special.logsumexp adds densities that are 0 in float64. What does a mean need "
+            "besides the sum? And the density of a Gaussian has its factor.",
         ),
     ),
 }

@@ -40,6 +40,19 @@ def log_mean_exp(log_weights):
     return largest + np.log(np.exp(log_weights - largest).mean(axis=0))
 
 
+def of_each(z, z_mean, z_log_var):
+    """log q(z|x) of each z (rows) under each image (columns)."""
+    away = (z[:, None] - z_mean) ** 2 / np.exp(z_log_var)
+    return -0.5 * (away + z_log_var + np.log(2 * np.pi)).sum(axis=2)
+
+
+def mixture(z, z_mean, z_log_var):
+    """log q(z), with the largest density taken out."""
+    each = of_each(z, z_mean, z_log_var)
+    largest = each.max(axis=1, keepdims=True)
+    return largest[:, 0] + np.log(np.exp(each - largest).mean(axis=1))
+
+
 def shuffled(n, seed, epoch):
     """An order of n images by Python's own generator."""
     order = list(range(n))
@@ -236,6 +249,20 @@ ANSWERS = {
             ([True, True, False], [True, False, True], [True], 1),
         ),
         "answer_5": ((1.0, 1, "1"), (4, 0.25, 2.0)),
+        "answer_6": (
+            (
+                mixture,
+                lambda z, m, v: keras.ops.logsumexp(of_each(z, m, v), axis=1) - math.log(len(m)),
+            ),
+            (  # the mean of the logarithms, a sum, 0 far away, v as σ, the mean over latents
+                lambda z, m, v: of_each(z, m, v).mean(axis=1),
+                lambda z, m, v: np.logaddexp.reduce(of_each(z, m, v), axis=1),
+                lambda z, m, v: np.log(np.exp(of_each(z, m, v)).mean(axis=1)),
+                lambda z, m, v: mixture(z, m, 2 * v),
+                lambda z, m, v: np.logaddexp.reduce(of_each(z, m, v) / 2, axis=1) - np.log(len(m)),
+                0.5,
+            ),
+        ),
     },
     "06_your_own_data": {
         "answer_1": (
