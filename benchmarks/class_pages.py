@@ -1,11 +1,11 @@
 """Builds the slides and the handout of the class: one HTML file each, from Markdown.
 
-    python benchmarks/class_pages.py
+    make class
 
-writes docs/class/slides.html and handout.html, and the Chinese ones in docs/zh-CN/class. Figures are
-those of docs/figures and of the executed notebooks: an image with a title, such as
+writes slides.html and handout.html to docs/class and docs/zh-CN/class. Figures are those of
+docs/figures and of the executed notebooks: an image with a title, such as
 ![words](notebooks/01_derivation.ipynb "Test set"), is the output whose description begins so.
-Equations become MathML, which browsers draw without a script. Needs requirements/notebooks.txt.
+Equations become MathML, which browsers draw without a script.
 """
 
 import base64
@@ -25,7 +25,7 @@ from shared.command.line import exit_status
 from shared.machine.checks import UsageError
 
 ROOT = Path(__file__).parents[1]
-TEMPLATES = Path(__file__).parent / "class_pages"
+TEMPLATES = Path(__file__).parent / "class_templates"
 FOLDERS = {"en": ROOT / "docs" / "class", "zh-CN": ROOT / "docs" / "zh-CN" / "class"}
 KINDS = ("slides", "handout")
 ANSWER = {"en": "Answer", "zh-CN": "答案"}
@@ -75,7 +75,7 @@ def equation(text, display):
         display: whether it stands alone, in the middle of its line.
     """
     mathml = convert(text, display="block" if display else "inline")
-    # Browsers have given up mathvariant, but for "normal": the letters have characters of their own.
+    # Browsers ignore the mathvariant of these letters, which are characters of their own.
     mathml = re.sub(
         r'<mi mathvariant="(double-struck|script)">([A-Z])</mi>',
         lambda found: (
