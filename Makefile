@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup test-versions quick reproduce pretrained portable lint test test-long nightly parity test-mnist test-extras test-notebooks test-page setup-backends test-backends faults fuzz mutants audit lock bench gpu notebooks
+.PHONY: setup test-versions quick reproduce pretrained portable lint test test-long nightly parity test-mnist test-extras test-notebooks test-page setup-backends test-backends faults fuzz mutants audit lock bench gpu notebooks class
 
 setup: .venv/.ready
 
@@ -83,6 +83,9 @@ test-backends: .venv/.ready-backends   # tests keras_vae on JAX and PyTorch, and
 
 notebooks: .venv/.ready-notebooks   # executes all notebooks, or some: make notebooks NAMES="01 03"
 	$(BIN)/python notebooks/execute.py $(NAMES)
+
+class: .venv/.ready-notebooks   # builds the slides and the handout of the class from their Markdown, after the notebooks
+	$(BIN)/python benchmarks/class_pages.py
 
 ORIGINALS := $(filter-out %.zh-CN.ipynb,$(wildcard notebooks/*.ipynb))
 # Executes every notebook, or those of NAMES, with short runs, and checks the answers to its exercises. A translation is

@@ -27,7 +27,7 @@ def blocks(text):
     return fenced, re.sub(r"^```.*?^```", "", text, flags=re.DOTALL | re.MULTILINE)
 
 
-TARGETS = r'\]\(([^)]+)\)|\b(?:src|srcset)="([^"]+)"|^\[\w+\]: (\S+)$'
+TARGETS = r'\]\(([^) ]+)(?: "[^"]*")?\)|\b(?:src|srcset)="([^"]+)"|^\[\w+\]: (\S+)$'
 
 
 def links(path):

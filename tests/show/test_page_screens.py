@@ -58,6 +58,32 @@ def test_no_window_is_too_narrow(visit, results, width):
         assert box[0] >= 0 and box[2] <= width and box[2] - box[0] >= 200
 
 
+@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@pytest.mark.parametrize("width", [320, 390, 640, 844, 1280])
+def test_no_button_of_the_header_covers_words(visit, results, width, language):
+    page = visit(results / "index.html", viewport={"width": width, "height": 844}, locale=language)
+    script = """() => {
+      const edges = (box) => [box.left, box.top, box.right, box.bottom];
+      const boxes = (each) => Array.from(each.getClientRects(), edges);
+      const header = document.querySelector("header"), words = [];
+      const walker = document.createTreeWalker(header, NodeFilter.SHOW_TEXT);
+      while (walker.nextNode()) {
+        const text = walker.currentNode;
+        if (!text.data.trim() || text.parentElement.closest("button")) continue;
+        const range = document.createRange();
+        range.selectNodeContents(text);
+        words.push(...boxes(range));
+      }
+      return [words, Array.from(header.querySelectorAll("button"), (each) => boxes(each)[0])];
+    }"""
+    words, buttons = page.evaluate(script)
+    assert len(words) > 3 and len(buttons) == 2
+    for a in buttons:
+        for b in words:
+            apart = a[2] <= b[0] or b[2] <= a[0] or a[3] <= b[1] or b[3] <= a[1]
+            assert apart, (a, b)
+
+
 def swipe(page, name, begin, end):
     """A finger on an element, from one place to another, in shares of its size."""
     box, session = page.locator(f"#{name}").bounding_box(), page.context.new_cdp_session(page)
