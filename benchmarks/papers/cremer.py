@@ -27,8 +27,6 @@ def measure(quick):
         gaps["least"].append(np.diff(order, axis=0).min())
     larger = all(a > b for a, b in zip(gaps["amortization"], gaps["diagonal"], strict=True))
     claim = "often the larger part (abstract; numbers not looked up)"
-        "often the larger part (abstract; numbers not looked up)"
-    )
     other = "another network, 2 latents"
     return [
         Row("log p(x) − ELBO, nats", gaps["whole"], "", None, other),
