@@ -531,7 +531,7 @@ check("08.1", answer_1)
 # (samples, 2). Take means over the samples; you may use the score or leave it out.
 
 # %%
-answer_2 = None  # your answer, a function: def gradient(log_joint, z_mean, z_log_var, epsilon): …
+answer_2 = None  # your answer, a function: lambda log_joint, z_mean, z_log_var, epsilon: …
 
 check("08.2", answer_2)
 
@@ -560,6 +560,6 @@ check("08.4", answer_4)
 # the $K$ values that leave one weight out.
 
 # %%
-answer_5 = None  # your answer, a function: def jackknife(log_weights): …
+answer_5 = None  # your answer, a function: lambda log_weights: …
 
 check("08.5", answer_5)

@@ -64,7 +64,7 @@ EXERCISES = {
     4: Exercise(
         near(64, 0.5),
         (
-            "By which factor does the ratio of the encoder fall from K = 1 to 64?",
+            "By which factor does the ratio of the encoder fall, from one sample to so many?",
             "A mean of M independent estimates has a ratio that is larger by the square root of M.",
         ),
     ),
