@@ -180,7 +180,7 @@ def best_gaussian(surface, starts=(), full=False):
     return max(fits, key=lambda fit: fit.elbo), fits
 
 
-def gap_split(log_likelihood, x, z_mean, z_log_var, spacing=0.02, on_progress=None):
+def gap_split(log_likelihood, x, z_mean, z_log_var, spacing=0.02, surfaces=None, on_progress=None):
     """Splits the gap log p(x) - ELBO of each image into amortization gap and approximation gap.
 
     Args:
@@ -188,6 +188,7 @@ def gap_split(log_likelihood, x, z_mean, z_log_var, spacing=0.02, on_progress=No
         x: (n, input_dim).
         z_mean, z_log_var: (n, 2), q(z|x) of the encoder.
         spacing: of the grids for log p(x) and for the optimization.
+        surfaces: those of the images, if `log_likelihood_surfaces` has computed them already.
         on_progress: called with (images done, total images).
     Returns:
         {"log_px", "encoder", "diagonal", "full"}: (n,) float64 nats: log p(x), and the ELBO of the
@@ -203,7 +204,8 @@ def gap_split(log_likelihood, x, z_mean, z_log_var, spacing=0.02, on_progress=No
     if z_mean.ndim != 2 or z_mean.shape[1] != 2:
         raise UsageError(f"latent_dim is {z_mean.shape[-1]}; the split needs 2")
     scales, fits, optima = diagonal_scale(z_log_var), [], []
-    surfaces = log_likelihood_surfaces(log_likelihood, x, spacing)
+    if surfaces is None:
+        surfaces = log_likelihood_surfaces(log_likelihood, x, spacing)
     for i, surface in enumerate(surfaces):
         diagonal, others = best_gaussian(surface, [(z_mean[i], scales[i])])
         full, _ = best_gaussian(surface, [(diagonal.mean, diagonal.scale)], full=True)
