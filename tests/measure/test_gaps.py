@@ -31,6 +31,12 @@ def test_the_split_of_a_model_with_a_gaussian_posterior():
     exact = [model.posterior() for model in models]
     mean, covariance = np.array([m for m, _ in exact]), exact[0][1]
     result = gaps.gap_split(log_likelihood, x, mean + 0.2, np.full_like(mean, -1.0), spacing=0.05)
+    surfaces = gaps.log_likelihood_surfaces(log_likelihood, x, spacing=0.05)
+    again = gaps.gap_split(
+        log_likelihood, x, mean + 0.2, np.full_like(mean, -1.0), spacing=0.05, surfaces=surfaces
+    )
+    for name in ("encoder", "diagonal", "full", "log_px"):
+        np.testing.assert_array_equal(again[name], result[name])
     evidence = np.array([model.log_evidence() for model in models])
     np.testing.assert_allclose(result["log_px"], evidence, atol=1e-8)  # as in test_quadrature
     # With any covariance the posterior itself is found. 1e-5: 5 significant digits in each of
