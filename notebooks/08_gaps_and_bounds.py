@@ -98,13 +98,13 @@ posterior = linear.posterior()
 mean, scale = posterior[0] + 0.2, 1.2 * np.diag(np.sqrt(np.diag(posterior[1])))  # q
 
 
-def log_weights(log_joint, mean, scale, samples, seed=0):
+def drawn_weights(log_joint, mean, scale, samples, seed=0):
     """log w at samples of a Gaussian q with this mean and the covariance scale · scaleᵀ."""
     z = mean + np.random.RandomState(seed).normal(size=(samples, 2)) @ scale.T
     return log_joint(z) - stats.multivariate_normal(mean, scale @ scale.T).logpdf(z)
 
 
-logs = log_weights(lambda z: linear.log_joint(z)[0], mean, scale, 400_000)
+logs = drawn_weights(lambda z: linear.log_joint(z)[0], mean, scale, 400_000)
 precision, away = np.linalg.inv(posterior[1]), mean - posterior[0]
 kl = np.trace(precision @ scale @ scale) - 2 + away @ precision @ away
 kl = 0.5 * (kl + np.linalg.slogdet(posterior[1])[1] - 2 * np.log(np.diag(scale)).sum())
@@ -309,7 +309,7 @@ assert np.median(starts["the encoder's q"]) < np.median(starts["the prior N(0, I
 # %%
 ks = np.array([1, 2, 4, 8, 16, 32, 64, 128, 256])
 mean, scale = posterior[0] + 0.1, 1.2 * np.linalg.cholesky(posterior[1])  # a q that is near
-logs = log_weights(lambda z: linear.log_joint(z)[0], mean, scale, fast(1_000_000, 100_000))
+logs = drawn_weights(lambda z: linear.log_joint(z)[0], mean, scale, fast(1_000_000, 100_000))
 coefficient = leading_bias(logs, linear.log_evidence())
 
 biases, errors = np.transpose([bound_bias(logs, linear.log_evidence(), k) for k in ks])
@@ -368,7 +368,7 @@ for name in ("encoder's q", "best Gaussian of each image"):
         q = z_mean[i], np.diag(np.exp(z_log_var[i] / 2))
         if name != "encoder's q":
             q = split["fits"][i][1].mean, split["fits"][i][1].scale
-        logs = log_weights(
+        logs = drawn_weights(
             lambda z, i=i: log_likelihood(x[[i]], z)[0] + stats.norm.logpdf(z).sum(axis=1),
             *q,
             fast(10_000, 1000),
