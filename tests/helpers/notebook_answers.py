@@ -66,6 +66,39 @@ def paired_error(a, b):
     return statistics.stdev(differences) / len(differences) ** 0.5
 
 
+def elbo_slopes(log_joint, z_mean, z_log_var, epsilon):
+    """The gradient of the ELBO without the score: slopes along the path of the samples."""
+    sigma = np.exp(z_log_var / 2)
+    along = log_joint(z_mean + sigma * epsilon)[1] + epsilon / sigma
+    return along.mean(axis=0), (along * sigma * epsilon / 2).mean(axis=0)
+
+
+def elbo_slopes_with_score(log_joint, z_mean, z_log_var, epsilon):
+    """The same gradient with the score: by z_log_var the entropy of q adds 1/2."""
+    sigma = keras.ops.exp(keras.ops.convert_to_tensor(z_log_var) / 2)
+    slope = log_joint(z_mean + np.array(sigma) * epsilon)[1]
+    return slope.mean(axis=0), np.array(sigma) / 2 * (slope * epsilon).mean(axis=0) + 0.5
+
+
+def slopes_without_entropy(log_joint, z_mean, z_log_var, epsilon):
+    """The gradient of E[log p(x, z)] alone: log q(z|x) is forgotten."""
+    sigma = np.exp(z_log_var / 2)
+    slope = log_joint(z_mean + sigma * epsilon)[1]
+    return slope.mean(axis=0), (slope * sigma * epsilon / 2).mean(axis=0)
+
+
+def slopes_by_sigma(log_joint, z_mean, z_log_var, epsilon):
+    """By sigma in place of its logarithm."""
+    by_mean, by_log_var = elbo_slopes(log_joint, z_mean, z_log_var, epsilon)
+    return by_mean, by_log_var / np.exp(z_log_var / 2) * 2
+
+
+def jackknife(logs):
+    """K times log-mean-exp of all, minus K - 1 times the mean of those without one."""
+    others = [log_mean_exp(np.delete(logs, i)) for i in range(len(logs))]
+    return len(logs) * log_mean_exp(logs) - (len(logs) - 1) * np.mean(others)
+
+
 # {notebook: {exercise: (right answers, wrong answers)}}
 ANSWERS = {
     "00_a_vae_in_fifty_lines": {
@@ -323,6 +356,29 @@ ANSWERS = {
                 lambda z, i, values: np.where(np.arange(len(z)) == i, z + values[:, None], z),
                 lambda z, i, values: np.tile(values[:, None], (1, len(z))),
                 2.0,
+            ),
+        ),
+    },
+    "08_gaps_and_bounds": {
+        "answer_1": ((2.9, "2.9", -120.6 + 123.5), (3.5, 0.6, 3.4, -2.9)),
+        "answer_2": (
+            (elbo_slopes, elbo_slopes_with_score),
+            (
+                slopes_without_entropy,
+                slopes_by_sigma,
+                lambda log_joint, m, v, e: elbo_slopes(log_joint, m, v, 0 * e),
+                lambda log_joint, m, v, e: log_joint(m + np.exp(v / 2) * e)[1],
+            ),
+        ),
+        "answer_3": ((300, "300", 10 * 0.30 / 0.01), (30, 9000, 3000, 100)),
+        "answer_4": ((64, "64", 8**2), (8, 4096, 1 / 64)),
+        "answer_5": (
+            (jackknife, lambda logs: np.float64(jackknife(np.asarray(logs)))),
+            (
+                log_mean_exp,
+                lambda logs: jackknife(logs) / len(logs),
+                lambda logs: len(logs) * log_mean_exp(logs),
+                lambda logs: np.log(np.exp(logs).mean()),
             ),
         ),
     },
