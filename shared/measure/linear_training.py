@@ -36,7 +36,7 @@ def train_linear_vae(covariance, latent_dim, beta=1.0, noise_variance=None, seed
         (covariance, k, beta, noise_variance is None),
         jac=True,
         method="L-BFGS-B",
-        options={"maxiter": steps, "maxfun": 2 * steps, "maxcor": 20, "ftol": 1e-14, "gtol": 1e-7},
+        options={"maxiter": steps, "maxfun": 2 * steps, "maxcor": 10, "ftol": 1e-14, "gtol": 1e-7},
     )
     return _unpacked(found.x, d, k)
 
