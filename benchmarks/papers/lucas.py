@@ -55,21 +55,21 @@ def exact(x, covariance, values, directions, seeds, steps):
             " VAE, nats",
             gaps,
             f"0: {CLAIM}",
-            max(gaps) < 0.01 and min(gaps) > -1e-6,
+            bool(max(gaps) < 0.01 and min(gaps) > -1e-6),
             "below 0.01",
         ),
         Row(
             "least |cosine| of a column of W and its principal direction",
             cosines,
             "the columns are scaled principal directions",
-            min(cosines) > 0.99,
+            bool(min(cosines) > 0.99),
             "above 0.99",
         ),
         Row(
             "largest difference of the KL of a latent and ½ log(λ / σ²), nats",
             away,
             "",
-            max(away) < 0.01,
+            bool(max(away) < 0.01),
             "below 0.01",
         ),
     ]
@@ -104,7 +104,7 @@ def noisy(data, values, seeds, quick):
         "the same, trained by `tf_vae` in batches with sampled noise, nats",
         gaps,
         f"0: {CLAIM}",
-        None if quick else max(gaps) < 1,
+        None if quick else bool(max(gaps) < 1),
         "below 1, as Adam does not end exactly at the optimum",
     )
 
