@@ -33,7 +33,7 @@ EXERCISES = {
     2: Exercise(
         near(linear_optimum(EIGENVALUES, 2).noise_variance, 0.005),
         (
-            "Section 1 has the formula: which eigenvalues does the model leave out?",
+            "Which eigenvalues does the model leave out, and how does the noise describe them?",
             "It is a mean, not a sum.",
         ),
     ),
