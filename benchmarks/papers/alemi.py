@@ -125,7 +125,8 @@ def trained(data, quick):
             log_likelihood, kl = np.mean(terms, axis=(0, 2), dtype=float)
             points.append((beta, kl, -log_likelihood))
         pairs = itertools.pairwise(points)
-        inside.append(sum(a[0] <= (b[2] - a[2]) / (a[1] - b[1]) <= b[0] for a, b in pairs))
+        slopes = [(a[0], (b[2] - a[2]) / (a[1] - b[1]), b[0]) for a, b in pairs]
+        inside.append(sum(bool(low <= slope <= high) for low, slope, high in slopes))
     return Row(
         f"secants of the trained curve (binary pixels, 16 latents) with a slope between −β of its"
         f" ends, of {len(BETAS) - 1}",
