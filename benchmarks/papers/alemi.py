@@ -45,9 +45,9 @@ def slopes(values):
     return Row(
         "slope of the exact curve of the linear VAE divided by −β, minus 1; five β",
         away,
-        "0: the tangent at a β has the slope −β",
+        "",
         bool(max(map(abs, away)) < 1e-3),
-        "below 0.001",
+        "below 0.001: the derivative of D + βR is 0",
     )
 
 
@@ -107,9 +107,9 @@ def trained_linear(data, values, quick):
         "trained linear VAEs, σ = 0.5: D + βR above the exact curve, nats, divided by β where it is"
         " above 1; four β",
         above,
-        "0: no model is below the curve",
+        "",
         bool(min(above) > -0.1 and (quick or max(above) < 2)),
-        "−0.1 (noise of z) to 2",
+        "−0.1 (noise of z) to 2: no model is below the curve",
     )
 
 
@@ -131,9 +131,9 @@ def trained(data, quick):
         f"secants of the trained curve (binary pixels, 16 latents) with a slope between −β of its"
         f" ends, of {len(BETAS) - 1}",
         inside,
-        "all, on a convex curve of optimal models",
+        "",
         None if quick else bool(min(inside) == len(BETAS) - 1),
-        "all of them, on training images",
+        "all: models that are optimal for their β, on training images",
     )
 
 

