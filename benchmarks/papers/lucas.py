@@ -102,7 +102,7 @@ def noisy(data, values, seeds, quick):
         log_likelihood, kl = np.mean(terms, axis=(0, 2), dtype=float)
         gaps.append(linear_optimum(values, LATENTS).elbo - (log_likelihood - kl))
     return Row(
-        "the same, trained by `tf_vae` in batches with sampled noise, nats",
+        "the difference of row 1, trained by `tf_vae` in batches with sampled noise, nats",
         gaps,
         f"0: {CLAIM}",
         None if quick else bool(max(gaps) < 1),
