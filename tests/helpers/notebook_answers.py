@@ -381,5 +381,39 @@ ANSWERS = {
                 lambda logs: np.log(np.exp(logs).mean()),
             ),
         ),
+
+    "09_rate_and_linear_theory": {
+        # Wrong: with beta 1, without the half, with the eigenvalue 1.5 below the level.
+        "answer_1": ((0.75, 0.5 * math.log(4.5), "0.752 nats"), (1.65, 1.504, 0.61, 2)),
+        "answer_2": ((1, 1.0, "1.0"), (2, 0.5, 4.5, 0.75)),
+        "answer_3": (
+            (
+                lambda values, level: (
+                    np.maximum(0.5 * np.log(np.maximum(values, 1e-300) / level), 0).sum(),
+                    np.minimum(values, level).sum(),
+                ),
+                lambda values, level: [
+                    sum(0.5 * math.log(value / level) for value in values if value > level),
+                    sum(min(value, level) for value in values),
+                ],
+            ),
+            (
+                lambda values, level: (
+                    0.5 * np.log(np.maximum(values, 1e-9) / level).sum(),
+                    np.minimum(values, level).sum(),
+                ),
+                lambda values, level: (
+                    sum(0.5 * math.log(value / level) for value in values if value > level),
+                    sum(level for value in values if value > level),
+                ),
+                lambda values, level: (
+                    np.minimum(values, level).sum(),
+                    sum(0.5 * math.log(value / level) for value in values if value > level),
+                ),
+                0.75,
+            ),
+        ),
+        "answer_4": ((82, "82", 90 - 2 * 4), (86, 90, 98, 110)),
+        "answer_5": ((10.09, 17 - math.log(1000), "10.09 nats"), (6.91, 17, 14, 0)),
     },
 }
