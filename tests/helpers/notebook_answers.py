@@ -381,7 +381,7 @@ ANSWERS = {
                 lambda logs: np.log(np.exp(logs).mean()),
             ),
         ),
-
+    },
     "09_rate_and_linear_theory": {
         # Wrong: with beta 1, without the half, with the eigenvalue 1.5 below the level.
         "answer_1": ((0.75, 0.5 * math.log(4.5), "0.752 nats"), (1.65, 1.504, 0.61, 2)),

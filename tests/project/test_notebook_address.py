@@ -77,7 +77,7 @@ def test_an_address_is_written_into_every_notebook_and_changes_nothing_else(copi
 
 def test_every_notebook_has_its_badge_and_no_address():
     notebooks = files(ROOT / "notebooks")
-    assert len(notebooks) == 32
+    assert len(notebooks) == 40
     for path in notebooks:
         text = "\n".join(lines(path))
         assert text.count(f"{COLAB}/OWNER/NAME/blob/main/notebooks/{opened(path)})") == 1
