@@ -173,11 +173,13 @@ def test_a_picture_of_a_notebook_is_found_by_the_beginning_of_its_description():
 
 def test_the_files_need_no_network():
     for path in [path for folder in FOLDERS.values() for path in folder.glob("*.html")]:
-        sources = re.findall(r"\b(?:src|srcset|data)=\"([^\"]{0,10})", path.read_text("utf-8"))
-        assert all(source == "data:image" for source in sources), path
-        assert not re.findall(r"<link|@import|url\(|fetch\(|import\(", path.read_text("utf-8")), (
-            path
+        sources = re.findall(
+            r"\b(?:src|srcset|data)=\"([^\"]{0,10})", path.read_text(encoding="utf-8")
         )
+        assert all(source == "data:image" for source in sources), path
+        assert not re.findall(
+            r"<link|@import|url\(|fetch\(|import\(", path.read_text(encoding="utf-8")
+        ), path
 
 
 @pytest.mark.browser
