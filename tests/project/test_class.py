@@ -127,10 +127,17 @@ def test_the_quiz_has_forty_questions_and_names_the_place_of_each_answer(plan):
         r"^\| (\d+) \|.*\| ([^|]+) \|$", quiz_of(plan.read_text(encoding="utf-8")), re.MULTILINE
     )
     assert [int(number) for number, _ in rows] == list(range(1, 41))
-    notebooks = {path.name[:2] for path in (ROOT / "notebooks").glob("[0-9]*.py")}
+    sections = {
+        path.name[:2]: set(
+            re.findall(r"^# ## (\d+)\. ", path.read_text(encoding="utf-8"), re.MULTILINE)
+        )
+        for path in (ROOT / "notebooks").glob("[0-9]*.py")
+    }
     for _, place in rows:
-        named = set(re.findall(r"(?<!§)\b(\d\d)\b", place))
-        assert named and named <= notebooks, place
+        named = re.findall(r"(?<![§\d])(\d\d)\b((?:[ 、,]+§\d+)*)", place)
+        assert named, place
+        for notebook, numbers in named:
+            assert set(re.findall(r"\d+", numbers)) <= sections[notebook], place
 
 
 @pytest.mark.parametrize("plan", PLANS, ids=lambda path: path.parent.name)
