@@ -82,7 +82,7 @@ def draw(lines, samples, text):
             label = f"{name}, reruns by others: {band[0]} to {band[1]}"
             shown[label] = axes.axhspan(*band, color=colour, alpha=0.25, lw=0)
     lowest = min(low for _, (low, _) in PUBLISHED.values())
-    axes.set(xscale="log", xlabel="epoch", ylabel="nats per image", ylim=(lowest - 1, 112))
+    axes.set(xscale="log", xlabel="epoch", ylabel="nats per image", ylim=(lowest - 1, 122))
     axes.xaxis.set_major_formatter("{x:g}")  # 100, not 10²
     axes.xaxis.set_minor_formatter("")
     axes.legend(shown.values(), shown, loc="upper right", fontsize="small")  # above all lines
