@@ -1168,7 +1168,7 @@ sharp = np.array(elbo.bernoulli_log_likelihood(grey, special.logit(grey.clip(1e-
 nudged = np.array(
     elbo.bernoulli_log_likelihood(grey, special.logit(grey.clip(1e-12, 1 - 1e-12)) + 0.1)
 )
-print(f"y = x: {sharp.mean():.3f} nats an image; minus the entropy: {-entropy.mean():.3f}")
+print(f"y = x: {sharp.mean():.3f} nats per image; minus the entropy: {-entropy.mean():.3f}")
 assert np.allclose(sharp, -entropy, atol=1e-6) and (nudged < sharp).all()
 
 # %% [markdown]

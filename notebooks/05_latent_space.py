@@ -306,7 +306,7 @@ print(f"from the data, VAE less autoencoder with a fitted Gaussian: {with_error(
 
 # %%
 mean, log_var = encode(vae, data.x_train)
-z = mean + np.exp(log_var / 2) * random.normal(size=mean.shape)  # one draw an image
+z = mean + np.exp(log_var / 2) * random.normal(size=mean.shape)  # one draw per image
 half_width, side = 4.5, fast(121, 21)
 ticks = np.linspace(-half_width, half_width, side)
 grid = np.stack(np.meshgrid(ticks, ticks), axis=-1).reshape(-1, 2)
