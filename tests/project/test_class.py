@@ -2,9 +2,13 @@
 
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
+from shared.command.arguments import Evaluate, Train
+from shared.config import Config
 
 pytest_plugins = ["page_fixtures"]
 
@@ -57,6 +61,14 @@ def test_both_languages_have_the_same_parts(name):
 def test_links_lead_somewhere(language, name):
     for target in re.findall(r'\]\(([^)# "]+)', text_of(language, name)):
         assert (FOLDERS[language] / target).exists(), target
+
+
+@each_language
+@pytest.mark.parametrize("name", NAMES)
+def test_every_flag_exists(language, name):
+    known = {field.name for kind in (Config, Train, Evaluate) for field in fields(kind)}
+    for flag in re.findall(r"(?<![\w-])--([a-z][a-z-]*)", text_of(language, name)):
+        assert flag.replace("-", "_") in known, flag
 
 
 def measured_text():
