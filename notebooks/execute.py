@@ -5,8 +5,11 @@ Everything that changes between executions (times, random cell ids) is left out,
 results give equal files.
 """
 
+import os
 import sys
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
+from multiprocessing import get_context
 from pathlib import Path
 
 import tyro
@@ -34,6 +37,8 @@ class Execute:
     """Beginnings of the names of notebooks, such as 01 03; without them, all notebooks."""
     translations: FlagCreatePairsOff[bool] = False
     """Build only the translations, from their prose and the notebooks as they were last executed."""
+    processes: int = min(4, os.cpu_count() or 1)
+    """Notebooks that are executed side by side, each on one core and in about 1.5 GB of memory."""
 
 
 def read(source):
@@ -92,19 +97,35 @@ def chosen(names):
     return [source for source in sources if not names or source.name.startswith(tuple(names))]
 
 
+def made(source):
+    """Executes a notebook, writes it with its translations, and returns the names of the files."""
+    notebook, prose = read(source), all_prose(FOLDER, source.stem)
+    for each in prose:
+        translated(notebook, each)  # so that an error in it is said before the execution
+    execute(notebook)
+    write(notebook, source)
+    return [source.stem, *(build(each).stem for each in prose)]
+
+
 def main():
     """Executes what is named on the command line."""
     job = tyro.cli(Execute, prog="notebooks/execute.py")
-    for source in chosen(job.names):
-        if not job.translations:
-            print(source.stem, flush=True)
-            notebook = read(source)
-            for prose in all_prose(FOLDER, source.stem):
-                translated(notebook, prose)  # so that an error in it is said before the execution
-            execute(notebook)
-            write(notebook, source)
-        for prose in all_prose(FOLDER, source.stem):
+    if job.processes < 1:
+        raise UsageError(f"--processes is {job.processes}; expected at least 1")
+    sources = chosen(job.names)
+    if job.translations:
+        for prose in [each for source in sources for each in all_prose(FOLDER, source.stem)]:
             print(build(prose).stem, flush=True)
+        return
+    print(f"{len(sources)} notebooks, {min(job.processes, len(sources))} at a time", flush=True)
+    with ProcessPoolExecutor(job.processes, get_context("spawn")) as pool:
+        tasks = [pool.submit(made, source) for source in sources]
+        try:
+            for number, task in enumerate(as_completed(tasks), start=1):
+                print(f"{number}/{len(sources)}", *task.result(), flush=True)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)  # the others are not begun
+            raise
 
 
 if __name__ == "__main__":
