@@ -117,8 +117,12 @@ def main():
         for prose in [each for source in sources for each in all_prose(FOLDER, source.stem)]:
             print(build(prose).stem, flush=True)
         return
-    print(f"{len(sources)} notebooks, {min(job.processes, len(sources))} at a time", flush=True)
-    with ProcessPoolExecutor(job.processes, get_context("spawn")) as pool:
+    together = min(job.processes, len(sources))
+    print(
+        f"executing {', '.join(each.stem[:2] for each in sources)}; {together} at a time",
+        flush=True,
+    )
+    with ProcessPoolExecutor(together, get_context("spawn")) as pool:
         tasks = [pool.submit(made, source) for source in sources]
         try:
             for number, task in enumerate(as_completed(tasks), start=1):

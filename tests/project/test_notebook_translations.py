@@ -175,7 +175,7 @@ def test_an_execution_also_builds_the_translation_and_looks_at_its_prose_first(t
     assert not original.exists()
     prose.write_text("一\n<!-- code -->\n", encoding="utf-8")
     done = run(tmp_path, "08")
-    assert done.stdout == "08_x\n08_x.zh-CN\n", done.stderr
+    assert done.stdout == "executing 08; 1 at a time\n1/1 08_x 08_x.zh-CN\n", done.stderr
     paths = original, tmp_path / "08_x.zh-CN.ipynb"
     notebooks = [json.loads(path.read_text(encoding="utf-8")) for path in paths]
     assert [notebook["cells"][0].pop("source") for notebook in notebooks] == [["one"], ["一"]]
